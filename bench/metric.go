@@ -1,0 +1,211 @@
+package bench
+
+import "strings"
+
+// A Metric is something that a run measures. The table below is the only place where a metric's name, unit and
+// meaning stand: JSON keys, labels, thresholds and the documentation come from it.
+type Metric uint8
+
+// The timings: a histogram of durations each.
+const (
+	Delivery Metric = iota
+	RoundTrip
+	LagBehindFirst
+	FanoutSpread
+	InterArrival
+	Connect
+	DNS
+	TCP
+	TLS
+	Upgrade
+	FirstByte
+	FirstEvent
+	StreamTotal
+	Outage
+	PublishLateness
+	ClientLag
+	numTimings
+)
+
+// The counts.
+const (
+	Received = numTimings + iota
+	Bytes
+	WireIn
+	WireOut
+	Heartbeats
+	Attempts
+	Opened
+	ConnectErrors
+	Drops
+	Reconnects
+	Due
+	Sent
+	Unsent
+	Expected
+	Delivered
+	Lost
+	Duplicate
+	Reordered
+	Ancient
+	Boundary
+	Unstamped
+	OutOfRange
+	StreamsStarted
+	StreamsDone
+	StreamsFailed
+	endCounts
+)
+
+// The ratios.
+const (
+	Reach = endCounts + iota
+	Throughput
+	endMetrics
+)
+
+const numCounts = endCounts - numTimings
+
+// A Unit is the base unit of a metric's values. Values are scaled for people only on output.
+type Unit string
+
+const (
+	Nanoseconds Unit = "ns"
+	Number      Unit = "count"
+	ByteCount   Unit = "bytes"
+	Fraction    Unit = "fraction"
+	PerSecond   Unit = "per_second"
+)
+
+// none is the absence of a denominator.
+const none = endMetrics
+
+// metrics is the one table of metrics. of is what a count is a share of, for rate().
+var metrics = [endMetrics]struct {
+	name          string
+	unit          Unit
+	lowerIsBetter bool
+	of            Metric
+	sentence      string
+}{
+	Delivery:        {"delivery", Nanoseconds, true, none, "from when an event was due to be published to when its last byte arrived"},
+	RoundTrip:       {"round_trip", Nanoseconds, true, none, "from when a message was due to be sent to when its echo arrived"},
+	LagBehindFirst:  {"lag_behind_first", Nanoseconds, true, none, "how much later than the first subscriber each other one had an event; needs no server clock"},
+	FanoutSpread:    {"fanout_spread", Nanoseconds, true, none, "per event, from its first to its last subscriber"},
+	InterArrival:    {"inter_arrival", Nanoseconds, true, none, "between two events on one connection"},
+	Connect:         {"connect", Nanoseconds, true, none, "from dialing to an open stream, all phases"},
+	DNS:             {"dns", Nanoseconds, true, none, "name resolution, where one was made"},
+	TCP:             {"tcp", Nanoseconds, true, none, "TCP connection"},
+	TLS:             {"tls", Nanoseconds, true, none, "TLS handshake"},
+	Upgrade:         {"upgrade", Nanoseconds, true, none, "from the request to the HTTP response head or the 101"},
+	FirstByte:       {"first_byte", Nanoseconds, true, none, "from dialing to the first byte of the stream"},
+	FirstEvent:      {"first_event", Nanoseconds, true, none, "from dialing to the first event; of a request stream, from when it was due to start"},
+	StreamTotal:     {"stream_total", Nanoseconds, true, none, "of a request stream, from when it was due to start to its end marker"},
+	Outage:          {"outage", Nanoseconds, true, none, "from the last byte before a drop to the first event after it"},
+	PublishLateness: {"publish_lateness", Nanoseconds, true, none, "how late the tester sent what was due; the tester's own error"},
+	ClientLag:       {"client_lag", Nanoseconds, true, none, "from the kernel's receive stamp to user space; the tester's own error"},
+
+	Received:       {"received", Number, false, none, "events that arrived, drain and warm-up included"},
+	Bytes:          {"bytes", ByteCount, false, none, "payload bytes of the events received"},
+	WireIn:         {"wire_in", ByteCount, true, none, "bytes read from the sockets, handshakes included"},
+	WireOut:        {"wire_out", ByteCount, true, none, "bytes written to the sockets, handshakes included"},
+	Heartbeats:     {"heartbeats", Number, false, none, "keep-alives received: SSE comments, WebSocket pings"},
+	Attempts:       {"attempts", Number, false, none, "times a connection was tried, reconnects included"},
+	Opened:         {"opened", Number, false, Attempts, "streams opened, reconnects included"},
+	ConnectErrors:  {"connect_errors", Number, true, Attempts, "attempts that opened no stream"},
+	Drops:          {"drops", Number, true, Opened, "open streams that ended without being asked to"},
+	Reconnects:     {"reconnects", Number, true, Opened, "streams opened again after a drop"},
+	Due:            {"due", Number, false, none, "messages that the schedule wanted sent"},
+	Sent:           {"sent", Number, false, Due, "messages sent"},
+	Unsent:         {"unsent", Number, true, Due, "messages due that could not be sent: no open connection, or its queue was full"},
+	Expected:       {"expected", Number, false, none, "(event, subscriber) pairs that should have arrived"},
+	Delivered:      {"delivered", Number, false, Expected, "expected pairs that did arrive"},
+	Lost:           {"lost", Number, true, Expected, "expected pairs that never arrived"},
+	Duplicate:      {"duplicate", Number, true, Received, "events that a subscriber had already received"},
+	Reordered:      {"reordered", Number, true, Received, "events that arrived after a later one"},
+	Ancient:        {"ancient", Number, true, Received, "events too old to tell late from duplicate"},
+	Boundary:       {"boundary", Number, false, none, "pairs left out because the event fell into the subscribe race or the end of the run"},
+	Unstamped:      {"unstamped", Number, true, Received, "events in which the stamp asked for was not found"},
+	OutOfRange:     {"out_of_range", Number, true, Received, "timings that could not be recorded: negative, as when clocks disagree, or over an hour"},
+	StreamsStarted: {"streams_started", Number, false, none, "request streams started"},
+	StreamsDone:    {"streams_done", Number, false, StreamsStarted, "request streams that ended on their marker"},
+	StreamsFailed:  {"streams_failed", Number, true, StreamsStarted, "request streams that failed to open, broke off or ended without their marker"},
+
+	Reach:      {"reach", Fraction, false, none, "delivered ÷ expected"},
+	Throughput: {"throughput", PerSecond, false, none, "events received a second in the measured window"},
+}
+
+// Timings lists the metrics that are histograms, Counts those that are counters, Metrics all.
+func Timings() []Metric { return metricRange(0, numTimings) }
+
+// Counts lists the metrics that are counters.
+func Counts() []Metric { return metricRange(numTimings, endCounts) }
+
+// Metrics lists every metric.
+func Metrics() []Metric { return metricRange(0, endMetrics) }
+
+func metricRange(from, to Metric) []Metric {
+	all := make([]Metric, 0, to-from)
+	for m := from; m < to; m++ {
+		all = append(all, m)
+	}
+	return all
+}
+
+// String is the metric's name everywhere: JSON key, label, threshold.
+func (m Metric) String() string { return metrics[m].name }
+
+// Unit is the base unit of its values.
+func (m Metric) Unit() Unit { return metrics[m].unit }
+
+// LowerIsBetter says in which direction the metric improves.
+func (m Metric) LowerIsBetter() bool { return metrics[m].lowerIsBetter }
+
+// Sentence says what it means.
+func (m Metric) Sentence() string { return metrics[m].sentence }
+
+// IsTiming reports whether it is a histogram of durations.
+func (m Metric) IsTiming() bool { return m < numTimings }
+
+// IsCount reports whether it is a counter.
+func (m Metric) IsCount() bool { return m >= numTimings && m < endCounts }
+
+// Of gives what a count is a share of, for rate(); ok is false where it is a share of nothing.
+func (m Metric) Of() (of Metric, ok bool) {
+	of = metrics[m].of
+	return of, of != none
+}
+
+// ParseMetric finds a metric by its name. Where there is none, near is the closest name there is.
+func ParseMetric(name string) (m Metric, near string, ok bool) {
+	best := len(name)/2 + 2
+	for m := range endMetrics {
+		if m.String() == name {
+			return m, "", true
+		}
+		if d := distance(strings.ToLower(name), m.String()); d < best {
+			best, near = d, m.String()
+		}
+	}
+	return 0, near, false
+}
+
+// distance is the Levenshtein distance of two short words.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,210 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/rtbench/rtbench/client"
+)
+
+// A Stop says why a run ended.
+type Stop string
+
+const (
+	StopDuration    Stop = "duration"    // its time was over
+	StopEvents      Stop = "events"      // it had received as many events as were asked for
+	StopInterrupted Stop = "interrupted" // the user stopped it
+	StopAborted     Stop = "aborted"     // a threshold failed with --abort-on-fail
+	StopUnreachable Stop = "unreachable" // nothing ever connected
+	StopEnded       Stop = "ended"       // every connection had ended for good
+)
+
+// A Verdict says how far the timings of a run can be trusted.
+type Verdict string
+
+const (
+	// UpperBound: arrivals were stamped in user space, so the tester's own queue is in the figures.
+	UpperBound Verdict = "UPPER BOUND"
+	// NoVerdict: the tester or the clocks were off, so the figures don't describe the target.
+	NoVerdict Verdict = "NO VERDICT"
+)
+
+// A Result is everything that a run found. It is complete when Runner.Run returns it and is not changed afterwards.
+type Result struct {
+	Start    time.Time     // wall clock
+	Elapsed  time.Duration // start to the last connection closed
+	Begin    time.Duration // the measured window, as offsets from Start
+	End      time.Duration
+	Stop     Stop
+	StopText string // why, for people; "" where Stop says it all
+
+	Planned     int // connections the plan wanted at its peak
+	Peak        int // most that were open at a time
+	OpenAtEnd   int // open when the measured window ended
+	Counts      [numCounts]uint64
+	Histograms  [numTimings]*hdrhistogram.Histogram // ns; nil where nothing was recorded
+	Sources     map[Metric]string                   // where a timing's other end comes from
+	Unmeasured  map[Metric]string                   // what could not be measured, and why
+	Window      Window                              // the counts within the measured window
+	Series      []Bucket                            // over the whole run, oldest first
+	SeriesStep  time.Duration
+	Errors      []ErrorGroup
+	Judgements  []Judgement
+	Verdict     Verdict
+	Doubts      []Warning // why there is no verdict; empty otherwise
+	Warnings    []Warning
+	DistinctIDs uint64 // different events seen by anybody; 0 where events carry no identity
+	Environment Environment
+}
+
+// Window holds what was counted between Begin and End.
+type Window struct {
+	Received uint64
+	Bytes    uint64
+}
+
+// A Bucket is one step of the series.
+type Bucket struct {
+	At         time.Duration // offset of its start from Result.Start
+	Open       int           // connections open at its end
+	Received   uint64
+	Bytes      uint64
+	Sent       uint64
+	Errors     uint64 // connect errors and drops
+	Reconnects uint64
+	Headline   Quantiles // of the run's headline timing, over this step alone
+}
+
+// Quantiles are a few figures of a timing, in ns. Samples is 0 where there are none, and then nothing else counts.
+type Quantiles struct {
+	Samples       int64
+	P50, P99, Max int64
+}
+
+// An ErrorGroup is all errors of one kind.
+type ErrorGroup struct {
+	Class client.Class
+	Code  int    // HTTP status or close code; 0 if none
+	Key   string // class and code
+	Count uint64
+	First time.Duration // offset of the first one
+	Last  time.Duration
+	Text  string // the last one, in full; may quote the server
+}
+
+// A Warning is something the reader must know, with what to do about it.
+type Warning struct {
+	Text   string
+	Advice string
+}
+
+// Environment describes where a run was made.
+type Environment struct {
+	Version    string
+	GoVersion  string
+	OS         string
+	Arch       string
+	Kernel     string
+	CPUs       int
+	GOMAXPROCS int
+	OpenFiles  uint64
+	Arrivals   string        // what stamped the arrivals
+	CPU        time.Duration // user and system time of this process over the run; 0 where the system doesn't say
+	MaxRSS     uint64        // bytes; 0 likewise
+}
+
+// Count gives one of the counters.
+func (r *Result) Count(m Metric) uint64 { return r.Counts[m-numTimings] }
+
+// Histogram gives a timing's histogram in ns, nil where nothing was recorded.
+func (r *Result) Histogram(m Metric) *hdrhistogram.Histogram { return r.Histograms[m] }
+
+// Headline is the timing that the run is about: the first of these that has samples.
+func (r *Result) Headline() (Metric, bool) {
+	for _, m := range headlines {
+		if h := r.Histograms[m]; h != nil && h.TotalCount() > 0 {
+			return m, true
+		}
+	}
+	return 0, false
+}
+
+// headlines is the order of preference; it also decides which timing the series shows.
+var headlines = [...]Metric{Delivery, RoundTrip, StreamTotal, LagBehindFirst, InterArrival, Connect}
+
+// Figure implements Figures.
+func (r *Result) Figure(t Threshold) (float64, string) {
+	return figures{counts: &r.Counts, histograms: &r.Histograms, unmeasured: r.Unmeasured, window: r.End - r.Begin, received: r.Window.Received}.Figure(t)
+}
+
+// figures is what both a finished run and a running one judge thresholds by.
+type figures struct {
+	counts     *[numCounts]uint64
+	histograms *[numTimings]*hdrhistogram.Histogram
+	unmeasured map[Metric]string
+	window     time.Duration
+	received   uint64 // in the window
+}
+
+// Figure implements Figures.
+func (f figures) Figure(t Threshold) (float64, string) {
+	if why, ok := f.unmeasured[t.Metric]; ok {
+		return 0, "not measurable: " + why
+	}
+	switch {
+	case t.Metric == Reach:
+		return f.share(Delivered, Expected)
+	case t.Metric == Throughput:
+		if f.window <= 0 {
+			return 0, "there was no measured window"
+		}
+		return float64(f.received) / f.window.Seconds(), ""
+	case t.Aggregate == Rate:
+		of, _ := t.Metric.Of()
+		return f.share(t.Metric, of)
+	case t.Metric.IsCount():
+		return float64(f.counts[t.Metric-numTimings]), ""
+	}
+	h := f.histograms[t.Metric]
+	if h == nil || h.TotalCount() == 0 {
+		return 0, "no samples"
+	}
+	return timingFigure(h, t)
+}
+
+func (f figures) share(part, whole Metric) (float64, string) {
+	n := f.counts[whole-numTimings]
+	if n == 0 {
+		return 0, fmt.Sprintf("no samples: %s is 0", whole)
+	}
+	return float64(f.counts[part-numTimings]) / float64(n), ""
+}
+
+func timingFigure(h *hdrhistogram.Histogram, t Threshold) (float64, string) {
+	switch t.Aggregate {
+	case Min:
+		return float64(h.Min()), ""
+	case Mean:
+		return h.Mean(), ""
+	case Max:
+		return float64(h.Max()), ""
+	case Count:
+		return float64(h.TotalCount()), ""
+	}
+	if need := SamplesFor(t.Q); h.TotalCount() < need {
+		return 0, fmt.Sprintf("too few samples: %d of the %d that this quantile needs", h.TotalCount(), need)
+	}
+	return float64(h.ValueAtQuantile(t.Q * 100)), ""
+}
+
+// SamplesFor is how many samples the quantile q (0…1) needs, so that the chance that none of them lies above it is at
+// most 2.5 %: ln(.025) ÷ ln(q).
+func SamplesFor(q float64) int64 {
+	if q <= 0 || q >= 1 {
+		return 1
+	}
+	return int64(math.Ceil(math.Log(.025) / math.Log(q)))
+}

@@ -1,0 +1,191 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// An Aggregate is the one number that a threshold takes of a metric.
+type Aggregate uint8
+
+const (
+	Value    Aggregate = iota // the count or ratio itself
+	Min                       // of a timing
+	Mean                      // of a timing
+	Quantile                  // of a timing, at Threshold.Q
+	Max                       // of a timing
+	Count                     // samples of a timing, or the count itself
+	Rate                      // a count as a share of what it is counted among
+)
+
+var aggregateNames = map[string]Aggregate{"min": Min, "mean": Mean, "max": Max, "count": Count, "rate": Rate}
+
+// A Threshold is a condition that a run must meet, such as "p99(delivery) < 250ms". It fails where its metric has no
+// samples or could not be measured: what isn't known isn't passed.
+type Threshold struct {
+	Text      string // as written
+	Aggregate Aggregate
+	Q         float64 // for Quantile: 0…1
+	Metric    Metric
+	Op        string  // < <= > >= == !=
+	Bound     float64 // in the metric's base unit; a fraction for Rate and ratios
+}
+
+var thresholdForm = regexp.MustCompile(`^\s*(?:([a-zA-Z]+[0-9.]*)\s*\(\s*([a-zA-Z_]+)\s*\)|([a-zA-Z_]+))\s*(<=|>=|==|!=|<|>|=)\s*(\S.*?)\s*$`)
+
+const thresholdExample = "write it like 'p99(delivery) < 250ms', 'lost == 0', 'rate(connect_errors) < 1%' or 'reach >= 99.9%'"
+
+// ParseThreshold reads a threshold. Its error says which part is wrong and what would be right.
+func ParseThreshold(text string) (Threshold, error) {
+	fail := func(format string, args ...any) (Threshold, error) {
+		return Threshold{}, fmt.Errorf("threshold %q: %s", text, fmt.Sprintf(format, args...))
+	}
+	parts := thresholdForm.FindStringSubmatch(text)
+	if parts == nil {
+		return fail("not a condition; %s", thresholdExample)
+	}
+	t := Threshold{Text: strings.TrimSpace(text), Op: parts[4]}
+	if t.Op == "=" {
+		t.Op = "=="
+	}
+	name := parts[2] + parts[3]
+	metric, near, ok := ParseMetric(name)
+	if !ok && near != "" {
+		return fail("there is no metric %q; did you mean %q?", name, near)
+	}
+	if !ok {
+		return fail("there is no metric %q; `rtbench metrics` lists them", name)
+	}
+	t.Metric = metric
+	if err := t.setAggregate(strings.ToLower(parts[1])); err != nil {
+		return fail("%v", err)
+	}
+	bound, err := t.parseBound(parts[5])
+	if err != nil {
+		return fail("%v", err)
+	}
+	t.Bound = bound
+	return t, nil
+}
+
+// setAggregate takes the word in front of the bracket, "" where there is none.
+func (t *Threshold) setAggregate(word string) error {
+	if word == "" {
+		if t.Metric.IsTiming() {
+			return fmt.Errorf("%s is a distribution; say which figure of it: p99(%[1]s), mean(%[1]s), max(%[1]s) …", t.Metric)
+		}
+		return nil
+	}
+	aggregate, named := aggregateNames[word]
+	if digits, ok := strings.CutPrefix(word, "p"); ok && !named {
+		p, err := strconv.ParseFloat(digits, 64)
+		if err != nil || p < 0 || p > 100 {
+			return fmt.Errorf("%q is not a percentile; they go from p0 to p100, such as p99.9", word)
+		}
+		aggregate, t.Q, named = Quantile, p/100, true
+	}
+	if !named {
+		return fmt.Errorf("there is no figure %q; there are min, mean, p50 … p99.9, max, count and rate", word)
+	}
+	t.Aggregate = aggregate
+	switch {
+	case aggregate == Rate:
+		if _, ok := t.Metric.Of(); !ok {
+			return fmt.Errorf("%s is not a share of anything, so it has no rate", t.Metric)
+		}
+	case aggregate == Count && t.Metric.IsCount():
+	case !t.Metric.IsTiming():
+		return fmt.Errorf("%s is one number, not a distribution; write %[1]s %s …", t.Metric, t.Op)
+	}
+	return nil
+}
+
+// unit is what the bound is given in.
+func (t Threshold) unit() Unit {
+	switch t.Aggregate {
+	case Rate:
+		return Fraction
+	case Count:
+		return Number
+	}
+	return t.Metric.Unit()
+}
+
+func (t Threshold) parseBound(s string) (float64, error) {
+	unit := t.unit()
+	if unit == Nanoseconds {
+		d, err := time.ParseDuration(strings.ReplaceAll(s, " ", ""))
+		if err != nil {
+			return 0, fmt.Errorf("%q is not a duration; give it a unit, such as 250ms or 1.5s", s)
+		}
+		return float64(d), nil
+	}
+	number, percent := strings.CutSuffix(s, "%")
+	if unit == PerSecond {
+		number = strings.TrimSuffix(number, "/s")
+	}
+	v, err := strconv.ParseFloat(strings.ReplaceAll(strings.TrimSpace(number), ",", ""), 64)
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+		return 0, fmt.Errorf("%q is not a number", s)
+	}
+	if !percent {
+		return v, nil
+	}
+	if unit != Fraction {
+		return 0, fmt.Errorf("%s is a number, not a share; write rate(%[1]s) %s %s", t.Metric, t.Op, s)
+	}
+	return v / 100, nil
+}
+
+// Figures is what a threshold is judged by.
+type Figures interface {
+	// Figure gives an aggregate of a metric in base units. unknown says why there is none, "" where there is one.
+	Figure(t Threshold) (value float64, unknown string)
+}
+
+// A Judgement is how a threshold came out.
+type Judgement struct {
+	Threshold Threshold
+	Value     float64 // in base units; meaningless where Unknown is set
+	Unknown   string  // why there is no value; "" if there is one
+	Passed    bool
+}
+
+// Judge holds a threshold against the figures of a run.
+func (t Threshold) Judge(f Figures) Judgement {
+	value, unknown := f.Figure(t)
+	return Judgement{Threshold: t, Value: value, Unknown: unknown, Passed: unknown == "" && t.holds(value)}
+}
+
+func (t Threshold) holds(v float64) bool {
+	switch t.Op {
+	case "<":
+		return v < t.Bound
+	case "<=":
+		return v <= t.Bound
+	case ">":
+		return v > t.Bound
+	case ">=":
+		return v >= t.Bound
+	case "==":
+		return v == t.Bound
+	}
+	return v != t.Bound
+}
+
+// canRecover reports whether a failed threshold may still hold by the end of the run: a count only grows, so a lower
+// bound on one may; and where nothing is known yet, something may be.
+func (j Judgement) canRecover() bool {
+	t := j.Threshold
+	if j.Unknown != "" {
+		return true
+	}
+	if counts := t.Metric.IsCount() && t.Aggregate != Rate || t.Aggregate == Count; counts {
+		return j.Value < t.Bound || t.Op == "!="
+	}
+	return t.Metric != Reach && (t.Op == ">" || t.Op == ">=")
+}

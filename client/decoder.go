@@ -1,0 +1,264 @@
+package client
+
+import (
+	"bytes"
+	"errors"
+	"time"
+	"unicode/utf8"
+)
+
+// ErrTooBig is the cause of an error of ClassTooBig.
+var ErrTooBig = errors.New("event over the size limit")
+
+// maxRetry bounds the reconnection time a server can ask for: a day is "never" for any run.
+const maxRetry = 24 * time.Hour
+
+// maxKinds bounds how many event names a decoder remembers; more than that are only slower.
+const maxKinds = 64
+
+// A Decoder parses an event stream as the WHATWG HTML standard says (section 9.2.6, "Interpreting an event
+// stream"), incrementally: bytes go in as they come, and an event comes out as soon as the line end that completes
+// it is in, even where that is the CR of a CRLF whose LF is still on its way.
+//
+//	for each chunk read: d.Feed(chunk); for { event, ok, err := d.Next(); … }
+//
+// It allocates nothing per event once its buffers have grown. An unfinished block at the end of the stream is never
+// delivered and never moves the id. Not safe for concurrent use.
+type Decoder struct {
+	max   int    // bytes of one line, and of one event's data
+	in    []byte // what is left of the chunk fed last; not ours
+	line  []byte // the start of a line whose end hasn't come
+	data  []byte // the data buffer of the block being read
+	fixed []byte // data with its ill-formed UTF-8 replaced
+
+	id, lastID []byte // the id buffer, and the last event id of the stream
+	kind       []byte // the event type buffer
+	kinds      map[string]string
+	retry      time.Duration // of the block being read; negative if none
+	ownID      bool          // the block has an id field
+	hasData    bool          // the block has a data field
+
+	skipLF  bool // a line ended in CR: an LF right after it belongs to it
+	lfEnd   int  // where the next LF in in is, counted from its end; -1 if there is none, 0 if unknown
+	bom     int  // bytes of a byte order mark matched so far; -1 once past the start
+	stopped error
+}
+
+// NewDecoder returns a decoder for one stream whose last event id is from. Lines and events over max bytes fail.
+func NewDecoder(max int, from Cursor) *Decoder {
+	return &Decoder{max: max, id: from.Clone(), lastID: from.Clone(), retry: -1}
+}
+
+// Feed gives the next bytes of the stream. All events of the bytes before must have been taken with Next; chunk must
+// stay as it is until Next has reported that there is no more.
+func (d *Decoder) Feed(chunk []byte) {
+	d.in, d.lfEnd = chunk, 0
+	if d.bom >= 0 {
+		d.skipBOM()
+	}
+}
+
+const bom = "\xEF\xBB\xBF"
+
+// skipBOM drops one leading byte order mark, which may come in pieces.
+func (d *Decoder) skipBOM() {
+	for len(d.in) > 0 && d.bom < len(bom) {
+		if d.in[0] != bom[d.bom] {
+			d.line = append(d.line, bom[:d.bom]...) // it was the start of a line after all
+			d.bom = -1
+			return
+		}
+		d.in = d.in[1:]
+		d.bom++
+	}
+	if d.bom == len(bom) {
+		d.bom = -1
+	}
+}
+
+// Buffered reports whether bytes fed haven't been parsed yet: more events may follow without another read.
+func (d *Decoder) Buffered() bool { return len(d.in) > 0 }
+
+// LastID is the last event id string of the stream, where to resume. It is valid until the next call of Next.
+func (d *Decoder) LastID() Cursor { return d.lastID }
+
+// Next gives the next event of the bytes fed; ok is false where they hold no more. An event's ID and Data are valid
+// until the next call. After an error the decoder is done and repeats it.
+func (d *Decoder) Next() (ev Event, ok bool, err error) {
+	if d.stopped != nil {
+		return Event{}, false, d.stopped
+	}
+	for {
+		line, ok := d.nextLine()
+		if !ok {
+			return Event{}, false, d.stopped
+		}
+		if len(line) == 0 {
+			if ev, ok = d.dispatch(); ok {
+				return ev, true, nil
+			}
+			continue
+		}
+		if line[0] == ':' {
+			return d.comment(line[1:]), true, nil
+		}
+		if !d.field(line) {
+			return Event{}, false, d.tooBig()
+		}
+	}
+}
+
+func (d *Decoder) tooBig() error {
+	d.stopped = &Error{Class: ClassTooBig, Err: ErrTooBig}
+	d.in, d.line = nil, nil
+	return d.stopped
+}
+
+// nextLine takes one line without its end. The line is valid until the next call.
+func (d *Decoder) nextLine() (line []byte, ok bool) {
+	if d.skipLF && len(d.in) > 0 {
+		d.skipLF = false
+		if d.in[0] == '\n' {
+			d.in = d.in[1:]
+		}
+	}
+	end := d.lineEnd()
+	if end < 0 {
+		if len(d.in) > 0 {
+			if len(d.line)+len(d.in) > d.max {
+				d.tooBig()
+				return nil, false
+			}
+			d.line = append(d.line, d.in...)
+			d.in = nil
+		}
+		return nil, false
+	}
+	line = d.in[:end]
+	d.skipLF = d.in[end] == '\r'
+	d.in = d.in[end+1:]
+	if len(d.line)+len(line) > d.max {
+		d.tooBig()
+		return nil, false
+	}
+	if len(d.line) > 0 {
+		line = append(d.line, line...)
+		d.line = line[:0]
+	}
+	return line, true
+}
+
+// lineEnd is where the next CR or LF is, -1 if there is none. It remembers where the next LF is, so that a chunk of
+// CRs isn't searched again for each of them.
+func (d *Decoder) lineEnd() int {
+	if d.lfEnd == 0 || d.lfEnd > len(d.in) {
+		if d.lfEnd = -1; len(d.in) > 0 {
+			if lf := bytes.IndexByte(d.in, '\n'); lf >= 0 {
+				d.lfEnd = len(d.in) - lf
+			}
+		}
+	}
+	lf := len(d.in) - d.lfEnd
+	if d.lfEnd < 0 {
+		return bytes.IndexByte(d.in, '\r')
+	}
+	if cr := bytes.IndexByte(d.in[:lf], '\r'); cr >= 0 {
+		return cr
+	}
+	return lf
+}
+
+// field takes one "name: value" line. It fails where the event grows over the limit.
+func (d *Decoder) field(line []byte) bool {
+	name, value, _ := bytes.Cut(line, []byte{':'})
+	if len(value) > 0 && value[0] == ' ' {
+		value = value[1:]
+	}
+	switch string(name) {
+	case "data":
+		if len(d.data)+len(value)+1 > d.max+1 {
+			return false
+		}
+		if d.hasData {
+			d.data = append(d.data, '\n')
+		}
+		d.data = append(d.data, value...)
+		d.hasData = true
+	case "event":
+		d.kind = append(d.kind[:0], value...)
+	case "id":
+		if bytes.IndexByte(value, 0) < 0 {
+			d.id = append(d.id[:0], value...)
+			d.ownID = true
+		}
+	case "retry":
+		if ms, ok := retryMillis(value); ok {
+			d.retry = ms
+		}
+	}
+	return true
+}
+
+// retryMillis reads ASCII digits of any number, bounded.
+func retryMillis(value []byte) (time.Duration, bool) {
+	if len(value) == 0 {
+		return 0, false
+	}
+	var ms time.Duration
+	for _, c := range value {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		ms = min(ms*10+time.Duration(c-'0'), maxRetry/time.Millisecond)
+	}
+	return ms * time.Millisecond, true
+}
+
+// dispatch ends a block. ok is false where it holds nothing that anybody needs to know.
+func (d *Decoder) dispatch() (Event, bool) {
+	d.lastID = append(d.lastID[:0], wellFormed(d.id, &d.fixed)...)
+	ev := Event{ID: d.lastID, OwnID: d.ownID, Retry: d.retry}
+	// The standard drops a block whose data buffer is empty; a lone "data" line leaves it with one LF, which is
+	// taken off at the end, so that block does count.
+	if d.hasData {
+		ev.Kind = d.kindName()
+		ev.Data = wellFormed(d.data, &d.fixed)
+	} else {
+		ev.Type = Hint
+	}
+	useful := d.hasData || d.ownID || d.retry >= 0
+	d.data, d.kind = d.data[:0], d.kind[:0]
+	d.hasData, d.ownID, d.retry = false, false, -1
+	return ev, useful
+}
+
+func (d *Decoder) comment(text []byte) Event {
+	return Event{Type: Comment, ID: d.lastID, Data: wellFormed(text, &d.fixed), Retry: -1}
+}
+
+// kindName gives the event's name as a string, made once for each name.
+func (d *Decoder) kindName() string {
+	if len(d.kind) == 0 || string(d.kind) == "message" {
+		return "message"
+	}
+	if name, ok := d.kinds[string(d.kind)]; ok {
+		return name
+	}
+	name := string(appendWellFormed(nil, d.kind))
+	if len(d.kinds) < maxKinds {
+		if d.kinds == nil {
+			d.kinds = make(map[string]string)
+		}
+		d.kinds[string(d.kind)] = name
+	}
+	return name
+}
+
+// wellFormed returns b, or a repaired copy in *scratch where it isn't UTF-8.
+func wellFormed(b []byte, scratch *[]byte) []byte {
+	if utf8.Valid(b) {
+		return b
+	}
+	*scratch = appendWellFormed((*scratch)[:0], b)
+	return *scratch
+}

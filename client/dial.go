@@ -1,0 +1,229 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// DefaultTimeout bounds opening a stream where Net.Timeout is 0.
+const DefaultTimeout = 10 * time.Second
+
+// nameTTL is how long a resolved name is used for: a load test is not to be one of the name server.
+const nameTTL = 30 * time.Second
+
+// A Net is how connections are made. One Net serves all connections of a run; its exported fields aren't changed
+// once it is in use. Safe for concurrent use. The zero value works.
+type Net struct {
+	TLS       *tls.Config   // cloned for each host; nil for the defaults
+	ConnectTo string        // host:port to connect to, whatever the URL says; "" for the URL's
+	Sources   []netip.Addr  // local addresses to connect from, in turn; none for the system's choice
+	Timeout   time.Duration // bounds opening a stream, redirects included; 0 for DefaultTimeout
+	Idle      time.Duration // a stream that receives no byte for so long has failed; 0 for no limit
+	MaxEvent  int           // bytes of one event; 0 for DefaultMaxEvent
+
+	// DialTCP replaces the system's way to connect, in tests. nil for the system's.
+	DialTCP func(ctx context.Context, network, address string) (net.Conn, error)
+
+	next  atomic.Uint64 // index into Sources
+	mu    sync.Mutex
+	hosts map[string]*hostEntry
+}
+
+// DefaultMaxEvent is the size limit of an event where Net.MaxEvent is 0.
+const DefaultMaxEvent = 1 << 20
+
+func (n *Net) maxEvent() int {
+	if n.MaxEvent > 0 {
+		return n.MaxEvent
+	}
+	return DefaultMaxEvent
+}
+
+func (n *Net) timeout() time.Duration {
+	if n.Timeout > 0 {
+		return n.Timeout
+	}
+	return DefaultTimeout
+}
+
+// connect opens a TCP connection, and TLS on it where the URL wants it, and notes how long each phase took.
+func (n *Net) connect(ctx context.Context, u *url.URL, phases *Phases) (*conn, error) {
+	address := n.ConnectTo
+	if address == "" {
+		address = hostPort(u)
+	}
+	tcp, err := n.dialTCP(ctx, address, phases)
+	if err != nil {
+		return nil, err
+	}
+	c := newConn(tcp)
+	if u.Scheme != "https" {
+		return c, nil
+	}
+	began := time.Now()
+	if err := c.handshake(ctx, n.host(u.Hostname()).config); err != nil {
+		c.Close()
+		return nil, tlsError(ctx, err)
+	}
+	addPhase(&phases.TLS, time.Since(began))
+	return c, nil
+}
+
+func hostPort(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return net.JoinHostPort(u.Hostname(), port)
+	}
+	if u.Scheme == "https" {
+		return net.JoinHostPort(u.Hostname(), "443")
+	}
+	return net.JoinHostPort(u.Hostname(), "80")
+}
+
+// tlsError makes sure that whatever stops a handshake is counted as TLS, but for a timeout or a dead connection.
+func tlsError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return &Error{Class: ClassTimeout, Detail: "in the TLS handshake", Err: ctx.Err()}
+	}
+	switch classOf(err) {
+	case ClassReset, ClassTimeout:
+		return err
+	}
+	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && record.Conn != nil {
+		return &Error{Class: ClassTLS, Detail: "the server does not speak TLS on this port"}
+	}
+	return &Error{Class: ClassTLS, Err: err}
+}
+
+// dialTCP resolves the address and tries what it resolves to, one after the other.
+func (n *Net) dialTCP(ctx context.Context, address string, phases *Phases) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	addrs := []string{host}
+	if _, err := netip.ParseAddr(host); err != nil {
+		began := time.Now()
+		var looked bool
+		if addrs, looked, err = n.host(host).resolve(ctx, host); err != nil {
+			return nil, err
+		}
+		if looked {
+			addPhase(&phases.DNS, time.Since(began))
+		}
+	}
+	began := time.Now()
+	var first error
+	for i, addr := range addrs {
+		c, err := n.dialOne(ctx, net.JoinHostPort(addr, port), len(addrs)-i)
+		if err == nil {
+			addPhase(&phases.TCP, time.Since(began))
+			return c, nil
+		}
+		if first == nil {
+			first = err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, first
+}
+
+// dialOne connects to one address, with its share of the time that is left among the addresses left to try.
+func (n *Net) dialOne(ctx context.Context, address string, left int) (net.Conn, error) {
+	if deadline, ok := ctx.Deadline(); ok && left > 1 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
+		defer cancel()
+	}
+	if n.DialTCP != nil {
+		return n.DialTCP(ctx, "tcp", address)
+	}
+	dialer := net.Dialer{KeepAlive: -1}
+	if len(n.Sources) > 0 {
+		source := n.Sources[(n.next.Add(1)-1)%uint64(len(n.Sources))]
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
+		dialer.Control = func(network, address string, raw syscall.RawConn) error { return shareLocalPorts(raw) }
+	}
+	c, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, unwrapOp(err)
+	}
+	return c, nil
+}
+
+// unwrapOp shortens "dial tcp 127.0.0.1:1: connect: connection refused" to what the address line doesn't say already,
+// and keeps the address.
+func unwrapOp(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil {
+		return fmt.Errorf("%s: %w", op.Addr, op.Err)
+	}
+	return err
+}
+
+// addPhase sums a phase over redirects, starting from "not measured".
+func addPhase(phase *time.Duration, d time.Duration) { *phase = max(*phase, 0) + d }
+
+// maxHosts bounds how many hosts a Net remembers, since a redirect can name any.
+const maxHosts = 256
+
+// A hostEntry is what a Net remembers of one host.
+type hostEntry struct {
+	config *tls.Config // one for all its connections, so that TLS sessions are resumed
+
+	mu      sync.Mutex // held while resolving: one connection asks, the others wait
+	addrs   []string
+	expires time.Time
+}
+
+// host gives the entry of a host name, made on first use.
+func (n *Net) host(name string) *hostEntry {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if entry := n.hosts[name]; entry != nil {
+		return entry
+	}
+	if n.hosts == nil || len(n.hosts) >= maxHosts {
+		n.hosts = make(map[string]*hostEntry)
+	}
+	entry := &hostEntry{config: &tls.Config{}}
+	if n.TLS != nil {
+		entry.config = n.TLS.Clone()
+	}
+	if entry.config.ServerName == "" {
+		entry.config.ServerName = name
+	}
+	entry.config.NextProtos = []string{"http/1.1"}
+	if entry.config.ClientSessionCache == nil {
+		entry.config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	}
+	n.hosts[name] = entry
+	return entry
+}
+
+// resolve gives the addresses of the host called name; looked is true for the caller that had to ask.
+func (h *hostEntry) resolve(ctx context.Context, name string) (addrs []string, looked bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Now().Before(h.expires) {
+		return h.addrs, false, nil
+	}
+	addrs, err = net.DefaultResolver.LookupHost(ctx, name)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, true, &Error{Class: ClassTimeout, Detail: "resolving " + name, Err: ctx.Err()}
+		}
+		return nil, true, err
+	}
+	h.addrs, h.expires = addrs, time.Now().Add(nameTTL)
+	return addrs, true, nil
+}

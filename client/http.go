@@ -1,0 +1,291 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A Request is what a stream is asked for with.
+type Request struct {
+	Method string // "" for GET
+	URL    string // http or https; ws and wss are taken for them
+	Header http.Header
+	Body   []byte
+}
+
+const (
+	maxRedirects = 10
+	maxHead      = 64 << 10 // bytes of a response head
+	maxInterim   = 8        // 1xx responses before the real one
+	maxExcerpt   = 256      // bytes of an unwanted body that are quoted
+)
+
+// parseURL reads the URL of a stream, with ws and wss as http and https.
+func parseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, err
+	}
+	switch u.Scheme {
+	case "ws":
+		u.Scheme = "http"
+	case "wss":
+		u.Scheme = "https"
+	case "http", "https":
+	default:
+		return nil, fmt.Errorf("scheme %q is not one of http, https, ws, wss", u.Scheme)
+	}
+	if u.Host == "" {
+		return nil, errors.New("the URL names no host")
+	}
+	return u, nil
+}
+
+// An exchange is one request and the response to it on a connection of its own, from dialing to the response head. It
+// lasts as long as the stream does.
+type exchange struct {
+	net     *Net
+	conn    *conn
+	phases  Phases
+	started time.Time
+	resp    *http.Response // its Body isn't read
+}
+
+// roundTrip connects, writes req and reads the response head. The caller owns the connection. It is bounded by ctx.
+func (x *exchange) roundTrip(ctx context.Context, req *http.Request) error {
+	c, err := x.net.connect(ctx, req.URL, &x.phases)
+	if err != nil {
+		return err
+	}
+	// What is read and written below knows no context: closing the connection is what stops it.
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	began := time.Now()
+	resp, err := writeAndReadHead(c, req)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		c.Close()
+		if ctx.Err() != nil {
+			return &Error{Class: ClassTimeout, Detail: "waiting for the response head", Err: ctx.Err()}
+		}
+		return headError(err)
+	}
+	addPhase(&x.phases.Upgrade, c.lastRead.Sub(began))
+	c.headIn = c.in.Load() - uint64(len(c.pending))
+	c.firstByte = time.Time{}
+	if len(c.pending) > 0 {
+		c.firstByte = c.lastRead
+	}
+	x.conn, x.resp = c, resp
+	return nil
+}
+
+func headError(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &Error{Class: ClassEOF, Detail: "before a response head was received"}
+	}
+	if class := classOf(err); class != ClassOther {
+		return err
+	}
+	return &Error{Class: ClassProtocol, Detail: "no HTTP response", Err: err}
+}
+
+func writeAndReadHead(c *conn, req *http.Request) (*http.Response, error) {
+	var head bytes.Buffer
+	if err := req.Write(&head); err != nil { // in one piece, so in one packet
+		return nil, err
+	}
+	if _, err := c.Write(head.Bytes()); err != nil {
+		// A server may refuse before it has read everything: its answer says more than "broken pipe".
+		if resp, headErr := readHead(c, req); headErr == nil {
+			return resp, nil
+		}
+		return nil, err
+	}
+	return readHead(c, req)
+}
+
+// heads holds the readers that response heads are parsed with; a stream keeps none.
+var heads = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4096) }}
+
+// readHead reads the response head, past interim ones, and keeps what was read beyond it for the stream.
+func readHead(c *conn, req *http.Request) (*http.Response, error) {
+	limited := &io.LimitedReader{R: c, N: maxHead}
+	r := heads.Get().(*bufio.Reader)
+	defer heads.Put(r)
+	r.Reset(limited)
+	defer r.Reset(nil)
+	for range maxInterim {
+		resp, err := http.ReadResponse(r, req)
+		if err != nil {
+			if limited.N <= 0 {
+				return nil, &Error{Class: ClassProtocol, Detail: fmt.Sprintf("the response head is over %d bytes", maxHead)}
+			}
+			return nil, err
+		}
+		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			rest, _ := r.Peek(r.Buffered())
+			c.pending = bytes.Clone(rest)
+			return resp, nil
+		}
+	}
+	return nil, &Error{Class: ClassProtocol, Detail: "endless 1xx responses"}
+}
+
+// bodyReader reads a response body as it comes, without a buffer of its own.
+func bodyReader(c *conn, resp *http.Response) io.Reader {
+	switch {
+	case len(resp.TransferEncoding) > 0 && resp.TransferEncoding[0] == "chunked":
+		return &chunkedReader{src: c}
+	case resp.ContentLength >= 0:
+		return &io.LimitedReader{R: c, N: resp.ContentLength}
+	}
+	return c
+}
+
+// excerpt reads a little of an unwanted body, on one line, for the error message.
+func excerpt(c *conn, resp *http.Response) string {
+	if c.raw.SetReadDeadline(time.Now().Add(time.Second)) != nil {
+		return ""
+	}
+	b, _ := io.ReadAll(io.LimitReader(bodyReader(c, resp), maxExcerpt))
+	return oneLine(b)
+}
+
+// oneLine folds white space, so that a page can be quoted in a message.
+func oneLine(b []byte) string {
+	return strings.Join(strings.Fields(string(appendWellFormed(nil, b))), " ")
+}
+
+// statusError describes a response that opens no stream.
+func (x *exchange) statusError() error {
+	resp := x.resp
+	e := &Error{Class: ClassStatus, Code: resp.StatusCode, Detail: http.StatusText(resp.StatusCode)}
+	if text := excerpt(x.conn, resp); text != "" {
+		e.Detail += fmt.Sprintf(": %q", text)
+	}
+	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	return e
+}
+
+// retryAfter reads a Retry-After header: seconds or an HTTP date (RFC 9110, 10.2.3).
+func retryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetry)
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return min(max(at.Sub(now), 0), maxRetry)
+	}
+	return 0
+}
+
+// redirect makes the request that the response asks for, as the Fetch standard does it: 303, and 301 and 302 after a
+// POST, turn it into a GET; credentials don't go to another origin.
+func redirect(req *http.Request, body []byte, resp *http.Response) (*http.Request, []byte, error) {
+	location, err := resp.Location()
+	if err != nil {
+		return nil, nil, &Error{Class: ClassRedirect, Code: resp.StatusCode, Detail: "without a usable Location"}
+	}
+	if location, err = parseURL(location.String()); err != nil {
+		return nil, nil, &Error{Class: ClassRedirect, Code: resp.StatusCode, Err: err}
+	}
+	method := req.Method
+	switch status := resp.StatusCode; {
+	case status == http.StatusSeeOther, (status == http.StatusMovedPermanently || status == http.StatusFound) && method == http.MethodPost:
+		method, body = http.MethodGet, nil
+	}
+	next, err := newRequest(req.Context(), method, location, req.Header, body)
+	if err != nil {
+		return nil, nil, &Error{Class: ClassRedirect, Code: resp.StatusCode, Err: err}
+	}
+	if location.Scheme != req.URL.Scheme || location.Host != req.URL.Host {
+		for _, name := range [...]string{"Authorization", "Cookie", "Proxy-Authorization"} {
+			next.Header.Del(name)
+		}
+		next.Host = ""
+	} else {
+		next.Host = req.Host
+	}
+	return next, body, nil
+}
+
+func isRedirect(status int) bool {
+	switch status {
+	case 301, 302, 303, 307, 308:
+		return true
+	}
+	return false
+}
+
+// newRequest makes the request of a stream. A Host header becomes the request's host, as users expect of -H.
+func newRequest(ctx context.Context, method string, u *url.URL, header http.Header, body []byte) (*http.Request, error) {
+	if method == "" {
+		method = http.MethodGet
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if body == nil {
+		req.Body, req.ContentLength = nil, 0
+	}
+	req.Header = header.Clone()
+	if req.Header == nil {
+		req.Header = make(http.Header)
+	}
+	if host := req.Header.Get("Host"); host != "" {
+		req.Host = host
+		req.Header.Del("Host")
+	}
+	if u.User != nil && req.Header.Get("Authorization") == "" {
+		password, _ := u.User.Password()
+		req.SetBasicAuth(u.User.Username(), password)
+	}
+	if _, ok := req.Header["User-Agent"]; !ok {
+		req.Header.Set("User-Agent", "rtbench")
+	}
+	return req, nil
+}
+
+// follow does round trips until a response isn't a redirect.
+func (x *exchange) follow(ctx context.Context, req *http.Request, body []byte) error {
+	for range maxRedirects + 1 {
+		if err := x.roundTrip(ctx, req); err != nil {
+			return err
+		}
+		if !isRedirect(x.resp.StatusCode) {
+			return nil
+		}
+		x.conn.Close()
+		var err error
+		if req, body, err = redirect(req, body, x.resp); err != nil {
+			return err
+		}
+	}
+	return &Error{Class: ClassRedirect, Detail: fmt.Sprintf("more than %d, the last one to %s", maxRedirects, oneLine([]byte(req.URL.Redacted())))}
+}
+
+// info describes the connection.
+func (x *exchange) info() Info {
+	c := x.conn
+	info := Info{
+		Phases: x.phases, Started: x.started, Proto: x.resp.Proto,
+		FirstByte: c.firstByte, LastByte: c.lastRead, WireIn: c.in.Load(), WireOut: c.out.Load(), HeadIn: c.headIn,
+		Remote: addrPort(c.raw.RemoteAddr()), Local: addrPort(c.raw.LocalAddr()),
+	}
+	if c.secure != nil {
+		info.TLS = tlsVersion(c.secure)
+	}
+	return info
+}

@@ -1,0 +1,194 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// ErrDone is how a stream ends that met its end marker.
+var ErrDone = errors.New("the stream ended on its marker")
+
+// An EndMarker recognises the event that ends a stream for good, such as "[DONE]", which isn't delivered itself. The
+// zero value recognises none.
+type EndMarker struct {
+	data []byte
+	kind string
+}
+
+// ParseEndMarker reads "event:NAME", the name of the event, or else the data that the event has.
+func ParseEndMarker(s string) (EndMarker, error) {
+	if kind, ok := strings.CutPrefix(s, "event:"); ok {
+		if kind == "" {
+			return EndMarker{}, fmt.Errorf("%q names no event: write event:NAME, such as event:complete", s)
+		}
+		return EndMarker{kind: kind}, nil
+	}
+	return EndMarker{data: []byte(s)}, nil
+}
+
+// IsZero reports whether the marker recognises nothing.
+func (m EndMarker) IsZero() bool { return m.kind == "" && len(m.data) == 0 }
+
+func (m EndMarker) matches(ev Event) bool {
+	if ev.Type != Message {
+		return false
+	}
+	return m.kind != "" && ev.Kind == m.kind || len(m.data) > 0 && bytes.Equal(bytes.TrimSpace(ev.Data), m.data)
+}
+
+// SSE dials Server-Sent-Events streams over HTTP/1.1 (WHATWG HTML, section 9.2).
+type SSE struct {
+	Net     *Net
+	Request Request
+	Done    EndMarker
+}
+
+// readSize is how much a stream reads at a time.
+const readSize = 4096
+
+// Dial implements Dialer. Where from isn't empty it goes into the Last-Event-ID header.
+func (d *SSE) Dial(ctx context.Context, from Cursor) (Stream, error) {
+	u, err := parseURL(d.Request.URL)
+	if err != nil {
+		return nil, &Error{Class: ClassOther, Err: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.Net.timeout())
+	defer cancel()
+	req, err := newRequest(ctx, d.Request.Method, u, d.Request.Header, d.Request.Body)
+	if err != nil {
+		return nil, &Error{Class: ClassOther, Err: err}
+	}
+	setDefault(req.Header, "Accept", "text/event-stream")
+	setDefault(req.Header, "Cache-Control", "no-store")
+	if len(from) > 0 {
+		req.Header.Set("Last-Event-Id", string(from))
+	}
+	x := newExchange(d.Net)
+	if err := x.follow(ctx, req, d.Request.Body); err != nil {
+		return nil, err
+	}
+	if err := x.checkStream(); err != nil {
+		x.conn.Close()
+		return nil, err
+	}
+	x.phases.Total = time.Since(x.started)
+	x.conn.idle = d.Net.Idle
+	return &sseStream{exchange: x, done: d.Done, decoder: NewDecoder(d.Net.maxEvent(), from), body: bodyReader(x.conn, x.resp)}, nil
+}
+
+func setDefault(h http.Header, name, value string) {
+	if _, ok := h[name]; !ok {
+		h.Set(name, value)
+	}
+}
+
+func newExchange(n *Net) *exchange {
+	return &exchange{net: n, started: time.Now(), phases: Phases{DNS: -1, TCP: -1, TLS: -1, Upgrade: -1, Total: -1}}
+}
+
+// checkStream decides whether the response is an event stream.
+func (x *exchange) checkStream() error {
+	if x.resp.StatusCode != http.StatusOK {
+		return x.statusError()
+	}
+	header := x.resp.Header
+	if value := header.Get("Content-Type"); !isEventStream(value) {
+		e := &Error{Class: ClassContentType, Detail: fmt.Sprintf("got %q", value)}
+		if value == "" {
+			e.Detail = "it has no Content-Type"
+		}
+		if text := excerpt(x.conn, x.resp); text != "" {
+			e.Detail += fmt.Sprintf(", with %q", text)
+		}
+		return e
+	}
+	if coding := header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+		return &Error{Class: ClassProtocol, Detail: fmt.Sprintf("the stream is encoded with %q, which was not asked for", coding)}
+	}
+	return nil
+}
+
+func isEventStream(contentType string) bool {
+	essence, _, err := mime.ParseMediaType(contentType)
+	if errors.Is(err, mime.ErrInvalidMediaParameter) {
+		err = nil
+	}
+	return err == nil && essence == "text/event-stream"
+}
+
+type sseStream struct {
+	*exchange
+	decoder *Decoder
+	body    io.Reader
+	done    EndMarker
+}
+
+// Events implements Stream.
+func (s *sseStream) Events() iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		buf := make([]byte, readSize)
+		wire := s.conn.headIn
+		for {
+			n, readErr := s.body.Read(buf)
+			s.decoder.Feed(buf[:n])
+			arrival := Arrival{User: s.conn.lastRead}
+			for {
+				ev, ok, err := s.decoder.Next()
+				if err != nil {
+					yield(Event{}, err)
+					return
+				}
+				if !ok {
+					break
+				}
+				// One read held several events if another came before this one in it, or if bytes are left.
+				more := s.decoder.Buffered()
+				arrival.Shared = arrival.Shared || more
+				ev.Arrival = arrival
+				if s.done.matches(ev) {
+					yield(Event{}, ErrDone)
+					return
+				}
+				now := s.conn.in.Load()
+				ev.Wire, wire = int(now-wire), now
+				if !yield(ev, nil) {
+					return
+				}
+			}
+			if readErr != nil {
+				yield(Event{}, readErr)
+				return
+			}
+		}
+	}
+}
+
+// Info implements Stream.
+func (s *sseStream) Info() Info { return s.info() }
+
+// Close implements Stream.
+func (s *sseStream) Close() error { return s.conn.Close() }
+
+// Finish implements Finisher: a client that half-closes its connection tells an HTTP/1.1 server to end the response.
+func (s *sseStream) Finish() error { return s.conn.CloseWrite() }
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		ap := tcp.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return netip.AddrPort{}
+}
+
+func tlsVersion(c *tls.Conn) string { return tls.VersionName(c.ConnectionState().Version) }
