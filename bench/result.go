@@ -40,6 +40,7 @@ type Result struct {
 	End      time.Duration
 	Stop     Stop
 	StopText string // why, for people; "" where Stop says it all
+	Failure  string // why the run as a whole failed: nothing connected, the target died; "" if it didn't
 
 	Planned     int // connections the plan wanted at its peak
 	Peak        int // most that were open at a time

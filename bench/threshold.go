@@ -104,8 +104,8 @@ func (t *Threshold) setAggregate(word string) error {
 	return nil
 }
 
-// unit is what the bound is given in.
-func (t Threshold) unit() Unit {
+// Unit is the base unit of the bound, and of the value it is held against.
+func (t Threshold) Unit() Unit {
 	switch t.Aggregate {
 	case Rate:
 		return Fraction
@@ -116,7 +116,7 @@ func (t Threshold) unit() Unit {
 }
 
 func (t Threshold) parseBound(s string) (float64, error) {
-	unit := t.unit()
+	unit := t.Unit()
 	if unit == Nanoseconds {
 		d, err := time.ParseDuration(strings.ReplaceAll(s, " ", ""))
 		if err != nil {

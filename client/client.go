@@ -15,6 +15,7 @@ import (
 	"bytes"
 	"context"
 	"iter"
+	"net/http"
 	"net/netip"
 	"time"
 )
@@ -101,12 +102,13 @@ type Info struct {
 	Started     time.Time // when Dial was called
 	Remote      netip.AddrPort
 	Local       netip.AddrPort
-	Proto       string    // "HTTP/1.1"
-	TLS         string    // "TLS 1.3", or ""
-	Subprotocol string    // the WebSocket subprotocol agreed on
-	FirstByte   time.Time // first byte after the response head; zero while there is none
-	LastByte    time.Time // when the last read returned
-	WireIn      uint64    // bytes read from the socket, TLS records and heads included
-	WireOut     uint64    // bytes written to it
-	HeadIn      uint64    // of WireIn, what opening the stream took: handshakes, heads, redirects
+	Proto       string      // "HTTP/1.1"
+	TLS         string      // "TLS 1.3", or ""
+	Subprotocol string      // the WebSocket subprotocol agreed on
+	Header      http.Header // of the response; not to be changed
+	FirstByte   time.Time   // first byte after the response head; zero while there is none
+	LastByte    time.Time   // when the last read returned
+	WireIn      uint64      // bytes read from the socket, TLS records and heads included
+	WireOut     uint64      // bytes written to it
+	HeadIn      uint64      // of WireIn, what opening the stream took: handshakes, heads, redirects
 }

@@ -2,19 +2,24 @@ package client
 
 import (
 	"bytes"
-	"errors"
 	"time"
 	"unicode/utf8"
 )
 
-// ErrTooBig is the cause of an error of ClassTooBig.
-var ErrTooBig = errors.New("event over the size limit")
+// ErrTooBig is how a stream ends that sent an event over the size limit.
+var ErrTooBig error = &Error{Class: ClassTooBig}
 
 // maxRetry bounds the reconnection time a server can ask for: a day is "never" for any run.
 const maxRetry = 24 * time.Hour
 
-// maxKinds bounds how many event names a decoder remembers; more than that are only slower.
-const maxKinds = 64
+// A decoder remembers so many event names, of so many bytes; more and longer ones are only slower.
+const (
+	maxKinds   = 64
+	maxKindLen = 128
+)
+
+// maxName is what a line may have over the limit, so that the limit is one of data.
+const maxName = len("data: ")
 
 // A Decoder parses an event stream as the WHATWG HTML standard says (section 9.2.6, "Interpreting an event
 // stream"), incrementally: bytes go in as they come, and an event comes out as soon as the line end that completes
@@ -25,7 +30,7 @@ const maxKinds = 64
 // It allocates nothing per event once its buffers have grown. An unfinished block at the end of the stream is never
 // delivered and never moves the id. Not safe for concurrent use.
 type Decoder struct {
-	max   int    // bytes of one line, and of one event's data
+	max   int    // bytes of one event's data
 	in    []byte // what is left of the chunk fed last; not ours
 	line  []byte // the start of a line whose end hasn't come
 	data  []byte // the data buffer of the block being read
@@ -44,7 +49,8 @@ type Decoder struct {
 	stopped error
 }
 
-// NewDecoder returns a decoder for one stream whose last event id is from. Lines and events over max bytes fail.
+// NewDecoder returns a decoder for one stream whose last event id is from. An event with more than max bytes of data
+// fails, and so does a line that is longer than one with so much data.
 func NewDecoder(max int, from Cursor) *Decoder {
 	return &Decoder{max: max, id: from.Clone(), lastID: from.Clone(), retry: -1}
 }
@@ -52,6 +58,9 @@ func NewDecoder(max int, from Cursor) *Decoder {
 // Feed gives the next bytes of the stream. All events of the bytes before must have been taken with Next; chunk must
 // stay as it is until Next has reported that there is no more.
 func (d *Decoder) Feed(chunk []byte) {
+	if d.stopped != nil {
+		return
+	}
 	d.in, d.lfEnd = chunk, 0
 	if d.bom >= 0 {
 		d.skipBOM()
@@ -76,8 +85,9 @@ func (d *Decoder) skipBOM() {
 	}
 }
 
-// Buffered reports whether bytes fed haven't been parsed yet: more events may follow without another read.
-func (d *Decoder) Buffered() bool { return len(d.in) > 0 }
+// Buffered reports whether bytes fed belong to what follows the last event: more may come without another read. Line
+// ends alone don't, such as the LF of the CR that completed the event.
+func (d *Decoder) Buffered() bool { return len(bytes.TrimLeft(d.in, "\r\n")) > 0 }
 
 // LastID is the last event id string of the stream, where to resume. It is valid until the next call of Next.
 func (d *Decoder) LastID() Cursor { return d.lastID }
@@ -109,7 +119,7 @@ func (d *Decoder) Next() (ev Event, ok bool, err error) {
 }
 
 func (d *Decoder) tooBig() error {
-	d.stopped = &Error{Class: ClassTooBig, Err: ErrTooBig}
+	d.stopped = ErrTooBig
 	d.in, d.line = nil, nil
 	return d.stopped
 }
@@ -125,7 +135,7 @@ func (d *Decoder) nextLine() (line []byte, ok bool) {
 	end := d.lineEnd()
 	if end < 0 {
 		if len(d.in) > 0 {
-			if len(d.line)+len(d.in) > d.max {
+			if len(d.line)+len(d.in) > d.max+maxName {
 				d.tooBig()
 				return nil, false
 			}
@@ -137,7 +147,7 @@ func (d *Decoder) nextLine() (line []byte, ok bool) {
 	line = d.in[:end]
 	d.skipLF = d.in[end] == '\r'
 	d.in = d.in[end+1:]
-	if len(d.line)+len(line) > d.max {
+	if len(d.line)+len(line) > d.max+maxName {
 		d.tooBig()
 		return nil, false
 	}
@@ -176,14 +186,12 @@ func (d *Decoder) field(line []byte) bool {
 	}
 	switch string(name) {
 	case "data":
-		if len(d.data)+len(value)+1 > d.max+1 {
-			return false
-		}
 		if d.hasData {
 			d.data = append(d.data, '\n')
 		}
 		d.data = append(d.data, value...)
 		d.hasData = true
+		return len(d.data) <= d.max
 	case "event":
 		d.kind = append(d.kind[:0], value...)
 	case "id":
@@ -245,7 +253,7 @@ func (d *Decoder) kindName() string {
 		return name
 	}
 	name := string(appendWellFormed(nil, d.kind))
-	if len(d.kinds) < maxKinds {
+	if len(d.kinds) < maxKinds && len(d.kind) <= maxKindLen {
 		if d.kinds == nil {
 			d.kinds = make(map[string]string)
 		}

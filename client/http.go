@@ -280,7 +280,7 @@ func (x *exchange) follow(ctx context.Context, req *http.Request, body []byte) e
 func (x *exchange) info() Info {
 	c := x.conn
 	info := Info{
-		Phases: x.phases, Started: x.started, Proto: x.resp.Proto,
+		Phases: x.phases, Started: x.started, Proto: x.resp.Proto, Header: x.resp.Header,
 		FirstByte: c.firstByte, LastByte: c.lastRead, WireIn: c.in.Load(), WireOut: c.out.Load(), HeadIn: c.headIn,
 		Remote: addrPort(c.raw.RemoteAddr()), Local: addrPort(c.raw.LocalAddr()),
 	}

@@ -113,7 +113,7 @@ func (x *exchange) checkStream() error {
 		}
 		return e
 	}
-	if coding := header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+	if coding := header.Get("Content-Encoding"); coding != "" && coding != "identity" && coding != "none" {
 		return &Error{Class: ClassProtocol, Detail: fmt.Sprintf("the stream is encoded with %q, which was not asked for", coding)}
 	}
 	return nil

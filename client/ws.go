@@ -291,7 +291,7 @@ func (s *wsStream) readError(err error) error {
 		s.closeWith(websocket.StatusInvalidFramePayloadData)
 		return errNotUTF8
 	case errors.Is(err, websocket.ErrMessageTooBig):
-		return &Error{Class: ClassTooBig, Err: ErrTooBig}
+		return ErrTooBig
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

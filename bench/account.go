@@ -1,0 +1,144 @@
+package bench
+
+// account adds up what is delivered and lost, from what every connection has seen. While the run goes on only what
+// can't come any more is lost; afterwards everything that didn't come.
+func (r *run) account() {
+	var delivered, lost uint64
+	over := r.phase == PhaseFinish
+	feeds := r.allFeeds()
+	for _, s := range r.everybody() {
+		s.shard.mu.Lock()
+		for i := range s.tracked {
+			t := &s.tracked[i]
+			if !r.trusts(t.feed) {
+				continue
+			}
+			unique, gone := t.tracker.unique, t.tracker.lost
+			if over {
+				unique, gone = t.tracker.Totals(s.lastExpected(t.feed))
+			}
+			delivered, lost = delivered+unique, lost+gone
+		}
+		if over && len(s.tracked) == 0 && s.opened != never && !s.retired && len(feeds) == 1 && feeds[0].shared() {
+			lost += feeds[0].missedSince(s.opened)
+		}
+		if r.echoes() {
+			unique, gone := s.echo.unique, s.echo.lost
+			if over && s.sent > 0 {
+				s.echo.Expect(1)
+				unique, gone = s.echo.Totals(s.sent)
+			}
+			delivered, lost = delivered+unique, lost+gone
+		}
+		s.shard.mu.Unlock()
+	}
+	r.set(Delivered, delivered)
+	r.set(Lost, lost)
+	r.set(Expected, delivered+lost)
+}
+
+func (r *run) set(m Metric, n uint64) { r.tally.counts[m-numTimings] = n }
+
+// lastExpected is the last ordinal of a feed that the connection should have seen: the last one that anybody saw, where
+// events are known to be the same for all and the connection wasn't ended on purpose; else its own last.
+func (s *subscriber) lastExpected(f *feed) uint64 {
+	if s.retired || !f.shared() {
+		return 0
+	}
+	return f.cut.Load()
+}
+
+// trusts reports whether gaps in a feed's ordinals mean loss: the numbers are consecutive by declaration, or several
+// connections saw the same ids.
+func (r *run) trusts(f *feed) bool { return f.declared || f.shared() }
+
+// echoes reports whether the server echoes what the connections send: at least one message has come back.
+func (r *run) echoes() bool { return r.tally.timings[RoundTrip] != nil }
+
+// missedSince counts the events that a connection should have seen that was open since opened and has seen none.
+func (f *feed) missedSince(opened int64) (n uint64) {
+	for i := range f.slots {
+		s := &f.slots[i]
+		s.mu.Lock()
+		if s.ordinal > 0 && f.counts(s.ordinal) && s.when > opened+int64(race) {
+			n++
+		}
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// drained reports whether everything that can be expected has arrived.
+func (r *run) drained() bool {
+	echoes := r.echoes() || r.plan.Send.Unstamped && r.tally.counts[Sent-numTimings] > 0
+	for _, s := range r.everybody() {
+		s.shard.mu.Lock()
+		waiting := !s.ended && !s.retired && s.waits(echoes)
+		s.shard.mu.Unlock()
+		if waiting {
+			return false
+		}
+	}
+	if r.plan.Streams {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.idle) == len(r.all)
+	}
+	return true
+}
+
+// waits reports whether something that the connection should have seen may still be under way. The shard's mutex
+// must be held.
+func (s *subscriber) waits(echoes bool) bool {
+	for i := range s.tracked {
+		t := &s.tracked[i]
+		if t.feed.shared() && t.tracker.next <= t.feed.cut.Load() {
+			return true
+		}
+	}
+	return echoes && s.sent > 0 && s.echo.unique < s.sent || len(s.outbox) > 0
+}
+
+// unmeasured says which metrics this run can't know, and why.
+func (r *run) unmeasured() map[Metric]string {
+	why := make(map[Metric]string)
+	tracked, distrusted := r.tracked()
+	if !tracked && !r.echoes() {
+		reason := "the events carry no id, sequence or stamp (--seq names one)"
+		switch {
+		case r.plan.Streams:
+			reason = "request streams have no events in common"
+		case distrusted:
+			reason = "the ids are not known to be consecutive, and no two connections saw the same events (--seq id, or more connections)"
+		case r.broadcast.Load():
+			reason = "messages between the connections of a run are timed, not counted"
+		case r.tally.counts[Received-numTimings] == 0:
+			reason = "nothing was received"
+		}
+		for _, m := range []Metric{Expected, Delivered, Lost, Reach} {
+			why[m] = reason
+		}
+		if !distrusted {
+			for _, m := range []Metric{Duplicate, Reordered, Ancient, Boundary} {
+				why[m] = reason
+			}
+		}
+	}
+	why[ClientLag] = "arrivals carry no kernel stamp"
+	if r.tally.timings[Delivery] == nil && r.tally.counts[Received-numTimings] > 0 {
+		why[Delivery] = "no event carried a time stamp (--stamp names one)"
+	}
+	return why
+}
+
+// tracked reports whether there is a sequence that loss can be told from, and whether there is only such that it
+// can't.
+func (r *run) tracked() (tracked, distrusted bool) {
+	for _, f := range r.allFeeds() {
+		if r.trusts(f) {
+			return true, false
+		}
+		distrusted = true
+	}
+	return false, distrusted
+}

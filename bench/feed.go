@@ -1,0 +1,208 @@
+package bench
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A feed is one sequence of events that several connections subscribe to. It knows events again across
+// connections: that gives ids that are no numbers their ordinals, says which events a connection should have seen,
+// and yields lag_behind_first and fanout_spread without any clock but our own.
+//
+// Safe for concurrent use.
+type feed struct {
+	declared bool // the numbers are consecutive, by the stamp or by the user's word
+	ids      identity
+	slots    []slot
+	highest  atomic.Uint64 // ordinal
+	cut      atomic.Uint64 // the last ordinal that counts; 0 while the run goes on
+	distinct atomic.Uint64 // different events
+	repeats  atomic.Uint64 // times an event was seen by a further connection
+	foreign  atomic.Uint64 // of them, with another content: then it isn't the same event
+	lost     atomic.Uint64 // ordinals that left a tracker's window unseen
+}
+
+// A slot holds what is known of one event, until a newer one takes its place.
+type slot struct {
+	mu      sync.Mutex
+	ordinal uint64
+	content uint64
+	when    int64   // due, or the earliest arrival; ns after the start
+	lags    []int64 // arrivals relative to the first one recorded, which may not be the earliest
+	origin  int64   // arrival of that one
+	settled bool
+}
+
+const (
+	// lagBudget bounds the arrivals that all slots of a feed hold.
+	lagBudget = 2 << 20
+	minSlots  = 64
+	maxSlots  = 4096
+)
+
+func newFeed(declared bool, connections int) *feed {
+	n := minSlots
+	for n < maxSlots && 2*n*connections <= lagBudget {
+		n *= 2
+	}
+	f := &feed{declared: declared, slots: make([]slot, n)}
+	f.ids.seed = maphash.MakeSeed()
+	return f
+}
+
+// A sighted is one event as one connection saw it.
+type sighted struct {
+	ordinal uint64
+	content []byte
+	at      int64 // arrival, ns after the start
+	due     int64 // ns after the start; used where known
+	known   bool  // due is
+}
+
+// see takes an event that a connection saw for the first time. subscribers is how many could see it; once as many
+// have, it is settled.
+func (f *feed) see(ev sighted, subscribers int, c *cell) {
+	s := &f.slots[ev.ordinal%uint64(len(f.slots))]
+	content := maphash.Bytes(f.ids.seed, ev.content)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.ordinal < ev.ordinal:
+		s.settle(c)
+		s.ordinal, s.content, s.settled = ev.ordinal, content, false
+		s.when, s.origin, s.lags = ev.at, ev.at, s.lags[:0]
+		if ev.known {
+			s.when = ev.due
+		}
+		f.distinct.Add(1)
+		f.raise(ev.ordinal)
+	case s.ordinal > ev.ordinal: // too old to have a slot
+		return
+	default:
+		f.repeats.Add(1)
+		if s.content != content {
+			f.foreign.Add(1)
+		}
+		if !ev.known {
+			s.when = min(s.when, ev.at)
+		}
+	}
+	if s.settled {
+		return
+	}
+	s.lags = append(s.lags, ev.at-s.origin)
+	if len(s.lags) >= subscribers {
+		s.settle(c)
+	}
+}
+
+func (f *feed) raise(ordinal uint64) {
+	for {
+		highest := f.highest.Load()
+		if ordinal <= highest || f.highest.CompareAndSwap(highest, ordinal) {
+			return
+		}
+	}
+}
+
+func (s *slot) settle(c *cell) {
+	if s.settled || len(s.lags) < 2 {
+		return
+	}
+	s.settled = true
+	first, last := s.lags[0], s.lags[0]
+	for _, lag := range s.lags {
+		first, last = min(first, lag), max(last, lag)
+	}
+	if !c.window.holds(s.origin + first) {
+		return
+	}
+	for _, lag := range s.lags {
+		c.time(LagBehindFirst, lag-first)
+	}
+	c.time(FanoutSpread, last-first)
+}
+
+// settleAll ends the feed: what hasn't been seen by everybody won't be.
+func (f *feed) settleAll(c *cell) {
+	for i := range f.slots {
+		s := &f.slots[i]
+		s.mu.Lock()
+		s.settle(c)
+		s.mu.Unlock()
+	}
+}
+
+// head finds which events before its first one a connection should have seen, that was open since opened (ns after
+// the start): those of race after that at the earliest. boundary is how many fell into the race of subscribing.
+func (f *feed) head(first uint64, opened int64, race time.Duration) (expect, boundary uint64) {
+	expect = first
+	for n := first - 1; n > 0 && first-n < uint64(len(f.slots)); n-- {
+		s := &f.slots[n%uint64(len(f.slots))]
+		s.mu.Lock()
+		ordinal, when := s.ordinal, s.when
+		s.mu.Unlock()
+		if ordinal != n || when <= opened {
+			break
+		}
+		if when > opened+int64(race) {
+			expect = n
+		} else {
+			boundary++
+		}
+	}
+	return expect, boundary
+}
+
+// stop draws the line: events that nobody has seen by now don't count.
+func (f *feed) stop() { f.cut.Store(max(1, f.highest.Load())) }
+
+// counts reports whether an ordinal is on this side of the line.
+func (f *feed) counts(ordinal uint64) bool {
+	cut := f.cut.Load()
+	return cut == 0 || ordinal <= cut
+}
+
+// shared reports whether connections saw the same events: at most one in a hundred of those with the same number or
+// id had another content.
+func (f *feed) shared() bool {
+	repeats := f.repeats.Load()
+	return repeats > 0 && f.foreign.Load()*100 <= repeats
+}
+
+// identities is how many ids a feed knows again.
+const identities = 1 << 16
+
+// identity gives opaque ids ordinals in the order in which anybody first saw them. That is the order of the stream:
+// whoever sees an event has seen, and so numbered, what came before it on the same connection.
+type identity struct {
+	seed  maphash.Seed
+	mu    sync.Mutex
+	known map[uint64]uint64 // hash of the id → ordinal
+	ring  []uint64          // hashes by ordinal, to forget the oldest
+	last  uint64
+}
+
+// ordinal numbers an id. It keeps 64 bits of each: two of 65,536 are the same by chance once in 10¹⁰ runs.
+func (x *identity) ordinal(id []byte) uint64 {
+	h := maphash.Bytes(x.seed, id)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if n, ok := x.known[h]; ok {
+		return n
+	}
+	if x.known == nil {
+		x.known = make(map[uint64]uint64, identities)
+		x.ring = make([]uint64, identities)
+	}
+	x.last++
+	place := &x.ring[x.last%identities]
+	if x.last > identities {
+		delete(x.known, *place)
+	}
+	*place = h
+	x.known[h] = x.last
+	return x.last
+}

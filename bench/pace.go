@@ -1,0 +1,38 @@
+package bench
+
+import "time"
+
+// A pacer waits for points in time of a run, as exactly as the system can.
+type pacer struct {
+	start time.Time
+	stop  <-chan struct{}
+	exact func(time.Duration) // sleeps for less than slack
+}
+
+// slack is how long before its time a wait hands over from Go's timer to the exact sleep.
+const slack = 2 * time.Millisecond
+
+// until waits until due after the start; false if the run stopped before.
+func (p *pacer) until(due time.Duration) bool {
+	if left := due - time.Since(p.start) - slack; left > 0 {
+		timer := time.NewTimer(left)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-p.stop:
+			return false
+		}
+	}
+	if left := due - time.Since(p.start); left > 0 {
+		p.exact(left)
+	}
+	select {
+	case <-p.stop:
+		return false
+	default:
+		return true
+	}
+}
+
+// timerSleep sleeps by Go's own timers, which can be late by half a millisecond.
+func timerSleep(d time.Duration) { <-time.After(d) }

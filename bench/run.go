@@ -1,0 +1,360 @@
+package bench
+
+import (
+	"context"
+	"hash/maphash"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rtbench/rtbench/client"
+)
+
+// A run is the state of one Runner.Run.
+type run struct {
+	runner *Runner
+	plan   *Plan
+	times  timetable
+	start  time.Time
+	wall   int64  // start in ns since the epoch: the only wall-clock reading, everything else counts from it
+	id     uint32 // in the stamps of this run
+	seed   maphash.Seed
+
+	window   measured
+	recorder *recorder
+	errors   errorLog
+	pace     pacer
+	ctx      context.Context // of the sessions
+	cancel   context.CancelFunc
+	quit     chan struct{} // closed when nothing more is to be started or sent
+	enough   chan struct{} // closed when Plan.Events have arrived
+	pacers   sync.WaitGroup
+	sessions sync.WaitGroup
+	senders  sync.WaitGroup
+
+	mu     sync.Mutex
+	all    []*subscriber // every one there was
+	active []*subscriber // those that the plan wants open, oldest first
+	idle   []*subscriber // request streams: places that are free
+	feeds  map[feedKey]*feed
+
+	openNow, openPeak atomic.Int64
+	arrived           atomic.Uint64 // counted only where Plan.Events wants it
+	everOpened        atomic.Bool
+	broadcast         atomic.Bool  // a connection saw what another one of this run had sent
+	crowded           atomic.Bool  // there are more sequences than are tracked
+	failed            atomic.Int64 // connections whose first attempt failed for what waiting doesn't mend
+	ended             atomic.Int64
+	elsewhere         atomic.Bool // the server isn't on this host
+	dialError         atomic.Pointer[client.Error]
+
+	// Below, only the goroutine of Run.
+	tally     tally
+	series    series
+	stepFrom  time.Duration
+	phase     Phase
+	stop      Stop
+	stopText  string
+	openAtEnd int
+	cpu       time.Duration // used before the run
+}
+
+func newRun(runner *Runner) *run {
+	plan := &runner.Plan
+	r := &run{
+		runner: runner, plan: plan, times: plan.timetable(),
+		start: time.Now(), id: rand.Uint32(), seed: maphash.MakeSeed(),
+		quit: make(chan struct{}), enough: make(chan struct{}), feeds: make(map[feedKey]*feed),
+		series: series{step: seriesStep}, phase: PhaseRamp, cpu: processCPU(),
+	}
+	r.wall = r.start.UnixNano()
+	r.window.begin = int64(r.times.begin)
+	r.window.end.Store(int64(r.times.end))
+	r.recorder = newRecorder(&r.window)
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.pace = pacer{start: r.start, stop: r.quit, exact: exactSleep}
+	if runner.fakable {
+		r.pace.exact = timerSleep
+	}
+	return r
+}
+
+func (r *run) now() int64           { return int64(time.Since(r.start)) }
+func (r *run) at(t time.Time) int64 { return int64(t.Sub(r.start)) }
+func (r *run) open() int            { return int(r.openNow.Load()) }
+
+func (r *run) nowOpen(change int64) {
+	n := r.openNow.Add(change)
+	if change < 0 {
+		return
+	}
+	r.everOpened.Store(true)
+	for peak := r.openPeak.Load(); n > peak && !r.openPeak.CompareAndSwap(peak, n); peak = r.openPeak.Load() {
+	}
+}
+
+// countdown ends the run when enough events have arrived.
+func (r *run) countdown(at int64) {
+	if r.plan.Events > 0 && r.arrived.Add(1) == r.plan.Events {
+		r.window.end.Store(at + 1)
+		close(r.enough)
+	}
+}
+
+// startAll starts what keeps the schedules.
+func (r *run) startAll() {
+	if r.plan.Streams {
+		r.pacers.Go(r.startStreams)
+		return
+	}
+	r.pacers.Go(r.openConnections)
+	r.pacers.Go(r.closeConnections)
+	if r.times.sends != nil {
+		r.pacers.Go(r.send)
+	}
+}
+
+// openConnections starts every subscription when it is due.
+func (r *run) openConnections() {
+	for n := uint64(0); ; n++ {
+		due, ok := r.times.opens.At(n)
+		if !ok || !r.pace.until(due) {
+			return
+		}
+		s := r.newSubscriber(int(n), r.plan.Backoff)
+		if s == nil {
+			continue
+		}
+		if r.times.sends != nil {
+			s.outbox = make(chan time.Duration, outboxSize)
+			r.senders.Go(func() { s.deliver(r.ctx) })
+		}
+		r.mu.Lock()
+		r.active = append(r.active, s)
+		r.mu.Unlock()
+		r.sessions.Go(func() { s.subscribe() })
+	}
+}
+
+// closeConnections ends subscriptions as the stages want it, the youngest first.
+func (r *run) closeConnections() {
+	for n := uint64(0); ; n++ {
+		due, ok := r.times.closes.At(n)
+		if !ok || !r.pace.until(due) {
+			return
+		}
+		r.mu.Lock()
+		var s *subscriber
+		if last := len(r.active) - 1; last >= 0 {
+			s, r.active = r.active[last], r.active[:last]
+		}
+		r.mu.Unlock()
+		if s != nil {
+			s.shard.mu.Lock()
+			s.retired = true
+			s.shard.mu.Unlock()
+			s.session.Finish()
+		}
+	}
+}
+
+// newSubscriber makes the subscription of one connection; nil where its dialer can't be made.
+func (r *run) newSubscriber(index int, backoff client.Backoff) *subscriber {
+	s := &subscriber{run: r, shard: r.recorder.shard(), index: index, opened: never, dropped: never, last: never}
+	dialer, err := r.runner.Dialer(index)
+	if err != nil {
+		e := client.Classify(err)
+		r.errors.add(r.now(), e)
+		r.noteFailed(s, e, true)
+		return nil
+	}
+	s.session = client.Session{
+		Dialer: dialer, Backoff: backoff, Observer: s, From: r.plan.From, Seed: r.plan.Seed + uint64(index),
+	}
+	r.mu.Lock()
+	r.all = append(r.all, s)
+	r.mu.Unlock()
+	return s
+}
+
+// subscribe runs the session to its end.
+func (s *subscriber) subscribe() {
+	_ = s.session.Run(s.run.ctx) // Closed was told why
+	s.shard.mu.Lock()
+	s.ended = true
+	retired := s.retired
+	s.shard.mu.Unlock()
+	if !retired {
+		s.run.ended.Add(1)
+	}
+}
+
+// startStreams starts a request stream at every arrival, in a place that is free.
+func (r *run) startStreams() {
+	places := peak(r.plan.Stages)
+	for n := uint64(0); ; n++ {
+		due, ok := r.times.sends.At(n)
+		if !ok || !r.pace.until(due) {
+			return
+		}
+		s := r.place(places)
+		r.recorder.record(func(c *cell) {
+			c.add(Due, 1)
+			if s == nil {
+				c.add(Unsent, 1)
+				return
+			}
+			c.add(Sent, 1)
+			c.add(StreamsStarted, 1)
+			c.time(PublishLateness, r.now()-int64(due))
+		})
+		if s != nil {
+			s.due = int64(due)
+			r.sessions.Go(func() {
+				_ = s.session.Run(r.ctx) // Closed was told why
+				r.release(s)
+			})
+		}
+	}
+}
+
+// place gives a stream a free place, up to so many; nil if all are taken.
+func (r *run) place(places int) *subscriber {
+	r.mu.Lock()
+	index := len(r.all)
+	var s *subscriber
+	if last := len(r.idle) - 1; last >= 0 {
+		s, r.idle = r.idle[last], r.idle[:last]
+	}
+	r.mu.Unlock()
+	backoff := client.Backoff{Policy: client.NoReconnect}
+	if s != nil {
+		old := &s.session
+		s.session = client.Session{Dialer: old.Dialer, Backoff: backoff, Observer: s, From: r.plan.From, Seed: old.Seed}
+		return s
+	}
+	if index >= places {
+		return nil
+	}
+	return r.newSubscriber(index, backoff)
+}
+
+func (r *run) release(s *subscriber) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.idle = append(r.idle, s)
+}
+
+// pick gives the connection whose turn it is to send; nil where the plan has none open.
+func (r *run) pick(n uint64) *subscriber {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.active) == 0 {
+		return nil
+	}
+	return r.active[n%uint64(len(r.active))]
+}
+
+func (r *run) everybody() []*subscriber {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all[:len(r.all):len(r.all)]
+}
+
+// noteFailed counts connections that never came up for a reason that waiting doesn't mend.
+func (r *run) noteFailed(s *subscriber, e *client.Error, final bool) {
+	overloaded := e.Class == client.ClassStatus && e.Temporary()
+	if s.opened == never && !s.gaveUp && !overloaded {
+		s.gaveUp = true
+		r.failed.Add(1)
+		r.dialError.CompareAndSwap(nil, e)
+	}
+}
+
+// enoughFailures is how many connections must fail before a run is given up.
+const enoughFailures = 10
+
+// hopeless says why nothing will come of the run, "" if something may.
+func (r *run) hopeless() string {
+	e := r.dialError.Load()
+	if r.everOpened.Load() || e == nil || r.failed.Load() < int64(min(enoughFailures, peak(r.plan.Stages))) {
+		return ""
+	}
+	return e.Error()
+}
+
+// allEnded reports whether every connection of the plan has come and gone for good.
+func (r *run) allEnded() bool {
+	if r.plan.Streams {
+		return false
+	}
+	r.mu.Lock()
+	active := len(r.active)
+	r.mu.Unlock()
+	_, more := r.times.opens.At(uint64(active))
+	return !more && active > 0 && r.ended.Load() >= int64(active)
+}
+
+// noteRemote remembers whether a server is on another host, whose clock is another one.
+func (r *run) noteRemote(info client.Info) {
+	remote := info.Remote.Addr()
+	if remote.IsValid() && !remote.IsLoopback() && remote != info.Local.Addr() {
+		r.elsewhere.Store(true)
+	}
+}
+
+// feedKind says by what a feed's events are known.
+type feedKind uint8
+
+const (
+	byStamp    feedKind = iota // the sequence in a stamp
+	byNumber                   // Plan.Sequence
+	byOpaqueID                 // event ids of any kind
+)
+
+// A feedKey names one feed.
+type feedKey struct {
+	kind   feedKind
+	source uint64 // run and source of a stamp; 0 otherwise
+}
+
+// identify says which feed an event belongs to, and its ordinal there, except where the feed gives it one.
+func (r *run) identify(ev client.Event, stamp client.Stamp, stamped bool) (key feedKey, ordinal uint64, ok bool) {
+	switch sequence := r.plan.Sequence; {
+	case sequence.ID:
+		n, ok := client.ParseUint(ev.ID)
+		return feedKey{kind: byNumber}, n + 1, ok && ev.OwnID && n < math.MaxInt64
+	case !sequence.Field.IsZero():
+		n, ok := sequence.Field.Uint(ev.Data)
+		return feedKey{kind: byNumber}, n + 1, ok && n < math.MaxInt64
+	case stamped:
+		return feedKey{byStamp, uint64(stamp.Run)<<32 | uint64(stamp.Source)}, stamp.Seq, stamp.Seq > 0
+	case ev.OwnID && len(ev.ID) > 0:
+		return feedKey{kind: byOpaqueID}, 0, true
+	}
+	return feedKey{}, 0, false
+}
+
+// feed gives the feed of a key, made on first use; nil where there are too many.
+func (r *run) feed(key feedKey) *feed {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.feeds[key]
+	if f == nil && len(r.feeds) < maxFeeds {
+		f = newFeed(key.kind != byOpaqueID, peak(r.plan.Stages))
+		r.feeds[key] = f
+	}
+	return f
+}
+
+func (r *run) allFeeds() []*feed {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]*feed, 0, len(r.feeds))
+	for _, f := range r.feeds {
+		list = append(list, f)
+	}
+	return list
+}

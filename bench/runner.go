@@ -1,0 +1,181 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rtbench/rtbench/client"
+)
+
+// A Runner makes one run: it opens the plan's connections, sends what is due, records what arrives and says what came
+// of it. Set Plan and Dialer, then call Run once; Snapshot may be called at any time from any goroutine.
+type Runner struct {
+	Plan Plan
+	// Dialer gives the dialer of one connection, counted from 0. It is called once for each.
+	Dialer func(connection int) (client.Dialer, error)
+
+	live    liveView
+	fakable bool // run on Go's timers alone, so that a test's fake time rules
+}
+
+const (
+	tick       = 250 * time.Millisecond // between two collections
+	drainTick  = 20 * time.Millisecond  // between two looks at whether all has arrived
+	seriesStep = time.Second
+	finishWait = 2 * time.Second // how long servers have to end their streams
+)
+
+// Run makes the run and returns its result. It returns early, with a full result, when ctx ends. It has joined every
+// goroutine it started. An error means that the plan could not be started; what goes wrong later is in the result.
+func (r *Runner) Run(ctx context.Context) (*Result, error) {
+	if err := r.Plan.validate(); err != nil {
+		return nil, err
+	}
+	if r.Dialer == nil {
+		return nil, errors.New("a run needs a dialer")
+	}
+	run := newRun(r)
+	r.live.set(run.snapshot(PhaseRamp))
+	run.startAll()
+	run.collectUntilEnd(ctx)
+	run.stopSending()
+	run.drain(ctx)
+	run.finish(ctx)
+	return run.result(), nil
+}
+
+// Snapshot gives the run as it was at the last collection, at most a quarter of a second ago; nil before Run. It is
+// immutable.
+func (r *Runner) Snapshot() *Snapshot { return r.live.get() }
+
+// collectUntilEnd gathers what was recorded, until something ends the run.
+func (r *run) collectUntilEnd(ctx context.Context) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	end := time.NewTimer(r.times.end - time.Since(r.start))
+	defer end.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			r.collect()
+			if r.stopEarly() {
+				return
+			}
+		case <-end.C:
+			r.close(StopDuration, "")
+			return
+		case <-r.enough:
+			r.close(StopEvents, "")
+			return
+		case <-ctx.Done():
+			r.close(StopInterrupted, "")
+			return
+		}
+	}
+}
+
+// stopEarly decides after each collection whether going on makes sense.
+func (r *run) stopEarly() bool {
+	snapshot := r.runner.live.get()
+	for _, j := range snapshot.Judgements {
+		if r.plan.Abort && snapshot.Phase == PhaseMeasure && !j.Passed && !j.canRecover() {
+			r.close(StopAborted, "threshold failed: "+j.Threshold.Text)
+			return true
+		}
+	}
+	if why := r.hopeless(); why != "" {
+		r.close(StopUnreachable, why)
+		return true
+	}
+	if r.allEnded() {
+		r.close(StopEnded, "every connection had ended for good")
+		return true
+	}
+	return false
+}
+
+// close ends the measured window.
+func (r *run) close(stop Stop, why string) {
+	r.stop, r.stopText = stop, why
+	if now := r.now(); now < r.window.end.Load() {
+		r.window.end.Store(now)
+	}
+	r.openAtEnd = r.open()
+	for _, f := range r.allFeeds() {
+		f.stop()
+	}
+}
+
+// stopSending ends the schedules, and lets the connections write what they still have.
+func (r *run) stopSending() {
+	close(r.quit)
+	r.pacers.Wait()
+	for _, s := range r.everybody() {
+		if s.outbox != nil {
+			close(s.outbox)
+		}
+	}
+}
+
+// drain waits for what is under way, as long as there is something, and as long as is allowed.
+func (r *run) drain(ctx context.Context) {
+	if r.stop == StopUnreachable {
+		return
+	}
+	r.phase = PhaseDrain
+	limit := time.NewTimer(r.drainLimit())
+	defer limit.Stop()
+	ticker := time.NewTicker(drainTick)
+	defer ticker.Stop()
+	for n := 1; !r.drained(); n++ {
+		select {
+		case <-ticker.C:
+			if n%int(tick/drainTick) == 0 {
+				r.collect()
+			}
+		case <-limit.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *run) drainLimit() time.Duration {
+	limit := r.plan.Drain
+	if limit == 0 {
+		limit = DefaultDrain
+	}
+	if metric, ok := r.tally.headline(); ok {
+		limit = max(limit, 3*time.Duration(r.tally.timings[metric].ValueAtQuantile(99.9)))
+	}
+	return limit
+}
+
+// finish asks every server to end its streams, waits a little for it and then closes what is left.
+func (r *run) finish(ctx context.Context) {
+	r.phase = PhaseFinish
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.sessions.Wait()
+	}()
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		for _, s := range r.everybody() {
+			s.session.Finish()
+		}
+	}()
+	limit := time.NewTimer(finishWait)
+	defer limit.Stop()
+	select {
+	case <-ended:
+	case <-limit.C:
+	}
+	r.cancel()
+	<-finished
+	<-ended
+	r.senders.Wait()
+}

@@ -1,0 +1,305 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"time"
+
+	"github.com/rtbench/rtbench/client"
+)
+
+// race is how long after a subscription is open it may still miss an event: the server has answered, but may not
+// have entered the subscriber in its list yet. Such events are left out, visibly.
+const race = time.Second
+
+// maxFeeds bounds how many sequences one connection is tracked in.
+const maxFeeds = 16
+
+// A subscriber is one logical subscription: the Observer of its session. The shard's mutex guards what is below it.
+type subscriber struct {
+	run     *run
+	shard   *shard
+	index   int
+	session client.Session
+	cancel  context.CancelFunc
+	outbox  chan time.Duration // when what it is to send is due; nil where the plan sends nothing
+	due     int64              // of a request stream: when it was due to start, ns after the start
+
+	opened   int64 // when it was first open, ns after the start; never before that
+	dropped  int64 // last byte before the drop it is recovering from; never if none
+	reopened int64 // when the stream in use was opened
+	started  int64 // when that was dialed
+	last     int64 // arrival of the event before on this stream; never if none
+	fresh    bool  // no event yet on this stream
+	ended    bool  // the session has ended
+	retired  bool  // the plan ended it
+	gaveUp   bool  // its first attempts failed
+	wireIn   uint64
+	wireOut  uint64
+	hint     int // where a stamp was found last
+	tracked  []tracked
+	echo     Tracker // of its own messages
+	sent     uint64  // of these
+	pending  echoes  // of these, where they carry no stamp
+}
+
+// tracked is a subscriber's place in one feed.
+type tracked struct {
+	key     feedKey
+	feed    *feed
+	tracker Tracker
+}
+
+// Opened implements client.Observer.
+func (s *subscriber) Opened(o client.Opened) {
+	at := s.run.at(o.At)
+	s.run.nowOpen(1)
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	c := s.shard.cell
+	c.add(Attempts, 1)
+	c.add(Opened, 1)
+	if s.dropped != never {
+		c.add(Reconnects, 1)
+	}
+	if s.opened == never {
+		s.opened = at
+	}
+	s.reopened, s.started, s.last, s.fresh = at, s.run.at(o.Info.Started), never, true
+	s.wireIn, s.wireOut = 0, o.Info.WireOut
+	c.add(WireOut, o.Info.WireOut)
+	phases := [...]struct {
+		metric Metric
+		took   time.Duration
+	}{{Connect, o.Info.Phases.Total}, {DNS, o.Info.Phases.DNS}, {TCP, o.Info.Phases.TCP}, {TLS, o.Info.Phases.TLS}, {Upgrade, o.Info.Phases.Upgrade}}
+	for _, phase := range phases {
+		if phase.took >= 0 {
+			c.time(phase.metric, int64(phase.took))
+		}
+	}
+	s.run.noteRemote(o.Info)
+}
+
+// Received implements client.Observer.
+func (s *subscriber) Received(ev client.Event) {
+	at := s.run.at(ev.Arrival.User)
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	c := s.shard.cell
+	c.add(WireIn, uint64(ev.Wire))
+	s.wireIn += uint64(ev.Wire)
+	if ev.Type != client.Message {
+		if ev.Type == client.Comment {
+			c.add(Heartbeats, 1)
+		}
+		return
+	}
+	c.add(Received, 1)
+	c.add(Bytes, uint64(len(ev.Data)))
+	if c.window.holds(at) {
+		c.inWindow.Received++
+		c.inWindow.Bytes += uint64(len(ev.Data))
+		if s.last != never && s.last >= c.window.begin {
+			c.time(InterArrival, at-s.last)
+		}
+		s.run.countdown(at)
+	}
+	s.last = at
+	if s.fresh {
+		s.first(c, at)
+	}
+	due, known := s.timing(c, ev, at)
+	if s.dropped != never && (!known || due >= s.reopened) {
+		c.time(Outage, at-s.dropped)
+		s.dropped = never
+	}
+}
+
+// first takes the first event of a stream.
+func (s *subscriber) first(c *cell, at int64) {
+	s.fresh = false
+	from := s.started
+	if s.run.plan.Streams {
+		from = s.due
+	}
+	c.time(FirstEvent, at-from)
+}
+
+// timing finds out which event this is and when it was due (ns after the start), and records what follows from that.
+func (s *subscriber) timing(c *cell, ev client.Event, at int64) (due int64, known bool) {
+	r := s.run
+	stamp, pos, stamped := client.FindStamp(ev.Data, s.hint)
+	if stamped {
+		s.hint = pos
+	}
+	if stamped && stamp.Run == r.id {
+		return s.own(c, stamp, at), true
+	}
+	if r.plan.Send.Unstamped {
+		if sent, ok := s.pending.match(maphash.Bytes(r.seed, ev.Data)); ok {
+			s.echoed(c, sent.number, sent.due, at)
+			return sent.due, true
+		}
+	}
+	switch field := r.plan.Stamp; {
+	case !field.IsZero():
+		var ns int64
+		if ns, known = field.Time(ev.Data); known {
+			due = ns - r.wall
+		} else {
+			c.add(Unstamped, 1)
+		}
+	case stamped:
+		due, known = stamp.Due-r.wall, true
+	}
+	if known && c.window.holds(due) {
+		c.time(Delivery, at-due)
+	}
+	if !r.plan.Streams {
+		s.order(c, ev, stamp, stamped, sighted{content: ev.Data, at: at, due: due, known: known})
+	}
+	return due, known
+}
+
+// own takes a message of this very run: an echo, or what another of its connections sent. One clock measures both.
+func (s *subscriber) own(c *cell, stamp client.Stamp, at int64) (due int64) {
+	due = stamp.Due - s.run.wall
+	if stamp.Source != uint32(s.index) {
+		s.run.broadcast.Store(true)
+		if c.window.holds(due) {
+			c.time(Delivery, at-due)
+		}
+		return due
+	}
+	s.echoed(c, stamp.Seq, due, at)
+	return due
+}
+
+func (s *subscriber) echoed(c *cell, number uint64, due, at int64) {
+	switch sighting, _ := s.echo.Observe(number + 1); sighting {
+	case Again:
+		c.add(Duplicate, 1)
+		return
+	case Late:
+		c.add(Reordered, 1)
+	}
+	if c.window.holds(due) {
+		c.time(RoundTrip, at-due)
+	}
+}
+
+// order asks the tracker what to make of the event, where it can be told from others.
+func (s *subscriber) order(c *cell, ev client.Event, stamp client.Stamp, stamped bool, seen sighted) {
+	key, ordinal, ok := s.run.identify(ev, stamp, stamped)
+	if !ok {
+		return
+	}
+	t := s.track(key)
+	if t == nil {
+		return
+	}
+	if key.kind == byOpaqueID {
+		ordinal = t.feed.ids.ordinal(ev.ID)
+	}
+	if !t.feed.counts(ordinal) {
+		c.add(Boundary, 1)
+		return
+	}
+	if t.tracker.base == 0 {
+		expect, boundary := t.feed.head(ordinal, s.opened, race)
+		t.tracker.Expect(expect)
+		c.add(Boundary, boundary)
+	}
+	sighting, gone := t.tracker.Observe(ordinal)
+	if gone > 0 {
+		t.feed.lost.Add(gone)
+	}
+	switch sighting {
+	case Again:
+		c.add(Duplicate, 1)
+		return
+	case TooOld:
+		c.add(Ancient, 1)
+		return
+	case beforeAll:
+		c.add(Boundary, 1)
+		return
+	case Late:
+		c.add(Reordered, 1)
+	}
+	seen.ordinal = ordinal
+	t.feed.see(seen, s.run.open(), c)
+}
+
+// track gives the subscriber's place in a feed; nil where it has too many.
+func (s *subscriber) track(key feedKey) *tracked {
+	for i := range s.tracked {
+		if s.tracked[i].key == key {
+			return &s.tracked[i]
+		}
+	}
+	feed := s.run.feed(key)
+	if feed == nil || len(s.tracked) >= maxFeeds {
+		s.run.crowded.Store(true)
+		return nil
+	}
+	s.tracked = append(s.tracked, tracked{key: key, feed: feed})
+	return &s.tracked[len(s.tracked)-1]
+}
+
+// Closed implements client.Observer.
+func (s *subscriber) Closed(closed client.Closed) {
+	at := s.run.at(closed.At)
+	if closed.Opened {
+		s.run.nowOpen(-1)
+	}
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	c := s.shard.cell
+	if closed.Opened {
+		c.add(WireIn, closed.Info.WireIn-s.wireIn)
+		c.add(WireOut, closed.Info.WireOut-s.wireOut)
+		if !closed.Info.FirstByte.IsZero() {
+			c.time(FirstByte, int64(closed.Info.FirstByte.Sub(closed.Info.Started)))
+		}
+	}
+	done := errors.Is(closed.Err, client.ErrDone)
+	if s.run.plan.Streams {
+		s.streamClosed(c, closed, done)
+	}
+	if closed.Asked || done {
+		return
+	}
+	e := client.Classify(closed.Err)
+	s.run.errors.add(at, e)
+	if !closed.Opened {
+		c.add(Attempts, 1)
+		c.add(ConnectErrors, 1)
+		s.run.noteFailed(s, e, closed.Final)
+		return
+	}
+	if s.run.plan.Streams {
+		return
+	}
+	c.add(Drops, 1)
+	if s.dropped == never {
+		s.dropped = s.reopened
+		if !closed.Info.LastByte.IsZero() {
+			s.dropped = s.run.at(closed.Info.LastByte)
+		}
+	}
+}
+
+// streamClosed takes the end of a request stream.
+func (s *subscriber) streamClosed(c *cell, closed client.Closed, done bool) {
+	switch {
+	case done:
+		c.add(StreamsDone, 1)
+		if c.window.holds(s.due) {
+			c.time(StreamTotal, s.run.at(closed.Info.LastByte)-s.due)
+		}
+	case !closed.Asked:
+		c.add(StreamsFailed, 1)
+	}
+}

@@ -1,0 +1,141 @@
+// Package cmd is rtbench's command line: one file a command, that turns flags into a plan, wires the packages below
+// together and turns what came out into an exit code.
+//
+//	flags, RTBENCH_* → bench.Plan + dialers → bench.Runner → report.Write → exit code
+//
+// Reports go to stdout and everything else to stderr. It refuses to measure, to judge and to format figures; that is
+// done below.
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"charm.land/fang/v2"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// version is set by the linker in a release, and then wins over what the build information says.
+var version string
+
+// streams are what a command reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// Main runs the command line and returns the exit code. A second interrupt exits at once.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := withSignals(context.Background())
+	defer stop()
+	std := streams{stdin, stdout, stderr}
+	root := newRoot(std)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := fang.Execute(ctx, root,
+		fang.WithVersion(buildVersion()),
+		fang.WithErrorHandler(func(w io.Writer, _ fang.Styles, err error) { printError(w, err) }))
+	return int(exitOf(err))
+}
+
+func newRoot(std streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "rtbench",
+		Short: "Test and benchmark Server-Sent-Events and WebSocket endpoints",
+		Long: "rtbench opens thousands of Server-Sent-Events or WebSocket connections and measures what each subscriber really gets:\n" +
+			"delivery latency, loss, duplicates, order, reconnects and resumption. It says when its own figures are not to be trusted.",
+		Example: "# measure the built-in reference server\nrtbench sse\n" +
+			"# 1,000 subscribers for a minute, and fail the job if it is slow or loses anything\n" +
+			"rtbench sse https://example.com/events -c 1000 -d 1m --threshold 'p99(delivery) < 250ms' --threshold 'lost == 0'\n" +
+			"# echo round trips, 5,000 messages a second over 500 connections\nrtbench ws wss://example.com/echo -c 500 -r 5000/s",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage(err, "`%s --help` lists the flags", cmd.CommandPath())
+	})
+	for _, p := range protocols {
+		root.AddCommand(newLoadCommand(std, p))
+	}
+	root.AddCommand(newServeCommand(std), newMetricsCommand(std))
+	return root
+}
+
+// fromEnvironment sets every flag that wasn't given from RTBENCH_ and its name, where there is such a variable.
+func fromEnvironment(flags *pflag.FlagSet) error {
+	var failed error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := "RTBENCH_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, ok := os.LookupEnv(name)
+		if !ok || f.Changed || failed != nil {
+			return
+		}
+		if err := flags.Set(f.Name, value); err != nil {
+			failed = usage(fmt.Errorf("%s: %w", name, err), "the variable stands for --%s", f.Name)
+		}
+	})
+	return failed
+}
+
+// interrupted is why a context ended that a signal has cancelled.
+type interrupted struct{ signal os.Signal }
+
+func (i interrupted) Error() string { return i.signal.String() }
+
+// withSignals gives a context that ends with the first SIGINT or SIGTERM; a second one exits the process.
+func withSignals(parent context.Context) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case s := <-signals:
+				if ctx.Err() != nil {
+					os.Exit(int(exitOfSignal(s)))
+				}
+				cancel(interrupted{s})
+			case <-done:
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel(nil)
+	}
+}
+
+// stoppedBy gives the signal that ended ctx, if one did.
+func stoppedBy(ctx context.Context) (interrupted, bool) {
+	return errors.AsType[interrupted](context.Cause(ctx))
+}
+
+// buildVersion is the release, or what the Go tool knows of the build.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "devel"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,225 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/rtbench/rtbench/bench"
+	"github.com/rtbench/rtbench/client"
+	"github.com/rtbench/rtbench/report"
+	"github.com/rtbench/rtbench/tui"
+)
+
+// newLoadCommand makes the command that tests endpoints of one protocol.
+func newLoadCommand(std streams, p *protocol) *cobra.Command {
+	f := &loadFlags{}
+	command := &cobra.Command{
+		Use:     p.name + " [URL]",
+		Short:   "Measure a " + p.title + " endpoint",
+		Long:    fmt.Sprintf("%s opens connections to a %s endpoint and measures what each of them really gets.\nWithout a URL it starts the reference server in a process of its own and measures that.", p.name, p.title),
+		Example: p.examples,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage(fmt.Errorf("one URL at a time, not %d", len(args)), "`%s --help`", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			rawURL := ""
+			if len(args) == 1 {
+				rawURL = args[0]
+			}
+			return f.run(cmd.Context(), std, p, rawURL)
+		},
+	}
+	f.register(command.Flags())
+	p.register(f)
+	return command
+}
+
+// run is one run from the flags to the exit code.
+func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, rawURL string) error {
+	if err := f.check(rawURL != ""); err != nil {
+		return err
+	}
+	hasURL := rawURL != ""
+	if !hasURL {
+		rawURL = p.schemes[0] + "://127.0.0.1" + p.path // checked like any other; the port follows
+	}
+	plan, t, dialers, err := f.plan(p, rawURL)
+	if err != nil {
+		return err
+	}
+	outputs, err := f.openOutputs()
+	if err != nil {
+		return err
+	}
+	if !hasURL {
+		server, err := startChild(ctx, f.serve)
+		if err != nil {
+			return err
+		}
+		defer server.stop()
+		rawURL, err = childURL(server.url, p)
+		if err != nil {
+			return err
+		}
+		t.url = text{raw: rawURL}
+	}
+	if f.debug {
+		return f.trace(ctx, std, dialers, plan)
+	}
+	runner := &bench.Runner{Plan: plan, Dialer: dialers}
+	result, err := f.measure(ctx, std, runner)
+	if err != nil {
+		return usage(err, "`rtbench %s --help` lists the flags", p.name)
+	}
+	result.Environment.Version = buildVersion()
+	run := report.Run{Result: result, Config: f.config(p, rawURL)}
+	return f.verdict(ctx, run, f.write(std, outputs, run))
+}
+
+// childURL is where the reference server has the protocol.
+func childURL(base string, p *protocol) (string, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return "", err
+	}
+	secure := u.Scheme == "https"
+	u.Scheme, u.Path = p.schemes[0], p.path
+	if secure {
+		u.Scheme = p.schemes[1]
+	}
+	return u.String(), nil
+}
+
+// plan turns the flags into what is to be done.
+func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, dialerMaker, error) {
+	t, err := newTarget(f, rawURL, p.schemes)
+	if err != nil {
+		return bench.Plan{}, nil, nil, err
+	}
+	dialers, err := p.dialers(f, t)
+	if err != nil {
+		return bench.Plan{}, nil, nil, err
+	}
+	sending, err := p.sending(f, t)
+	if err != nil {
+		return bench.Plan{}, nil, nil, err
+	}
+	plan := bench.Plan{
+		Stages: f.stages, ConnectRate: float64(f.connectRate), Duration: f.duration, Warmup: f.warmup,
+		Events: uint64(f.events), Drain: f.drain, Send: sending, Streams: !f.done.value().IsZero(),
+		Backoff: client.Backoff{
+			Policy: cmp.Or(f.reconnect.value(), p.policy), Base: f.wait, Max: f.maxWait,
+			Attempts: f.maxAttempts, Jitter: f.jitter.value(),
+		},
+		From: client.Cursor(f.lastID), Seed: f.seed, Stamp: f.stamp.value(), Sequence: f.sequence.value(),
+		Thresholds: f.thresholds.values, Abort: f.abort,
+	}
+	if len(f.stages) == 0 {
+		plan.Stages = []bench.Stage{{Target: int(f.connections)}}
+		if f.given("events") && !f.given("duration") && !f.given("z") {
+			plan.Duration = eventsDuration
+		}
+	}
+	return plan, t, dialers, checkLimits(peak(plan.Stages), len(f.sources.values))
+}
+
+func peak(stages []bench.Stage) (most int) {
+	for _, stage := range stages {
+		most = max(most, stage.Target)
+	}
+	return most
+}
+
+// measure makes the run, with progress beside it.
+func (f *loadFlags) measure(ctx context.Context, std streams, runner *bench.Runner) (*bench.Result, error) {
+	if f.quiet {
+		return runner.Run(ctx)
+	}
+	watching, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tui.Progress(watching, std.err, runner.Snapshot, tui.Options{Plain: f.noTUI})
+	}()
+	defer func() {
+		stop()
+		<-done
+	}()
+	return runner.Run(ctx)
+}
+
+// verdict turns a result into the exit code, and says in a line why it isn't 0.
+func (f *loadFlags) verdict(ctx context.Context, run report.Run, written error) error {
+	result := run.Result
+	codes := []exit{exitPassed}
+	var said error
+	say := func(code exit, err error, hint string) {
+		codes = append(codes, code)
+		if worst(codes...) == code {
+			said = &failure{code, err, hint}
+		}
+	}
+	for _, j := range result.Judgements {
+		if !j.Passed {
+			say(exitThreshold, fmt.Errorf("threshold failed: %s: %s", j.Threshold.Text, found(j)), "")
+		}
+	}
+	if f.strict && result.Verdict == bench.NoVerdict {
+		say(exitUntrusted, fmt.Errorf("the result is not to be trusted: %s", result.Doubts[0].Text), result.Doubts[0].Advice)
+	}
+	if stopped, ok := stoppedBy(ctx); ok {
+		say(exitOfSignal(stopped.signal), nil, "")
+	}
+	if result.Failure != "" {
+		hint := ""
+		if len(result.Errors) > 0 {
+			hint = result.Errors[0].Class.Hint()
+		}
+		say(exitFailed, fmt.Errorf("%s", result.Failure), hint)
+	}
+	if written != nil {
+		say(exitFailed, written, "the report is on stderr")
+	}
+	return said
+}
+
+// found is what a threshold was held against.
+func found(j bench.Judgement) string {
+	if j.Unknown != "" {
+		return j.Unknown
+	}
+	return "it is " + report.Scale(j.Value, j.Threshold.Unit())
+}
+
+// unset is what flags look like that have no effect unless they are given.
+var unset = [...]string{"", "false", "[]", "0", "0s", "0/s", "-1ns"}
+
+// config is the effective configuration, without its secrets.
+func (f *loadFlags) config(p *protocol, rawURL string) report.Config {
+	config := report.Config{Command: "rtbench " + p.name, Target: report.RedactURL(rawURL)}
+	f.set.VisitAll(func(flag *pflag.Flag) {
+		value := flag.Value.String()
+		switch {
+		case flag.Hidden || flag.Name == "help" || !flag.Changed && value == flag.DefValue && slices.Contains(unset[:], value):
+			return
+		case flag.Name == "bearer":
+			value = report.Redacted
+		case flag.Name == "header":
+			for _, h := range f.headers {
+				config.Entries = append(config.Entries, report.Entry{Name: flag.Name, Value: redactHeader(h)})
+			}
+			return
+		}
+		config.Entries = append(config.Entries, report.Entry{Name: flag.Name, Value: value})
+	})
+	return config
+}

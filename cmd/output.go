@@ -1,0 +1,116 @@
+package cmd
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/rtbench/rtbench/report"
+)
+
+// An output is a file that a report goes to.
+type output struct {
+	path   string
+	format report.Format
+}
+
+// openOutputs checks before the run that every file can be written, without touching what is in it.
+func (f *loadFlags) openOutputs() ([]output, error) {
+	outputs := make([]output, 0, len(f.outputs))
+	for _, path := range f.outputs {
+		format, ok := report.FormatForFile(path)
+		if !ok {
+			if !f.given("format") && !f.json {
+				return nil, usage(fmt.Errorf("--output %s: its ending says no format", path), "end it in .json, .csv, .hlog or .txt, or give --format")
+			}
+			format = f.reportFormat()
+		}
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
+		if err != nil {
+			return nil, usage(fmt.Errorf("--output: %w", err), "name a file that can be written")
+		}
+		if err := file.Close(); err != nil {
+			return nil, usage(fmt.Errorf("--output: %w", err), "name a file that can be written")
+		}
+		outputs = append(outputs, output{path, format})
+	}
+	return outputs, nil
+}
+
+// reportFormat is the format of what goes to stdout.
+func (f *loadFlags) reportFormat() report.Format {
+	if f.json {
+		return report.JSON
+	}
+	return f.format.value()
+}
+
+// write writes every report there is to be. What can't be written goes to stderr, so that no result is lost.
+func (f *loadFlags) write(std streams, outputs []output, run report.Run) error {
+	var failed []error
+	rescue := func(err error, render func(io.Writer) error) {
+		failed = append(failed, err)
+		_ = render(std.err) // there is nowhere else to go
+	}
+	for _, out := range outputs {
+		for path, render := range out.files(run) {
+			var b bytes.Buffer
+			err := render(&b)
+			if err == nil {
+				err = os.WriteFile(path, b.Bytes(), 0o644)
+			}
+			if err != nil {
+				rescue(fmt.Errorf("writing the report: %w", err), render)
+			}
+		}
+	}
+	format := f.reportFormat()
+	if f.quiet && format == report.Text {
+		return errors.Join(failed...)
+	}
+	render := func(w io.Writer) error { return report.Write(w, format, run, f.textOptions(std.out)) }
+	if err := render(std.out); err != nil {
+		rescue(fmt.Errorf("writing the report to stdout: %w", err), render)
+	}
+	return errors.Join(failed...)
+}
+
+// files gives the files of one output and what goes into each: CSV is one for the summary and one for the series.
+func (o output) files(run report.Run) map[string]func(io.Writer) error {
+	if o.format == report.CSV {
+		ending := filepath.Ext(o.path)
+		return map[string]func(io.Writer) error{
+			o.path: func(w io.Writer) error { return report.CSVSummary(w, run) },
+			strings.TrimSuffix(o.path, ending) + ".series" + ending: func(w io.Writer) error { return report.CSVSeries(w, run) },
+		}
+	}
+	return map[string]func(io.Writer) error{
+		o.path: func(w io.Writer) error { return report.Write(w, o.format, run, report.TextOptions{}) },
+	}
+}
+
+// textOptions fits the text report to where it goes.
+func (f *loadFlags) textOptions(w io.Writer) report.TextOptions {
+	file, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return report.TextOptions{}
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		width = 0
+	}
+	_, noColor := os.LookupEnv("NO_COLOR")
+	return report.TextOptions{Color: !f.noColor && !noColor && os.Getenv("TERM") != "dumb", Width: width}
+}
+
+// redactHeader hides the value of a header where it is a secret.
+func redactHeader(h string) string {
+	name, value, _ := strings.Cut(h, ":")
+	return name + ": " + report.RedactHeader(strings.TrimSpace(name), strings.TrimSpace(value))
+}

@@ -1,0 +1,138 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rtbench/rtbench/bench"
+	"github.com/rtbench/rtbench/check"
+	"github.com/rtbench/rtbench/client"
+	"github.com/rtbench/rtbench/report"
+)
+
+// trace is --debug: one connection, and a line for everything that happens on it.
+func (f *loadFlags) trace(ctx context.Context, std streams, dialers dialerMaker, plan bench.Plan) error {
+	dialer, err := dialers(0)
+	if err != nil {
+		return usage(err, "the URL or a header is a template")
+	}
+	options := check.Options{Backoff: plan.Backoff, From: plan.From, Events: plan.Events}
+	if f.given("duration") || f.given("z") {
+		options.For = plan.Duration
+	}
+	shower := traceWriter{std.out, plan.Stamp}
+	if err := check.Trace(ctx, dialer, options, shower.show); err != nil {
+		e := client.Classify(err)
+		return &failure{exitFailed, e, e.Class.Hint()}
+	}
+	if stopped, ok := stoppedBy(ctx); ok {
+		return &failure{code: exitOfSignal(stopped.signal)}
+	}
+	return nil
+}
+
+// traceWriter writes steps as lines of text.
+type traceWriter struct {
+	w     io.Writer
+	stamp client.Field
+}
+
+func (t traceWriter) show(s check.Step) {
+	line := func(format string, args ...any) {
+		fmt.Fprintf(t.w, "%10.3fs  %-7s  %s\n", s.At.Seconds(), s.Kind, fmt.Sprintf(format, args...))
+	}
+	switch s.Kind {
+	case check.Opened:
+		t.opened(line, s.Opened)
+	case check.Event:
+		t.event(line, s.Event)
+	case check.Comment:
+		line("%s", oneLine(string(s.Event.Data)))
+	case check.Hint:
+		line("%s", eventFields(s.Event))
+	case check.Closed:
+		t.closed(line, s.Closed)
+	}
+}
+
+func (t traceWriter) opened(line func(string, ...any), o client.Opened) {
+	info := o.Info
+	what := []string{info.Proto}
+	if info.TLS != "" {
+		what = append(what, info.TLS)
+	}
+	if info.Subprotocol != "" {
+		what = append(what, "subprotocol "+oneLine(info.Subprotocol))
+	}
+	line("%s  %s → %s", strings.Join(what, ", "), info.Local, info.Remote)
+	var phases []string
+	for _, p := range []struct {
+		name string
+		took time.Duration
+	}{{"dns", info.Phases.DNS}, {"tcp", info.Phases.TCP}, {"tls", info.Phases.TLS}, {"upgrade", info.Phases.Upgrade}, {"connect", info.Phases.Total}} {
+		if p.took >= 0 {
+			phases = append(phases, p.name+" "+report.Scale(float64(p.took), bench.Nanoseconds))
+		}
+	}
+	line("%s", strings.Join(phases, ", "))
+	if len(o.From) > 0 {
+		line("resuming from %s", oneLine(string(o.From)))
+	}
+	names := make([]string, 0, len(info.Header))
+	for name := range info.Header {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, value := range info.Header[name] {
+			line("%s: %s", oneLine(name), oneLine(report.RedactHeader(name, value)))
+		}
+	}
+}
+
+// eventFields lists what an event has besides its data.
+func eventFields(ev client.Event) string {
+	var fields []string
+	if ev.OwnID {
+		fields = append(fields, fmt.Sprintf("id=%s", oneLine(string(ev.ID))))
+	}
+	if ev.Kind != "" && ev.Kind != "message" {
+		fields = append(fields, "event="+oneLine(ev.Kind))
+	}
+	if ev.Retry >= 0 {
+		fields = append(fields, "retry="+ev.Retry.String())
+	}
+	if ev.Binary {
+		fields = append(fields, "binary")
+	}
+	return strings.Join(fields, " ")
+}
+
+func (t traceWriter) event(line func(string, ...any), ev client.Event) {
+	var notes []string
+	if fields := eventFields(ev); fields != "" {
+		notes = append(notes, fields)
+	}
+	if sent, ok := t.stamp.Time(ev.Data); ok {
+		notes = append(notes, "sent "+report.Scale(float64(ev.Arrival.User.UnixNano()-sent), bench.Nanoseconds)+" ago")
+	} else if stamp, _, ok := client.FindStamp(ev.Data, 0); ok {
+		notes = append(notes, fmt.Sprintf("seq=%d due %s ago", stamp.Seq, report.Scale(float64(ev.Arrival.User.UnixNano()-stamp.Due), bench.Nanoseconds)))
+	}
+	notes = append(notes, fmt.Sprintf("%d bytes", len(ev.Data)), oneLine(string(ev.Data)))
+	line("%s", strings.Join(notes, "  "))
+}
+
+func (t traceWriter) closed(line func(string, ...any), c client.Closed) {
+	if c.Asked {
+		line("closed by us")
+		return
+	}
+	line("%s", oneLine(client.Classify(c.Err).Error()))
+	if !c.Final {
+		line("next attempt in %s", c.Wait)
+	}
+}
