@@ -52,7 +52,7 @@ func (r *chunkedReader) Read(p []byte) (int, error) {
 		default:
 			r.err = err
 		}
-		if kept > 0 || r.err != nil {
+		if kept > 0 || r.err != nil || len(p) == 0 {
 			return kept, r.err
 		}
 	}
@@ -107,18 +107,21 @@ func (r *chunkedReader) step(c byte) (ended bool) {
 		r.expect(c, '\n')
 		r.nextSize()
 	case trailerStart:
-		switch c {
-		case '\r':
+		switch {
+		case c == '\r':
 			r.state = trailerLF
-		case '\n':
+		case c == '\n':
 			return true
+		case r.line > maxTrailer:
+			r.fail("the trailer is too long")
 		default:
 			r.state = trailerLine
 		}
 	case trailerLine:
-		if c == '\n' {
+		switch {
+		case c == '\n':
 			r.state = trailerStart
-		} else if r.line > maxTrailer {
+		case r.line > maxTrailer:
 			r.fail("the trailer is too long")
 		}
 	case trailerLF:
