@@ -30,6 +30,7 @@ type run struct {
 	cancel   context.CancelFunc
 	quit     chan struct{} // closed when nothing more is to be started or sent
 	enough   chan struct{} // closed when Plan.Events have arrived
+	giveUp   chan struct{} // closed when nothing will ever connect
 	pacers   sync.WaitGroup
 	sessions sync.WaitGroup
 	senders  sync.WaitGroup
@@ -66,7 +67,7 @@ func newRun(runner *Runner) *run {
 	r := &run{
 		runner: runner, plan: plan, times: plan.timetable(),
 		start: time.Now(), id: rand.Uint32(), seed: maphash.MakeSeed(),
-		quit: make(chan struct{}), enough: make(chan struct{}), feeds: make(map[feedKey]*feed),
+		quit: make(chan struct{}), enough: make(chan struct{}), giveUp: make(chan struct{}), feeds: make(map[feedKey]*feed),
 		series: series{step: seriesStep}, phase: PhaseRamp, cpu: processCPU(),
 	}
 	r.wall = r.start.UnixNano()
@@ -268,22 +269,15 @@ func (r *run) noteFailed(s *subscriber, e *client.Error, final bool) {
 	overloaded := e.Class == client.ClassStatus && e.Temporary()
 	if s.opened == never && !s.gaveUp && !overloaded {
 		s.gaveUp = true
-		r.failed.Add(1)
 		r.dialError.CompareAndSwap(nil, e)
+		if n := r.failed.Add(1); n == int64(min(enoughFailures, peak(r.plan.Stages))) && !r.everOpened.Load() {
+			close(r.giveUp)
+		}
 	}
 }
 
-// enoughFailures is how many connections must fail before a run is given up.
+// enoughFailures is how many connections must fail, with none having come up, before a run is given up.
 const enoughFailures = 10
-
-// hopeless says why nothing will come of the run, "" if something may.
-func (r *run) hopeless() string {
-	e := r.dialError.Load()
-	if r.everOpened.Load() || e == nil || r.failed.Load() < int64(min(enoughFailures, peak(r.plan.Stages))) {
-		return ""
-	}
-	return e.Error()
-}
 
 // allEnded reports whether every connection of the plan has come and gone for good.
 func (r *run) allEnded() bool {

@@ -20,10 +20,11 @@ type Runner struct {
 }
 
 const (
-	tick       = 250 * time.Millisecond // between two collections
-	drainTick  = 20 * time.Millisecond  // between two looks at whether all has arrived
-	seriesStep = time.Second
-	finishWait = 2 * time.Second // how long servers have to end their streams
+	tick        = 250 * time.Millisecond // between two collections
+	drainTick   = 20 * time.Millisecond  // between two looks at whether all has arrived
+	seriesStep  = time.Second
+	finishWait  = 2 * time.Second  // how long servers have to end one more of their streams
+	finishLimit = 30 * time.Second // and all of them
 )
 
 // Run makes the run and returns its result. It returns early, with a full result, when ctx ends. It has joined every
@@ -68,6 +69,9 @@ func (r *run) collectUntilEnd(ctx context.Context) {
 		case <-r.enough:
 			r.close(StopEvents, "")
 			return
+		case <-r.giveUp:
+			r.close(StopUnreachable, r.dialError.Load().Error())
+			return
 		case <-ctx.Done():
 			r.close(StopInterrupted, "")
 			return
@@ -83,10 +87,6 @@ func (r *run) stopEarly() bool {
 			r.close(StopAborted, "threshold failed: "+j.Threshold.Text)
 			return true
 		}
-	}
-	if why := r.hopeless(); why != "" {
-		r.close(StopUnreachable, why)
-		return true
 	}
 	if r.allEnded() {
 		r.close(StopEnded, "every connection had ended for good")
@@ -168,14 +168,32 @@ func (r *run) finish(ctx context.Context) {
 			s.session.Finish()
 		}
 	}()
-	limit := time.NewTimer(finishWait)
-	defer limit.Stop()
-	select {
-	case <-ended:
-	case <-limit.C:
-	}
+	r.waitForEnds(ended)
 	r.cancel()
 	<-finished
 	<-ended
 	r.senders.Wait()
+}
+
+// waitForEnds waits until every session has ended, or none has for a while: a busy host needs longer than one whose
+// server doesn't listen.
+func (r *run) waitForEnds(ended <-chan struct{}) {
+	limit := time.NewTimer(finishLimit)
+	defer limit.Stop()
+	ticker := time.NewTicker(finishWait)
+	defer ticker.Stop()
+	for before := r.openNow.Load(); ; {
+		select {
+		case <-ended:
+			return
+		case <-limit.C:
+			return
+		case <-ticker.C:
+			open := r.openNow.Load()
+			if open == before {
+				return
+			}
+			before = open
+		}
+	}
 }
