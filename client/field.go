@@ -78,8 +78,8 @@ func ParseUint(b []byte) (v uint64, ok bool) {
 }
 
 // Time gives the field's value as ns since the Unix epoch. A number's unit is found by its magnitude: seconds below
-// 10¹¹, then milliseconds, microseconds and nanoseconds, each a thousandfold; which covers the years 1973 to 5138.
-// A string may be such a number or an ISO 8601 time with its zone.
+// 10¹¹, then milliseconds, microseconds and nanoseconds, each a thousandfold; which covers the years 1973 to 2262, where
+// an int64 of nanoseconds ends. A string may be such a number or an ISO 8601 time with its zone.
 func (f Field) Time(data []byte) (ns int64, ok bool) {
 	r := f.find(data)
 	switch r.Type {
@@ -87,10 +87,10 @@ func (f Field) Time(data []byte) (ns int64, ok bool) {
 		return epochTime(r.Raw, r.Num)
 	case gjson.String:
 		if t, err := time.Parse(time.RFC3339Nano, r.Str); err == nil {
-			return t.UnixNano(), true
+			return unixNano(t)
 		}
 		if t, err := time.Parse("2006-01-02T15:04:05.999999999Z0700", r.Str); err == nil {
-			return t.UnixNano(), true
+			return unixNano(t)
 		}
 		n := gjson.Parse(r.Str)
 		if n.Type == gjson.Number {
@@ -100,19 +100,26 @@ func (f Field) Time(data []byte) (ns int64, ok bool) {
 	return 0, false
 }
 
+// unixNano fails where the time is too far off for an int64.
+func unixNano(t time.Time) (int64, bool) {
+	ns := t.UnixNano()
+	return ns, time.Unix(0, ns).Equal(t)
+}
+
 // epochTime scales an epoch number to ns. Whole numbers keep every digit, since a float64 can't hold 19 of them.
 func epochTime(raw string, num float64) (int64, bool) {
-	if num < 1e8 || num >= math.MaxInt64 {
+	if !(num >= 1e8 && num < math.MaxInt64) {
 		return 0, false // before 1973, or nothing a clock says
 	}
 	scale := int64(1)
 	for limit := 1e17; num < limit && scale < 1e9; limit /= 1e3 {
 		scale *= 1000
 	}
-	if whole, ok := ParseUint(unsafe.Slice(unsafe.StringData(raw), len(raw))); ok && whole <= uint64(math.MaxInt64/scale) {
-		return int64(whole) * scale, true
+	most := math.MaxInt64 / scale
+	if whole, ok := ParseUint(unsafe.Slice(unsafe.StringData(raw), len(raw))); ok {
+		return int64(whole) * scale, whole <= uint64(most)
 	}
 	// The whole units exactly, the rest as a fraction: 1763660000.123456 s keeps its microseconds.
 	units, fraction := math.Modf(num)
-	return int64(units)*scale + int64(math.Round(fraction*float64(scale))), true
+	return int64(units)*scale + int64(math.Round(fraction*float64(scale))), int64(units) < most
 }
