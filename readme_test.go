@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/rtbench/rtbench/bench"
+	"github.com/rtbench/rtbench/client"
+	"github.com/rtbench/rtbench/server"
+)
+
+// scaled makes the README's commands short and small, and points them at servers of the test.
+var scaled = []struct {
+	pattern *regexp.Regexp
+	with    string
+}{
+	{regexp.MustCompile(`^go run \. sse$`), "rtbench sse -d 300ms"},
+	{regexp.MustCompile(`-d \d+s`), "-d 300ms"},
+	{regexp.MustCompile(`-c \d+`), "-c 20"},
+	{regexp.MustCompile(`--stage \d+s:\d+ --stage \d+s:\d+ --stage \d+s:0`), "--stage 100ms:5 --stage 200ms:5 --stage 100ms:0"},
+	{regexp.MustCompile(`-r 1000/s`), "-r 50/s"},
+	{regexp.MustCompile(`^(rtbench (?:sse|ws) '?(?:http|ws)://\S+)((?:\s+--(?:stamp|seq|subscribe|id|vars|reconnect)\b.*))$`), "$1 -d 300ms -c 20$2"},
+}
+
+// TestREADME runs every command of the README. The one that runs these tests, and the one that only serves, are left
+// out; a command that isn't known to be one of those fails.
+func TestREADME(t *testing.T) {
+	dir := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "rtbench"), ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "users.csv"), []byte("user,token\nann,t1\nbob,t2\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	reference := startReference(t)
+	model := httptest.NewServer(http.HandlerFunc(answerInStream))
+	t.Cleanup(model.Close)
+	hosts := strings.NewReplacer("localhost:8080", reference, "localhost:9000", model.Listener.Addr().String())
+	for _, command := range shellBlocks(t, "README.md") {
+		if command == "go test ./..." || strings.HasPrefix(command, "rtbench serve ") {
+			continue
+		}
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			run := command
+			for _, s := range scaled {
+				run = s.pattern.ReplaceAllString(run, s.with)
+			}
+			shell := exec.Command("sh", "-c", hosts.Replace(run))
+			shell.Dir = dir
+			shell.Env = append(os.Environ(), "PATH="+dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
+			if out, err := shell.CombinedOutput(); err != nil {
+				t.Errorf("%s\n%v\n%s", run, err, out)
+			}
+		})
+	}
+}
+
+// startReference serves the reference server until the test ends.
+func startReference(t *testing.T) (address string) {
+	srv, err := server.New(server.Options{Rate: 100, Replay: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ctx, ln, nil) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return ln.Addr().String()
+}
+
+// answerInStream answers as a language model does.
+func answerInStream(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	for i := range 5 {
+		fmt.Fprintf(w, "data: {\"token\":%d}\n\n", i)
+	}
+	fmt.Fprint(w, "data: [DONE]\n\n")
+}
+
+// shellBlocks gives the commands in a document's sh blocks.
+func shellBlocks(t *testing.T, path string) (commands []string) {
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	inside := false
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		switch line := lines.Text(); {
+		case strings.HasPrefix(line, "```"):
+			inside = !inside && line == "```sh"
+		case inside && line != "":
+			commands = append(commands, line)
+		}
+	}
+	if len(commands) < 10 {
+		t.Fatalf("found only %d commands in %s", len(commands), path)
+	}
+	return commands
+}
+
+// TestDocumentation holds the tables of the documents against the tables of the code.
+func TestDocumentation(t *testing.T) {
+	text, err := os.ReadFile("docs/measurement.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range bench.Metrics() {
+		if m.IsTiming() && m != bench.ClientLag && !strings.Contains(string(text), "`"+m.String()+"`") {
+			t.Errorf("docs/measurement.md doesn't define %s", m)
+		}
+	}
+	for _, class := range client.Classes() {
+		if row := fmt.Sprintf("| `%s` | %s |", class, class.Sentence()); !strings.Contains(string(text), row) {
+			t.Errorf("docs/measurement.md lacks the row %s", row)
+		}
+	}
+}
