@@ -103,11 +103,14 @@ func (b Backoff) Wait(n int, hint time.Duration, random *rand.Rand) (wait time.D
 func (b Backoff) grow(base, limit time.Duration, n int) time.Duration {
 	switch b.Policy {
 	case Exponential:
-		for ; n > 0 && base < limit; n-- {
+		for ; n > 0; n-- {
+			if base > limit/2 {
+				return limit
+			}
 			base *= 2
 		}
 	case Linear:
-		if time.Duration(n+1) > limit/base {
+		if time.Duration(n) >= limit/base {
 			return limit
 		}
 		base *= time.Duration(n + 1)
@@ -118,9 +121,9 @@ func (b Backoff) grow(base, limit time.Duration, n int) time.Duration {
 func (b Backoff) jitter(wait time.Duration, random *rand.Rand) time.Duration {
 	switch b.Jitter {
 	case FullJitter:
-		return time.Duration(random.Int64N(int64(wait) + 1))
+		return time.Duration(random.Uint64N(uint64(wait) + 1))
 	case EqualJitter:
-		return wait/2 + time.Duration(random.Int64N(int64(wait/2)+1))
+		return wait/2 + time.Duration(random.Uint64N(uint64(wait/2)+1))
 	}
 	return wait
 }
