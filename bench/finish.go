@@ -156,9 +156,9 @@ func (r *run) doubts(result *Result) (list []Warning) {
 	headline, ok := result.Headline()
 	if lateness, timing := result.Histogram(PublishLateness), result.Histogram(headline); ok && lateness != nil && (headline == RoundTrip || headline == Delivery) {
 		late, p99 := p99(lateness), p99(timing)
-		if float64(late) > latenessTolerance*float64(p99) {
-			doubt("lower --rate, or give the tester a processor of its own",
-				"the tester sent late: p99 %v, which is %.0f %% of the p99 reported", time.Duration(late), 100*float64(late)/float64(p99))
+		if timing.TotalCount() >= SamplesFor(.99) && float64(late) > latenessTolerance*float64(p99) {
+			doubt("lower --rate, or give the tester a processor of its own", "the tester sent late: p99 %v, which is %.0f %% of the p99 reported",
+				time.Duration(late).Round(time.Microsecond), 100*float64(late)/float64(p99))
 		}
 	}
 	if r.elsewhere.Load() && result.Histogram(Delivery) != nil && !r.broadcast.Load() {
