@@ -103,7 +103,7 @@ func (e *Error) Error() string {
 	if e.Detail != "" {
 		b.WriteString(": " + e.Detail)
 	}
-	if e.Err != nil {
+	if e.Err != nil && e.Err != io.EOF {
 		b.WriteString(": " + e.Err.Error())
 	}
 	return b.String()
@@ -180,7 +180,8 @@ func isTLS(err error) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return true
 	}
-	if _, ok := errors.AsType[tls.AlertError](err); ok {
+	// An alert over TCP has no type of its own.
+	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {
 		return true
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {

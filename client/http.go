@@ -209,6 +209,11 @@ func redirect(req *http.Request, body []byte, resp *http.Response) (*http.Reques
 	if err != nil {
 		return nil, nil, &Error{Class: ClassRedirect, Code: resp.StatusCode, Err: err}
 	}
+	if method != req.Method { // what described the body goes with it
+		for _, name := range [...]string{"Content-Encoding", "Content-Language", "Content-Location", "Content-Type"} {
+			next.Header.Del(name)
+		}
+	}
 	if location.Scheme != req.URL.Scheme || location.Host != req.URL.Host {
 		for _, name := range [...]string{"Authorization", "Cookie", "Proxy-Authorization"} {
 			next.Header.Del(name)
