@@ -148,6 +148,11 @@ func (f *loadFlags) measure(ctx context.Context, std streams, runner *bench.Runn
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer func() { // the display must not take the measurement with it
+			if problem := recover(); problem != nil {
+				fmt.Fprintln(std.err, "rtbench: the progress display failed:", oneLine(fmt.Sprint(problem)))
+			}
+		}()
 		tui.Progress(watching, std.err, runner.Snapshot, tui.Options{Plain: f.noTUI})
 	}()
 	defer func() {
