@@ -92,6 +92,9 @@ func (x *exchange) roundTrip(ctx context.Context, req *http.Request) error {
 }
 
 func headError(err error) error {
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return &Error{Class: ClassEOF, Detail: "before a response head was received"}
 	}
@@ -126,7 +129,7 @@ func readHead(c *conn, req *http.Request) (*http.Response, error) {
 	defer heads.Put(r)
 	r.Reset(limited)
 	defer r.Reset(nil)
-	for range maxInterim {
+	for range maxInterim + 1 {
 		resp, err := http.ReadResponse(r, req)
 		if err != nil {
 			if limited.N <= 0 {
@@ -149,9 +152,21 @@ func bodyReader(c *conn, resp *http.Response) io.Reader {
 	case len(resp.TransferEncoding) > 0 && resp.TransferEncoding[0] == "chunked":
 		return &chunkedReader{src: c}
 	case resp.ContentLength >= 0:
-		return &io.LimitedReader{R: c, N: resp.ContentLength}
+		return &lengthReader{io.LimitedReader{R: c, N: resp.ContentLength}}
 	}
 	return c
+}
+
+// A lengthReader reads a body of known length; one that is cut short doesn't end cleanly.
+type lengthReader struct{ io.LimitedReader }
+
+// Read implements io.Reader.
+func (r *lengthReader) Read(p []byte) (int, error) {
+	n, err := r.LimitedReader.Read(p)
+	if err == io.EOF && r.N > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
 // excerpt reads a little of an unwanted body, on one line, for the error message.
@@ -173,7 +188,7 @@ func (x *exchange) statusError() error {
 	resp := x.resp
 	e := &Error{Class: ClassStatus, Code: resp.StatusCode, Detail: http.StatusText(resp.StatusCode)}
 	if text := excerpt(x.conn, resp); text != "" {
-		e.Detail += fmt.Sprintf(": %q", text)
+		e.Detail = strings.TrimPrefix(fmt.Sprintf("%s: %q", e.Detail, text), ": ")
 	}
 	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
 	return e
