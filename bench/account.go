@@ -92,7 +92,7 @@ func (r *run) drained() bool {
 func (s *subscriber) waits(echoes bool) bool {
 	for i := range s.tracked {
 		t := &s.tracked[i]
-		if t.feed.shared() && t.tracker.next <= t.feed.cut.Load() {
+		if t.feed.shared() && !t.past && t.tracker.next <= t.feed.cut.Load() {
 			return true
 		}
 	}

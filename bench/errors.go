@@ -2,6 +2,7 @@ package bench
 
 import (
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +42,7 @@ func (l *errorLog) add(at int64, e *client.Error) {
 	g.Count++
 	g.Last = time.Duration(at)
 	text := e.Error()
-	g.Text = text[:min(len(text), maxErrorText)]
+	g.Text = strings.ToValidUTF8(text[:min(len(text), maxErrorText)], "")
 }
 
 // all gives a copy of the groups, the most frequent first.

@@ -176,18 +176,27 @@ func (m Metric) Of() (of Metric, ok bool) {
 	return of, of != none
 }
 
-// ParseMetric finds a metric by its name. Where there is none, near is the closest name there is.
+// ParseMetric finds a metric by its name. Where there is none, near is the closest name there is, if any is close.
 func ParseMetric(name string) (m Metric, near string, ok bool) {
-	best := len(name)/2 + 2
+	names := make([]string, 0, endMetrics)
 	for m := range endMetrics {
 		if m.String() == name {
 			return m, "", true
 		}
-		if d := distance(strings.ToLower(name), m.String()); d < best {
-			best, near = d, m.String()
+		names = append(names, m.String())
+	}
+	return 0, Nearest(name, names), false
+}
+
+// Nearest gives the name that was probably meant by a word that is none of them, "" where none is close.
+func Nearest(word string, names []string) (near string) {
+	best := len(word)/2 + 2
+	for _, name := range names {
+		if d := distance(strings.ToLower(word), name); d < best {
+			best, near = d, name
 		}
 	}
-	return 0, near, false
+	return near
 }
 
 // distance is the Levenshtein distance of two short words.

@@ -49,6 +49,7 @@ type tracked struct {
 	key     feedKey
 	feed    *feed
 	tracker Tracker
+	past    bool // it has received what comes after the end of the window
 }
 
 // Opened implements client.Observer.
@@ -203,6 +204,7 @@ func (s *subscriber) order(c *cell, ev client.Event, stamp client.Stamp, stamped
 		ordinal = t.feed.ids.ordinal(ev.ID)
 	}
 	if !t.feed.counts(ordinal) {
+		t.past = true
 		c.add(Boundary, 1)
 		return
 	}

@@ -82,11 +82,11 @@ func (t *Threshold) setAggregate(word string) error {
 	}
 	aggregate, named := aggregateNames[word]
 	if digits, ok := strings.CutPrefix(word, "p"); ok && !named {
-		p, err := strconv.ParseFloat(digits, 64)
-		if err != nil || p < 0 || p > 100 {
+		q, err := parsePercent(digits)
+		if err != nil || !(q >= 0 && q <= 1) {
 			return fmt.Errorf("%q is not a percentile; they go from p0 to p100, such as p99.9", word)
 		}
-		aggregate, t.Q, named = Quantile, p/100, true
+		aggregate, t.Q, named = Quantile, q, true
 	}
 	if !named {
 		return fmt.Errorf("there is no figure %q; there are min, mean, p50 … p99.9, max, count and rate", word)
@@ -128,17 +128,34 @@ func (t Threshold) parseBound(s string) (float64, error) {
 	if unit == PerSecond {
 		number = strings.TrimSuffix(number, "/s")
 	}
-	v, err := strconv.ParseFloat(strings.ReplaceAll(strings.TrimSpace(number), ",", ""), 64)
+	number = strings.ReplaceAll(strings.TrimSpace(number), ",", "")
+	parse := parseNumber
+	if percent {
+		parse = parsePercent
+	}
+	v, err := parse(number)
 	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
 		return 0, fmt.Errorf("%q is not a number", s)
 	}
-	if !percent {
+	_, shared := t.Metric.Of()
+	switch {
+	case !percent || unit == Fraction:
 		return v, nil
-	}
-	if unit != Fraction {
+	case shared:
 		return 0, fmt.Errorf("%s is a number, not a share; write rate(%[1]s) %s %s", t.Metric, t.Op, s)
 	}
-	return v / 100, nil
+	return 0, fmt.Errorf("%s is a number, not a share; leave the %% out", t.Metric)
+}
+
+func parseNumber(s string) (float64, error) { return strconv.ParseFloat(s, 64) }
+
+// parsePercent reads 99.9 as exactly 0.999, which 99.9/100 is not: it is more, and 999 of 1,000 would fall short of it.
+func parsePercent(s string) (float64, error) {
+	if v, err := parseNumber(s + "e-2"); err == nil {
+		return v, nil
+	}
+	v, err := parseNumber(s)
+	return v / 100, err
 }
 
 // Figures is what a threshold is judged by.
@@ -186,6 +203,9 @@ func (j Judgement) canRecover() bool {
 	}
 	if counts := t.Metric.IsCount() && t.Aggregate != Rate || t.Aggregate == Count; counts {
 		return j.Value < t.Bound || t.Op == "!="
+	}
+	if t.Aggregate == Min { // it only falls
+		return t.Op == "<" || t.Op == "<=" || t.Op == "!="
 	}
 	return t.Metric != Reach && (t.Op == ">" || t.Op == ">=")
 }

@@ -1,0 +1,200 @@
+package report
+
+import (
+	"bytes"
+	"encoding/csv"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/rtbench/rtbench/bench"
+)
+
+// CSVSummary writes one row for each figure of the run, in base units: its verdict, connections, timings, counters,
+// ratios, thresholds, errors, doubts and warnings; the first column says which it is. A cell is empty where there is
+// no such value, where it was not measured (the note says why) or where there were too few samples. It follows RFC
+// 4180 but ends lines with LF, and no cell can be taken for a formula.
+func CSVSummary(w io.Writer, run Run) error {
+	if err := run.check(); err != nil {
+		return err
+	}
+	r := run.Result
+	t := newCSV("kind", "name", "unit", "count", "min", "mean", "stddev")
+	for _, q := range quantiles {
+		t.header = append(t.header, q.name)
+	}
+	t.header = append(t.header, "max", "value", "note")
+	t.write(t.header...)
+
+	t.row("run", "target", "note", run.Config.Target)
+	t.row("run", "stop", "value", string(r.Stop), "note", r.StopText)
+	if r.Failure != "" {
+		t.row("run", "failure", "note", r.Failure)
+	}
+	t.row("run", "elapsed", "unit", string(bench.Nanoseconds), "value", integer(r.Elapsed))
+	t.row("run", "window_begin", "unit", string(bench.Nanoseconds), "value", integer(r.Begin))
+	t.row("run", "window_end", "unit", string(bench.Nanoseconds), "value", integer(r.End))
+	if r.Verdict != "" {
+		t.row("run", "verdict", "value", string(r.Verdict), "note", verdicts[r.Verdict])
+	}
+	for _, d := range r.Doubts {
+		t.row("doubt", "", "note", d.Text)
+	}
+	t.row("connections", "planned", "unit", string(bench.Number), "value", integer(r.Planned))
+	t.row("connections", "peak", "unit", string(bench.Number), "value", integer(r.Peak))
+	t.row("connections", "open_at_end", "unit", string(bench.Number), "value", integer(r.OpenAtEnd))
+	t.metrics(r)
+	for _, j := range r.Judgements {
+		note := map[bool]string{true: "passed", false: "failed"}[j.Passed]
+		if j.Unknown != "" {
+			t.row("threshold", j.Threshold.Text, "unit", string(j.Threshold.Unit()), "note", note+": "+j.Unknown)
+			continue
+		}
+		t.row("threshold", j.Threshold.Text, "unit", string(j.Threshold.Unit()), "value", decimal(j.Value), "note", note)
+	}
+	for _, e := range r.Errors {
+		t.row("error", e.Key, "unit", string(bench.Number), "value", integer(e.Count), "note", e.Text)
+	}
+	for _, w := range r.Warnings {
+		t.row("warning", "", "note", w.Text)
+	}
+	return t.flush(w)
+}
+
+// CSVSeries writes one row for each step of the series, in base units. The last four columns are of the run's headline
+// timing, which the column before them names.
+func CSVSeries(w io.Writer, run Run) error {
+	if err := run.check(); err != nil {
+		return err
+	}
+	t := newCSV("at_ns", "open", "received", "bytes", "sent", "errors", "reconnects", "headline", "samples", "p50_ns", "p99_ns", "max_ns")
+	t.write(t.header...)
+	name := ""
+	if h, ok := headline(run.Result); ok {
+		name = h.metric.String()
+	}
+	for _, bucket := range run.Result.Series {
+		b := newBucket(bucket)
+		t.write(integer(b.AtNS), integer(b.Open), integer(b.Received), integer(b.Bytes), integer(b.Sent), integer(b.Errors),
+			integer(b.Reconnects), name, integer(b.Samples), optional(b.P50), optional(b.P99), optional(b.Max))
+	}
+	return t.flush(w)
+}
+
+// csvTable is a table in the making.
+type csvTable struct {
+	header []string
+	b      bytes.Buffer
+	w      *csv.Writer
+}
+
+func newCSV(header ...string) *csvTable {
+	t := &csvTable{header: header}
+	t.w = csv.NewWriter(&t.b)
+	return t
+}
+
+// write adds one row. A failure stays in the writer until flush.
+func (t *csvTable) write(cells ...string) {
+	row := make([]string, len(cells))
+	for i, s := range cells {
+		row[i] = cell(Plain(s))
+	}
+	_ = t.w.Write(row)
+}
+
+// row adds one row of the summary: its kind, its name, and then pairs of a column and what stands in it.
+func (t *csvTable) row(kind, name string, pairs ...string) {
+	values := map[string]string{"kind": kind, "name": name}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		values[pairs[i]] = pairs[i+1]
+	}
+	cells := make([]string, len(t.header))
+	for i, column := range t.header {
+		cells[i] = values[column]
+	}
+	t.write(cells...)
+}
+
+func (t *csvTable) metrics(r *bench.Result) {
+	sampled := map[bench.Metric]timing{}
+	for _, s := range timings(r) {
+		sampled[s.metric] = s
+	}
+	for _, m := range bench.Metrics() {
+		kind, pairs := "ratio", []string{"unit", string(m.Unit())}
+		why, unmeasured := r.Unmeasured[m]
+		switch {
+		case m.IsTiming():
+			kind = "timing"
+		case m.IsCount():
+			kind = "counter"
+		}
+		switch {
+		case unmeasured:
+			pairs = append(pairs, "note", "not measurable: "+why)
+		case m.IsTiming():
+			pairs = append(pairs, timingPairs(sampled[m])...)
+		case m.IsCount():
+			pairs = append(pairs, "value", integer(r.Count(m)))
+		default:
+			if v, unknown := ratio(r, m); unknown != "" {
+				pairs = append(pairs, "note", unknown)
+			} else {
+				pairs = append(pairs, "value", decimal(v))
+			}
+		}
+		t.row(kind, m.String(), pairs...)
+	}
+}
+
+func timingPairs(s timing) []string {
+	h := s.histogram
+	if h == nil {
+		return []string{"count", "0"}
+	}
+	pairs := []string{"count", integer(h.TotalCount()), "min", integer(h.Min()), "mean", decimal(h.Mean()),
+		"stddev", decimal(h.StdDev()), "max", integer(h.Max()), "note", s.source}
+	for _, q := range quantiles {
+		pairs = append(pairs, q.name, optional(known(s.quantile(q.q))))
+	}
+	return pairs
+}
+
+func (t *csvTable) flush(w io.Writer) error {
+	t.w.Flush()
+	if err := t.w.Error(); err != nil {
+		return err
+	}
+	_, err := w.Write(t.b.Bytes())
+	return err
+}
+
+var plainNumber = regexp.MustCompile(`^[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
+
+// cell keeps a spreadsheet from taking text for a formula: in front of what begins like one comes an apostrophe. What
+// is a number stays one.
+func cell(s string) string {
+	first := strings.TrimLeft(s, " ")
+	if first != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", []rune(first)[0]) && !plainNumber.MatchString(s) {
+		return "'" + s
+	}
+	return s
+}
+
+func integer[T ~int | ~int64 | ~uint64](n T) string {
+	if n < 0 {
+		return strconv.FormatInt(int64(n), 10)
+	}
+	return strconv.FormatUint(uint64(n), 10)
+}
+
+func decimal(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+
+func optional(n *int64) string {
+	if n == nil {
+		return ""
+	}
+	return integer(*n)
+}

@@ -1,0 +1,315 @@
+package report
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/rtbench/rtbench/bench"
+)
+
+// The JSON document names its schema, so that it can be recognised anywhere.
+const (
+	schemaID      = "https://github.com/rtbench/rtbench/blob/main/report/schema/result.v1.json"
+	schemaVersion = 1
+)
+
+//go:embed schema/result.v1.json
+var schema []byte
+
+// Schema gives the JSON Schema (draft 2020-12) of the JSON that Write writes. The slice is the caller's.
+func Schema() []byte { return bytes.Clone(schema) }
+
+// The document's types, in the order of its keys. A nil pointer is null: not measured, or too few samples.
+type (
+	document struct {
+		Schema         string               `json:"schema"`
+		Version        int                  `json:"version"`
+		Tool           docTool              `json:"tool"`
+		Config         docConfig            `json:"config"`
+		Environment    docEnvironment       `json:"environment"`
+		Start          time.Time            `json:"start"`
+		ElapsedNS      time.Duration        `json:"elapsed_ns"`
+		Window         docWindow            `json:"window"`
+		Stop           bench.Stop           `json:"stop"`
+		StopReasonText string               `json:"stop_reason_text"`
+		Failure        *string              `json:"failure"`
+		Verdict        *bench.Verdict       `json:"verdict"`
+		Doubts         []docWarning         `json:"doubts"`
+		Warnings       []docWarning         `json:"warnings"`
+		Thresholds     []docThreshold       `json:"thresholds"`
+		Connections    docConnections       `json:"connections"`
+		DistinctIDs    *uint64              `json:"distinct_ids"`
+		Counters       map[string]*uint64   `json:"counters"`
+		Ratios         map[string]*float64  `json:"ratios"`
+		Unmeasured     map[string]string    `json:"unmeasured"`
+		Errors         []docError           `json:"errors"`
+		Headline       *string              `json:"headline"`
+		Metrics        map[string]docTiming `json:"metrics"`
+		SeriesStepNS   time.Duration        `json:"series_step_ns"`
+		Series         []docBucket          `json:"series"` // last: see encode
+	}
+	docTool struct {
+		Name    string `json:"name"`
+		Version string `json:"version"`
+	}
+	docConfig struct {
+		Command string  `json:"command"`
+		Target  string  `json:"target"`
+		Entries []Entry `json:"entries"`
+	}
+	docEnvironment struct {
+		GoVersion  string         `json:"go_version"`
+		OS         string         `json:"os"`
+		Arch       string         `json:"arch"`
+		Kernel     string         `json:"kernel"`
+		CPUs       int            `json:"cpus"`
+		GOMAXPROCS int            `json:"gomaxprocs"`
+		OpenFiles  uint64         `json:"open_files"`
+		Arrivals   string         `json:"arrivals"`
+		CPUNS      *time.Duration `json:"cpu_ns"`
+		MaxRSS     *uint64        `json:"max_rss_bytes"`
+	}
+	docWindow struct {
+		BeginNS  time.Duration `json:"begin_ns"`
+		EndNS    time.Duration `json:"end_ns"`
+		Received uint64        `json:"received"`
+		Bytes    uint64        `json:"bytes"`
+	}
+	docWarning struct {
+		Text   string `json:"text"`
+		Advice string `json:"advice"`
+	}
+	docThreshold struct {
+		Text    string     `json:"text"`
+		Passed  bool       `json:"passed"`
+		Value   *float64   `json:"value"`
+		Unknown string     `json:"unknown"`
+		Bound   float64    `json:"bound"`
+		Unit    bench.Unit `json:"unit"`
+	}
+	docConnections struct {
+		Planned   int `json:"planned"`
+		Peak      int `json:"peak"`
+		OpenAtEnd int `json:"open_at_end"`
+	}
+	docError struct {
+		Class   string        `json:"class"`
+		Code    *int          `json:"code"`
+		Key     string        `json:"key"`
+		Count   uint64        `json:"count"`
+		FirstNS time.Duration `json:"first_ns"`
+		LastNS  time.Duration `json:"last_ns"`
+		Text    string        `json:"text"`
+		Hint    string        `json:"hint"`
+	}
+	docTiming struct {
+		Unit      bench.Unit   `json:"unit"`
+		Source    string       `json:"source,omitempty"`
+		Count     int64        `json:"count"`
+		Min       int64        `json:"min"`
+		Mean      float64      `json:"mean"`
+		StdDev    float64      `json:"stddev"`
+		Max       int64        `json:"max"`
+		P50       *int64       `json:"p50"`
+		P75       *int64       `json:"p75"`
+		P90       *int64       `json:"p90"`
+		P95       *int64       `json:"p95"`
+		P99       *int64       `json:"p99"`
+		P999      *int64       `json:"p99.9"`
+		P9999     *int64       `json:"p99.99"`
+		Histogram docHistogram `json:"histogram"`
+	}
+	docHistogram struct {
+		Encoding string `json:"encoding"`
+		Figures  int64  `json:"significant_figures"`
+		Lowest   int64  `json:"lowest"`
+		Highest  int64  `json:"highest"`
+		Data     string `json:"data"`
+	}
+	docBucket struct {
+		AtNS       time.Duration `json:"at_ns"`
+		Open       int           `json:"open"`
+		Received   uint64        `json:"received"`
+		Bytes      uint64        `json:"bytes"`
+		Sent       uint64        `json:"sent"`
+		Errors     uint64        `json:"errors"`
+		Reconnects uint64        `json:"reconnects"`
+		Samples    int64         `json:"samples"`
+		P50        *int64        `json:"p50"`
+		P99        *int64        `json:"p99"`
+		Max        *int64        `json:"max"`
+	}
+)
+
+func writeJSON(w io.Writer, run Run) error {
+	doc, err := newDocument(run)
+	if err != nil {
+		return err
+	}
+	out, err := encode(doc)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	_, err = w.Write(out)
+	return err
+}
+
+func newDocument(run Run) (*document, error) {
+	if err := run.check(); err != nil {
+		return nil, err
+	}
+	r, env := run.Result, run.Result.Environment
+	doc := &document{
+		Schema:  schemaID,
+		Version: schemaVersion,
+		Tool:    docTool{"rtbench", env.Version},
+		Config:  docConfig{run.Config.Command, run.Config.Target, append([]Entry{}, run.Config.Entries...)},
+		Environment: docEnvironment{env.GoVersion, env.OS, env.Arch, env.Kernel, env.CPUs, env.GOMAXPROCS, env.OpenFiles,
+			env.Arrivals, known(env.CPU, env.CPU != 0), known(env.MaxRSS, env.MaxRSS != 0)},
+		Start:          r.Start.UTC(),
+		ElapsedNS:      r.Elapsed,
+		Window:         docWindow{r.Begin, r.End, r.Window.Received, r.Window.Bytes},
+		Stop:           r.Stop,
+		StopReasonText: r.StopText,
+		Failure:        known(r.Failure, r.Failure != ""),
+		Verdict:        known(r.Verdict, r.Verdict != ""),
+		Doubts:         docWarnings(r.Doubts),
+		Warnings:       docWarnings(r.Warnings),
+		Thresholds:     []docThreshold{},
+		Connections:    docConnections{r.Planned, r.Peak, r.OpenAtEnd},
+		DistinctIDs:    known(r.DistinctIDs, r.DistinctIDs != 0),
+		Counters:       map[string]*uint64{},
+		Ratios:         map[string]*float64{},
+		Unmeasured:     map[string]string{},
+		Errors:         []docError{},
+		Metrics:        map[string]docTiming{},
+		SeriesStepNS:   r.SeriesStep,
+		Series:         []docBucket{},
+	}
+	doc.addFigures(r)
+	for _, j := range r.Judgements {
+		doc.Thresholds = append(doc.Thresholds, docThreshold{j.Threshold.Text, j.Passed, known(j.Value, j.Unknown == ""),
+			j.Unknown, j.Threshold.Bound, j.Threshold.Unit()})
+	}
+	for _, e := range r.Errors {
+		doc.Errors = append(doc.Errors, docError{e.Class.String(), known(e.Code, e.Code != 0), e.Key, e.Count, e.First,
+			e.Last, e.Text, e.Class.Hint()})
+	}
+	for _, b := range r.Series {
+		doc.Series = append(doc.Series, newBucket(b))
+	}
+	return doc, doc.addTimings(r)
+}
+
+func (doc *document) addFigures(r *bench.Result) {
+	for m, why := range r.Unmeasured {
+		doc.Unmeasured[m.String()] = why
+	}
+	for _, m := range bench.Counts() {
+		_, unmeasured := r.Unmeasured[m]
+		doc.Counters[m.String()] = known(r.Count(m), !unmeasured)
+	}
+	for _, m := range ratios() {
+		value, unknown := ratio(r, m)
+		doc.Ratios[m.String()] = known(value, unknown == "")
+	}
+}
+
+func (doc *document) addTimings(r *bench.Result) error {
+	if t, ok := headline(r); ok {
+		name := t.metric.String()
+		doc.Headline = &name
+	}
+	for _, t := range timings(r) {
+		histogram, err := encodeHistogram(t.histogram)
+		if err != nil {
+			return fmt.Errorf("report: %s: %w", t.metric, err)
+		}
+		h := t.histogram
+		d := docTiming{Unit: t.metric.Unit(), Source: t.source, Count: h.TotalCount(), Min: h.Min(), Mean: h.Mean(),
+			StdDev: h.StdDev(), Max: h.Max(), Histogram: histogram}
+		for i, field := range []**int64{&d.P50, &d.P75, &d.P90, &d.P95, &d.P99, &d.P999, &d.P9999} {
+			*field = known(t.quantile(quantiles[i].q))
+		}
+		doc.Metrics[t.metric.String()] = d
+	}
+	return nil
+}
+
+func newBucket(b bench.Bucket) docBucket {
+	q := b.Headline
+	return docBucket{b.At, b.Open, b.Received, b.Bytes, b.Sent, b.Errors, b.Reconnects, q.Samples,
+		known(q.P50, q.Samples >= bench.SamplesFor(.5)), known(q.P99, q.Samples >= bench.SamplesFor(.99)), known(q.Max, q.Samples > 0)}
+}
+
+func docWarnings(warnings []bench.Warning) []docWarning {
+	all := make([]docWarning, len(warnings))
+	for i, w := range warnings {
+		all[i] = docWarning(w)
+	}
+	return all
+}
+
+// known is a value that may be missing.
+func known[T any](v T, ok bool) *T {
+	if !ok {
+		return nil
+	}
+	return &v
+}
+
+// encode indents the document, but keeps each step of the series on a line of its own.
+func encode(doc *document) ([]byte, error) {
+	rows := doc.Series
+	head := *doc
+	head.Series = []docBucket{}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(&head); err != nil {
+		return nil, err
+	}
+	b.Truncate(bytes.LastIndexByte(b.Bytes(), ']'))
+	end := "]\n}\n"
+	for i, row := range rows {
+		line, err := json.Marshal(row)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString("\n    ")
+		b.Write(line)
+		end = "\n  ]\n}\n"
+	}
+	b.WriteString(end)
+	return escapeJSON(b.String()), nil
+}
+
+// escapeJSON writes what a terminal would act on as \u escapes, so that a report can be looked at with cat. Such
+// characters can only stand inside strings. U+FFFD is among them because encoding/json writes it so in place of
+// invalid UTF-8: what was read back is then written the same.
+func escapeJSON(s string) []byte {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '\n' || shown(r) && r != utf8.RuneError:
+			b.WriteRune(r)
+		case r < 0x10000:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		}
+	}
+	return []byte(b.String())
+}

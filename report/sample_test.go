@@ -1,0 +1,171 @@
+package report
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"go.uber.org/goleak"
+
+	"github.com/rtbench/rtbench/bench"
+	"github.com/rtbench/rtbench/client"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// set sets a counter.
+func set(r *bench.Result, m bench.Metric, n uint64) { r.Counts[int(m)-len(bench.Timings())] = n }
+
+// lognormal is a histogram of n samples at the quantiles of a lognormal distribution, without any randomness.
+func lognormal(n int, median time.Duration, sigma float64) *hdrhistogram.Histogram {
+	h := bench.NewHistogram()
+	for i := range n {
+		z := math.Sqrt2 * math.Erfinv(2*(float64(i)+.5)/float64(n)-1)
+		if err := h.RecordValue(int64(float64(median) * math.Exp(sigma*z))); err != nil {
+			panic(err)
+		}
+	}
+	return h
+}
+
+// judge parses and judges a threshold.
+func judge(r *bench.Result, text string) bench.Judgement {
+	t, err := bench.ParseThreshold(text)
+	if err != nil {
+		panic(err)
+	}
+	return t.Judge(r)
+}
+
+func sampleEnvironment() bench.Environment {
+	return bench.Environment{
+		Version: "0.1.0", GoVersion: "go1.26.0", OS: "linux", Arch: "amd64", Kernel: "6.18.5", CPUs: 8, GOMAXPROCS: 8,
+		OpenFiles: 1048576, Arrivals: "user space", CPU: 3218 * time.Millisecond, MaxRSS: 87_400_000,
+	}
+}
+
+// rich has something for every section.
+func rich() Run {
+	r := &bench.Result{
+		Start: time.Date(2026, 3, 14, 9, 26, 53, 589_793_238, time.UTC), Elapsed: 13204 * time.Millisecond,
+		Begin: 2 * time.Second, End: 12 * time.Second, Stop: bench.StopDuration,
+		Planned: 1000, Peak: 1000, OpenAtEnd: 998,
+		Sources:    map[bench.Metric]string{bench.Delivery: "the server's stamp json:ts; one clock: the server is on this host"},
+		Unmeasured: map[bench.Metric]string{bench.ClientLag: "arrivals carry no kernel stamp"},
+		Window:     bench.Window{Received: 100_000, Bytes: 12_300_000},
+		SeriesStep: time.Second, Verdict: bench.UpperBound, DistinctIDs: 120, Environment: sampleEnvironment(),
+		Warnings: []bench.Warning{
+			{Text: "2 connections were dropped and opened again", Advice: "the errors below say why; the time without them is in outage"},
+			{Text: "20 events were lost across drops", Advice: "does the server keep events for Last-Event-ID? --last-event-id tests it"},
+		},
+		Errors: []bench.ErrorGroup{
+			{Class: client.ClassStatus, Code: 503, Key: "status 503", Count: 12, First: 1200 * time.Millisecond, Last: 1900 * time.Millisecond,
+				Text: "HTTP status 503: too many subscribers, come back in a moment and bring something to read, because the queue is long"},
+			{Class: client.ClassReset, Key: "reset", Count: 4, First: 7 * time.Second, Last: 7 * time.Second,
+				Text: "the connection was reset: read tcp 127.0.0.1:41234->127.0.0.1:8080: read: connection reset by peer"},
+		},
+	}
+	for m, h := range map[bench.Metric]*hdrhistogram.Histogram{
+		bench.Delivery: lognormal(100_000, 1210*time.Microsecond, .55), bench.InterArrival: lognormal(99_000, 100*time.Millisecond, .02),
+		bench.LagBehindFirst: lognormal(99_880, 640*time.Microsecond, .7), bench.FanoutSpread: lognormal(120, 3*time.Millisecond, .3),
+		bench.Connect: lognormal(1004, 2*time.Millisecond, .8), bench.TCP: lognormal(1004, 90*time.Microsecond, .4),
+		bench.Upgrade: lognormal(1004, 1500*time.Microsecond, .9), bench.FirstByte: lognormal(1004, 1600*time.Microsecond, .9),
+		bench.FirstEvent: lognormal(1004, 52*time.Millisecond, .5), bench.Outage: lognormal(4, 1100*time.Millisecond, .1),
+		bench.PublishLateness: lognormal(120, 40*time.Microsecond, .5),
+	} {
+		r.Histograms[m] = h
+	}
+	for m, n := range map[bench.Metric]uint64{
+		bench.Received: 119_985, bench.Bytes: 14_758_155, bench.WireIn: 15_912_004, bench.WireOut: 312_400, bench.Heartbeats: 2_000,
+		bench.Attempts: 1016, bench.Opened: 1004, bench.ConnectErrors: 12, bench.Drops: 4, bench.Reconnects: 4,
+		bench.Due: 120, bench.Sent: 120, bench.Expected: 120_000, bench.Delivered: 119_980, bench.Lost: 20, bench.Duplicate: 5,
+		bench.Reordered: 1, bench.Boundary: 37,
+	} {
+		set(r, m, n)
+	}
+	for i := range 13 {
+		b := bench.Bucket{At: time.Duration(i) * time.Second, Open: min(1000, 500*(i+1)), Received: 10_000, Bytes: 1_230_000, Sent: 10}
+		b.Headline = bench.Quantiles{Samples: 10_000, P50: 1_210_000, P99: int64(4_100_000 + 10_000*i), Max: 9_800_000}
+		switch i {
+		case 0:
+			b.Received, b.Bytes, b.Headline = 0, 0, bench.Quantiles{}
+		case 1:
+			b.Errors, b.Headline = 12, bench.Quantiles{Samples: 100, P50: 1_200_000, P99: 3_000_000, Max: 3_100_000}
+		case 7:
+			b.Errors, b.Reconnects, b.Open = 4, 4, 998
+		}
+		r.Series = append(r.Series, b)
+	}
+	for _, text := range []string{"p99(delivery) < 250ms", "lost == 0", "rate(connect_errors) < 1%", "reach >= 99.9%", "p99.9(round_trip) < 1s", "throughput > 9,000/s"} {
+		r.Judgements = append(r.Judgements, judge(r, text))
+	}
+	return Run{r, Config{Command: "rtbench sse", Target: "http://127.0.0.1:8080/sse?token=" + Redacted, Entries: []Entry{
+		{"connections", "1000"}, {"duration", "10s"}, {"warmup", "2s"}, {"header", RedactHeader("Authorization", "Bearer abc")},
+		{"stamp", "json:ts"}, {"seq", "id"}, {"reconnect", "eventsource"}, {"threshold", "p99(delivery) < 250ms"}, {"threshold", "lost == 0"},
+	}}}
+}
+
+// empty is a run in which nothing ever connected.
+func empty() Run {
+	nothing := "nothing was received"
+	r := &bench.Result{
+		Start: time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC), Elapsed: 412 * time.Millisecond, Stop: bench.StopUnreachable,
+		Planned: 100, Verdict: bench.UpperBound, SeriesStep: time.Second, Environment: bench.Environment{Version: "0.1.0"},
+		Failure: "nothing ever connected: nothing listens at that address: dial tcp 127.0.0.1:1: connect: connection refused",
+		Unmeasured: map[bench.Metric]string{bench.Expected: nothing, bench.Delivered: nothing, bench.Lost: nothing, bench.Reach: nothing,
+			bench.Duplicate: nothing, bench.Reordered: nothing, bench.Ancient: nothing, bench.Boundary: nothing},
+		Errors: []bench.ErrorGroup{{Class: client.ClassRefused, Key: "refused", Count: 100, First: 3 * time.Millisecond, Last: 90 * time.Millisecond,
+			Text: "nothing listens at that address: dial tcp 127.0.0.1:1: connect: connection refused"}},
+	}
+	set(r, bench.Attempts, 100)
+	set(r, bench.ConnectErrors, 100)
+	r.Judgements = append(r.Judgements, judge(r, "lost == 0"), judge(r, "p99(delivery) < 1s"))
+	return Run{r, Config{Command: "rtbench ws", Target: "ws://127.0.0.1:1/ws"}}
+}
+
+// unstamped is a run against a server whose events carry nothing, with few samples, and a tester that was overloaded.
+func unstamped() Run {
+	reason := "the events carry no id, sequence or stamp (--seq names one)"
+	r := &bench.Result{
+		Start: time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC), Elapsed: 20 * time.Second, Begin: time.Second, End: 20 * time.Second,
+		Stop: bench.StopInterrupted, Planned: 5, Peak: 5, OpenAtEnd: 5, Verdict: bench.NoVerdict, SeriesStep: time.Second,
+		Window: bench.Window{Received: 45, Bytes: 900}, Environment: sampleEnvironment(),
+		Unmeasured: map[bench.Metric]string{bench.ClientLag: "arrivals carry no kernel stamp", bench.Delivery: "no event carried a time stamp (--stamp names one)",
+			bench.Expected: reason, bench.Delivered: reason, bench.Lost: reason, bench.Reach: reason, bench.Duplicate: reason,
+			bench.Reordered: reason, bench.Ancient: reason, bench.Boundary: reason},
+		Doubts: []bench.Warning{{Text: "the tester sent late: p99 4.1ms, which is 21 % of the p99 reported", Advice: "lower --rate, or give the tester a processor of its own"}},
+	}
+	r.Histograms[bench.InterArrival] = lognormal(40, 2*time.Second, .001)
+	r.Histograms[bench.Connect] = lognormal(5, 2*time.Millisecond, .5)
+	for m, n := range map[bench.Metric]uint64{bench.Received: 50, bench.Bytes: 1000, bench.WireIn: 2400, bench.WireOut: 700, bench.Attempts: 5, bench.Opened: 5} {
+		set(r, m, n)
+	}
+	return Run{r, Config{Command: "rtbench sse", Target: "http://127.0.0.1:8000/stream/"}}
+}
+
+// hostile is a run in which the server wrote everything that it could.
+func hostile() Run {
+	run := unstamped()
+	r := run.Result
+	for i, text := range []string{
+		"HTTP status 500: <script>alert(1)</script>", "\x1b]0;owned\x07\x1b[2J\x1b[31mred\u009b31m", "=HYPERLINK(\"http://127.0.0.1/\";\"click\")",
+		"@SUM(1+1)*cmd|' /C calc'!A0", "safe\u202eexe.txt\u2066\u200b\ufeff\u2028next", "bad \xff\xfe utf-8\r\n\ttab", "東京サーバー 🚀 e\u0301\u0301\u0301\u0301\u0301\u0301\u0301",
+		"-5", "+1+1",
+	} {
+		r.Errors = append(r.Errors, bench.ErrorGroup{Class: client.ClassCloseCode, Code: 4000 + i, Key: "close_code " + string(rune('0'+i)), Count: uint64(9 - i), Text: text})
+	}
+	r.StopText = "the server said \x1b[2Jgoodbye\u202e"
+	r.Failure = "nothing \x07ever"
+	r.Sources = map[bench.Metric]string{bench.InterArrival: "=1+1\x1b[0m"}
+	r.Unmeasured[bench.Outage] = "-\u0085"
+	r.Environment.Kernel, r.Environment.GoVersion, r.Environment.Arrivals = "\x1b[1m", "go\x1b", "\x1b[5mspace"
+	r.Warnings = []bench.Warning{{Text: "\x1b[1mwarning", Advice: "\u2067advice"}}
+	run.Config = Config{Command: "rtbench \x1b[7msse", Target: "http://127.0.0.1/\u202e\x00", Entries: []Entry{{"\x1b", "=\x7f"}}}
+	return run
+}
+
+// samples are runs of all shapes.
+func samples() map[string]Run {
+	return map[string]Run{"rich": rich(), "empty": empty(), "unstamped": unstamped(), "hostile": hostile()}
+}

@@ -1,0 +1,216 @@
+package report
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/charmbracelet/x/ansi"
+	"pgregory.net/rapid"
+
+	"github.com/rtbench/rtbench/bench"
+)
+
+func TestTextStaysWithinItsWidth(t *testing.T) {
+	for name, run := range samples() {
+		for _, width := range []int{0, 1, 60, 72, 80, 100, 250} {
+			opts := TextOptions{Width: width}
+			for line := range strings.Lines(string(write(t, Text, run, opts))) {
+				if w := ansi.StringWidth(strings.TrimSuffix(line, "\n")); w > opts.width() {
+					t.Errorf("%s at %d: %d columns: %s", name, width, w, line)
+				}
+			}
+		}
+	}
+}
+
+func TestTextHoldsNothingThatATerminalActsOn(t *testing.T) {
+	for name, run := range samples() {
+		for _, r := range string(write(t, Text, run, TextOptions{})) {
+			if r != '\n' && !shown(r) {
+				t.Errorf("%s: %U", name, r)
+			}
+		}
+	}
+}
+
+func TestColourChangesNoLetter(t *testing.T) {
+	for name, run := range samples() {
+		without, with := write(t, Text, run, TextOptions{}), write(t, Text, run, TextOptions{Color: true})
+		if got := ansi.Strip(string(with)); got != string(without) {
+			t.Errorf("%s differs without its colours:\n%s", name, got)
+		}
+		if name != "empty" && bytes.Equal(with, without) {
+			t.Errorf("%s has no colour", name)
+		}
+	}
+}
+
+func TestASCII(t *testing.T) {
+	for _, r := range string(write(t, Text, rich(), TextOptions{ASCII: true})) {
+		if r >= utf8.RuneSelf {
+			t.Errorf("%q", r)
+		}
+	}
+}
+
+// Every metric has one place in the text; a new one must be given one.
+func TestEveryMetricIsInOneGroup(t *testing.T) {
+	var grouped []bench.Metric
+	for _, g := range timingGroups {
+		grouped = append(grouped, g.metrics...)
+	}
+	for _, g := range countGroups {
+		grouped = append(grouped, g.metrics...)
+	}
+	slices.Sort(grouped)
+	if !slices.Equal(grouped, bench.Metrics()) {
+		t.Errorf("grouped are %v, metrics are %v", grouped, bench.Metrics())
+	}
+}
+
+func TestWhatWasNotMeasuredIsNeverZero(t *testing.T) {
+	run := unstamped()
+	text := string(write(t, Text, run, TextOptions{}))
+	for _, name := range []string{"lost", "duplicate", "reach"} {
+		if strings.Contains(text, "\n  "+name+"  ") {
+			t.Errorf("%s has a figure:\n%s", name, text)
+		}
+	}
+	if !strings.Contains(text, "not measurable: "+run.Result.Unmeasured[bench.Lost]) {
+		t.Errorf("no reason given:\n%s", text)
+	}
+	// A loss of 0 out of nothing expected is no figure either.
+	run.Result.Unmeasured = nil
+	if text := string(write(t, Text, run, TextOptions{})); strings.Contains(text, "\n  lost  ") {
+		t.Errorf("lost has a figure:\n%s", text)
+	}
+}
+
+func TestHeadlineGivesOnlyWhatThereAreSamplesFor(t *testing.T) {
+	for samples, want := range map[int]string{
+		5: "connect max  ", 6: "connect p50  ", 36: "connect p90  ", 367: "connect p90  ", 368: "connect p99  ",
+	} {
+		run := empty()
+		run.Result.Histograms[bench.Connect] = lognormal(samples, time.Millisecond, .5)
+		text := string(write(t, Text, run, TextOptions{}))
+		if !strings.Contains(text, want) || strings.Contains(text, "p99 needs") != (samples < 368) {
+			t.Errorf("%d samples, want %q:\n%s", samples, want, text)
+		}
+	}
+}
+
+func TestPlotHoldsEverySample(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := bench.NewHistogram()
+		values := rapid.SliceOfN(rapid.Int64Range(0, int64(time.Hour)), 1, 400).Draw(t, "values")
+		for _, v := range values {
+			if err := h.RecordValue(v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var sum int64
+		marks := 0
+		for _, row := range plotOf(timing{histogram: h}) {
+			sum += row.count
+			marks += len(row.marks)
+		}
+		if sum != int64(len(values)) {
+			t.Fatalf("%d of %d samples", sum, len(values))
+		}
+		want := 0
+		for _, q := range []float64{.5, .9, .99, .999} {
+			if int64(len(values)) >= bench.SamplesFor(q) {
+				want++
+			}
+		}
+		if marks != want {
+			t.Fatalf("%d quantiles marked, want %d", marks, want)
+		}
+	})
+}
+
+func TestBar(t *testing.T) {
+	s, plain := &sheet{}, &sheet{options: TextOptions{ASCII: true}}
+	for _, c := range []struct {
+		share          float64
+		blocks, hashes string
+	}{
+		{0, "", ""}, {1e-9, "▏", "."}, {.05, "▍", "."}, {.1, "▊", "#"}, {.5, "████", "####"}, {.9375, "███████▌", "########"}, {1, "████████", "########"},
+	} {
+		if got := s.bar(c.share, 8); got != c.blocks {
+			t.Errorf("%v: %q, want %q", c.share, got, c.blocks)
+		}
+		if got := plain.bar(c.share, 8); got != c.hashes {
+			t.Errorf("%v: %q, want %q", c.share, got, c.hashes)
+		}
+	}
+}
+
+func TestMargin(t *testing.T) {
+	r := rich().Result
+	for text, want := range map[string]string{
+		"lost == 20": "at the bound", "lost < 100": "80 below", "rate(lost) < 1%": "0.983 points below",
+		"p99(delivery) < 1ms": "335.00% above", "max(delivery) > 0s": "13.7 ms above", "bytes > 1000": "14.8 MB above",
+		"throughput < 20000": "10,000/s below", "count(delivery) >= 99,999": "1 above",
+	} {
+		if got := margin(judge(r, text)); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestWriteRefusesWhatIsNoRun(t *testing.T) {
+	for name, run := range map[string]Run{
+		"no result":       {},
+		"unknown verdict": {Result: &bench.Result{Stop: bench.StopDuration, Verdict: "SPLENDID"}},
+		"unknown stop":    {Result: &bench.Result{Stop: "boredom"}},
+	} {
+		for _, f := range Formats() {
+			if err := Write(io.Discard, f, run, TextOptions{}); err == nil {
+				t.Errorf("%s: written as %s", name, f)
+			}
+		}
+		if err := CSVSeries(io.Discard, run); err == nil {
+			t.Errorf("%s: written as series", name)
+		}
+	}
+	if err := Write(io.Discard, numFormats, rich(), TextOptions{}); err == nil {
+		t.Error("written in no format")
+	}
+}
+
+type full struct{ error }
+
+func (f full) Write([]byte) (int, error) { return 0, f.error }
+
+func TestAFailedWriteIsReported(t *testing.T) {
+	want := errors.New("no space left on device")
+	for _, f := range Formats() {
+		if err := Write(full{want}, f, rich(), TextOptions{}); !errors.Is(err, want) {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+	if err := CSVSeries(full{want}, rich()); !errors.Is(err, want) {
+		t.Errorf("series: %v", err)
+	}
+}
+
+func TestEveryStopAndVerdictCanBeWritten(t *testing.T) {
+	for _, stop := range slices.Sorted(maps.Keys(stops)) {
+		for _, verdict := range append(slices.Sorted(maps.Keys(verdicts)), "") {
+			run := rich()
+			run.Result.Stop, run.Result.Verdict = stop, verdict
+			text := string(write(t, Text, run, TextOptions{}))
+			if !strings.Contains(text, stops[stop]) || !strings.Contains(text, string(verdict)) {
+				t.Errorf("%s, %s:\n%s", stop, verdict, text)
+			}
+		}
+	}
+}
