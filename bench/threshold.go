@@ -202,7 +202,7 @@ func (j Judgement) canRecover() bool {
 		return true
 	}
 	if counts := t.Metric.IsCount() && t.Aggregate != Rate || t.Aggregate == Count; counts {
-		return j.Value < t.Bound || t.Op == "!="
+		return j.Value < t.Bound || t.Op == ">" || t.Op == "!="
 	}
 	if t.Aggregate == Min { // it only falls
 		return t.Op == "<" || t.Op == "<=" || t.Op == "!="
