@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -208,25 +209,27 @@ func TestDecoderLooksAtEachByteAFewTimes(t *testing.T) {
 			}
 			known := d.lfEnd != 0 && d.lfEnd <= len(rest)
 			_, more = d.nextLine()
-			if lf := slices.Index(rest, '\n'); lf >= 0 && !known {
-				looked += lf + 1
-			} else if !known {
-				looked += len(rest)
+			if !known {
+				looked += until(rest, '\n')
 			}
 			before := rest
 			if d.lfEnd > 0 {
 				before = rest[:len(rest)-d.lfEnd]
 			}
-			if cr := slices.Index(before, '\r'); cr >= 0 {
-				looked += cr + 1
-			} else {
-				looked += len(before)
-			}
+			looked += until(before, '\r')
 		}
 		if looked > 4*n {
 			t.Errorf("%s: looked at %d bytes to find the lines of %d", name, looked, n)
 		}
 	}
+}
+
+// until counts the bytes of b up to the first c, or all of them.
+func until(b []byte, c byte) int {
+	if i := bytes.IndexByte(b, c); i >= 0 {
+		return i + 1
+	}
+	return len(b)
 }
 
 func BenchmarkDecoder(b *testing.B) {
