@@ -219,8 +219,9 @@ func (h *hostEntry) resolve(ctx context.Context, name string) (addrs []string, l
 	}
 	addrs, err = net.DefaultResolver.LookupHost(ctx, name)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, true, &Error{Class: ClassTimeout, Detail: "resolving " + name, Err: ctx.Err()}
+		// The resolver's socket has the deadline of ctx, and may notice it first.
+		if deadline, ok := ctx.Deadline(); ctx.Err() != nil || ok && !time.Now().Before(deadline) {
+			return nil, true, &Error{Class: ClassTimeout, Detail: "resolving " + name}
 		}
 		return nil, true, err
 	}
