@@ -1,8 +1,11 @@
 package bench
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/rtbench/rtbench/client"
@@ -13,7 +16,7 @@ type Plan struct {
 	Stages      []Stage       // how many connections are open, when
 	ConnectRate float64       // connections opened a second at most; 0 for DefaultConnectRate
 	Duration    time.Duration // of the measured window; 0 where Stages have lengths and say it
-	Warmup      time.Duration // before the measured window; negative for the time that connecting takes
+	Warmup      time.Duration // before the measured window; negative for the time that connecting should take
 	Events      uint64        // end after so many events in the window; 0 for no limit
 	Drain       time.Duration // how long to wait for what is under way at the end; 0 for DefaultDrain
 
@@ -58,12 +61,19 @@ const (
 	DefaultDrain       = 5 * time.Second
 )
 
+const (
+	// settling is how long connections get to be open before the first message is due, after the last one was dialed.
+	settling = time.Second
+	// longest bounds what a plan takes, so that no sum of its times overflows.
+	longest = 366 * 24 * time.Hour
+)
+
 func (p *Plan) validate() error {
 	switch {
 	case len(p.Stages) == 0 || peak(p.Stages) < 1:
 		return errors.New("the plan opens no connection")
-	case p.Duration < 0 || p.Drain < 0 || p.ConnectRate < 0 || p.Send.Rate < 0:
-		return errors.New("durations and rates must not be negative")
+	case p.Duration < 0 || p.Drain < 0 || !isRate(p.ConnectRate) || !isRate(p.Send.Rate):
+		return errors.New("durations and rates must be finite and not negative")
 	case p.Streams && p.Send.Rate == 0:
 		return errors.New("request streams need a rate at which they are started")
 	}
@@ -72,7 +82,37 @@ func (p *Plan) validate() error {
 			return fmt.Errorf("stage %d: length and target must not be negative", i+1)
 		}
 	}
+	switch {
+	case p.takes() > longest.Seconds():
+		return errors.New("the plan takes more than a year")
+	case p.Duration == 0 && !p.staged():
+		return errors.New("the plan measures for no time")
+	}
+	if times := p.timetable(); times.begin >= times.end {
+		return fmt.Errorf("the warm-up of %v leaves nothing of the %v to measure", p.Warmup, times.end)
+	}
 	return nil
+}
+
+func isRate(f float64) bool { return f >= 0 && !math.IsInf(f, 0) }
+
+// takes is how long the plan takes at most, in seconds.
+func (p *Plan) takes() float64 {
+	total := p.Duration.Seconds() + p.Warmup.Seconds() + p.Drain.Seconds()
+	level := 0
+	for _, stage := range p.Stages {
+		total += stage.Length.Seconds() + float64(max(0, stage.Target-level))/p.pace()
+		level = stage.Target
+	}
+	return total
+}
+
+// pace is how many connections are opened a second.
+func (p *Plan) pace() float64 { return cmp.Or(p.ConnectRate, DefaultConnectRate) }
+
+// staged reports whether the stages say how long the run is. The stages of request streams say only how many at a time.
+func (p *Plan) staged() bool {
+	return !p.Streams && slices.ContainsFunc(p.Stages, func(s Stage) bool { return s.Length > 0 })
 }
 
 // timetable is a plan's arithmetic: what is due when.
@@ -83,56 +123,40 @@ type timetable struct {
 }
 
 func (p *Plan) timetable() timetable {
-	pace := p.ConnectRate
-	if pace == 0 {
-		pace = DefaultConnectRate
-	}
 	var t timetable
-	opens, closes, length := Levels(p.Stages, pace)
-	t.opens, t.closes = opens, closes
-	staged := p.Stages[0].Length > 0
-	if staged {
-		t.end = length
-		if p.Warmup > 0 {
-			t.begin = p.Warmup
-		}
-	} else {
-		t.begin = length
-		if p.Warmup >= 0 {
-			t.begin = max(length, p.Warmup)
+	var length time.Duration
+	t.opens, t.closes, length = Levels(p.Stages, p.pace())
+	switch {
+	case p.Streams: // connections are opened by arrivals, not by the level
+		t.opens, t.closes = nil, nil
+		t.begin = max(0, p.Warmup)
+		t.end = t.begin + p.Duration
+	case p.staged():
+		t.begin, t.end = max(0, p.Warmup), length
+	default:
+		t.begin = max(length, p.Warmup)
+		if p.Warmup < 0 && p.Send.Rate > 0 {
+			t.begin += settling
 		}
 		t.end = t.begin + p.Duration
 	}
-	if p.Streams { // connections are opened by arrivals, not by the level
-		t.begin, t.end = max(0, p.Warmup), max(0, p.Warmup)+p.Duration
-		t.opens, t.closes = nil, nil
-	}
-	t.sends = t.schedule(p, staged)
+	t.sends = t.schedule(p, length)
 	return t
 }
 
 // schedule is when messages are due: from the moment that all connections should be open, or along the stages.
-func (t timetable) schedule(p *Plan, staged bool) Segments {
+func (t timetable) schedule(p *Plan, length time.Duration) Segments {
 	rate := p.Send.Rate
 	switch {
 	case rate == 0:
 		return nil
-	case p.Streams:
-		return Segments{{t.end, rate, rate}}
-	case staged && p.Send.PerConnection:
+	case p.staged() && p.Send.PerConnection:
 		return perConnection(p.Stages, t.opens, rate)
-	case staged:
+	case p.staged(), p.Streams:
 		return Segments{{t.end, rate, rate}}
 	case p.Send.PerConnection:
-		rate *= float64(peak(p.Stages))
+		rate *= float64(p.Stages[len(p.Stages)-1].Target)
 	}
-	ramp := min(t.begin, rampLength(t.opens))
-	return Segments{{ramp, 0, 0}, {t.end - ramp, rate, rate}}
-}
-
-func rampLength(opens Segments) (d time.Duration) {
-	for _, segment := range opens {
-		d += segment.Length
-	}
-	return d
+	from := min(t.begin, length+settling)
+	return Segments{{from, 0, 0}, {t.end - from, rate, rate}}
 }

@@ -33,7 +33,10 @@ func (s Segment) arrivals(t time.Duration) float64 {
 
 // reach is when the segment has had n arrivals: the smaller root of n = From·x + slope/2·x².
 func (s Segment) reach(n float64) time.Duration {
-	if s.From == s.To {
+	switch {
+	case n == 0: // also where the rate begins at zero, and the root below is 0 ÷ 0
+		return 0
+	case s.From == s.To:
 		return time.Duration(n / s.From * 1e9)
 	}
 	slope := (s.To - s.From) / s.Length.Seconds()
@@ -94,12 +97,11 @@ func Levels(stages []Stage, pace float64) (opens, closes Segments, length time.D
 		change := float64(stage.Target - level)
 		level = stage.Target
 		took := max(stage.Length, time.Duration(max(0, change)/pace*1e9))
-		if took == 0 {
-			if change < 0 { // closing needs no pace
-				took = time.Millisecond
-			} else {
-				continue
-			}
+		switch {
+		case change == 0 && took == 0:
+			continue
+		case took == 0: // closing needs no pace, and opening may have any
+			took = time.Millisecond
 		}
 		rate := change / took.Seconds()
 		opens = append(opens, Segment{took, max(0, rate), max(0, rate)})
