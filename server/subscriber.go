@@ -1,0 +1,321 @@
+package server
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// Bounds of what a subscriber takes at once.
+const (
+	batchEvents = 64
+	batchBytes  = 64 << 10
+)
+
+// A sink writes to one client.
+type sink interface {
+	// write writes deliveries in order and says how many the system has taken in full. Of the rest, those of a
+	// failed write may or may not have reached the client if unsure is true.
+	write(batch []delivery) (n int, unsure bool, err error)
+	// beat writes a sign of life.
+	beat() error
+	// interrupt makes a write that is under way fail. Called from other goroutines, maybe more than once.
+	interrupt()
+}
+
+// A subscriber is one client's place in the log. Its own goroutine, in serve, takes events from the log and writes
+// them; the hub only wakes it, and cuts it when it lags.
+type subscriber struct {
+	hub    *hub
+	shard  *shard
+	topics []*topic
+	rec    *record
+	wake   chan struct{} // it is worth looking at the log again
+	stop   chan struct{} // closed once reason is set
+
+	// Of the pumping goroutine.
+	script  *script
+	out     sink
+	taken   uint64     // everything up to here was taken from the log
+	prev    uint64     // the event taken last
+	pending []delivery // taken and not yet written
+	hangup  Fault
+
+	mu       sync.Mutex
+	replayed uint64 // the newest event when the subscription began
+	done     uint64 // everything up to here was dealt with
+	parked   bool   // waits for wake, and has taken everything there is
+	resume   uint64 // where to go on after having been parked
+	reason   Reason
+	writing  bool
+	watchdog *time.Timer
+}
+
+// announce tells s that first is the first of some events for it and last the newest of all.
+func (s *subscriber) announce(first, last uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.parked {
+		// Whatever came since it parked wasn't for it, or it would have been told: it can skip that.
+		s.parked = false
+		s.resume = first - 1
+		select {
+		case s.wake <- struct{}{}:
+		default: // was told before
+		}
+		return
+	}
+	if last > max(s.done, s.replayed)+uint64(s.hub.opts.Queue) {
+		s.cut(ReasonSlow)
+	}
+}
+
+// cut makes serve return, even out of a write. s.mu is held.
+func (s *subscriber) cut(reason Reason) {
+	s.end(reason)
+	if s.writing {
+		s.out.interrupt()
+	}
+}
+
+// end makes serve return reason, unless there was one before, after the write under way. s.mu is held.
+func (s *subscriber) end(reason Reason) {
+	if s.reason == "" {
+		s.reason = reason
+		close(s.stop)
+	}
+}
+
+// expire ends s if it is still writing when its watchdog fires.
+func (s *subscriber) expire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.writing {
+		s.cut(ReasonTimeout)
+	}
+}
+
+// shutdown ends s because the server stops: after the write under way, or out of it if hurry.
+func (s *subscriber) shutdown(hurry bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if hurry {
+		s.cut(ReasonShutdown)
+	} else {
+		s.end(ReasonShutdown)
+	}
+}
+
+// serve writes to out what open writes, if it isn't nil, and then what is published, until the client is gone, the
+// server stops, a fault hangs up, or s is cut. It ends between two events unless a write failed.
+func (s *subscriber) serve(out sink, gone <-chan struct{}, open func() error) Reason {
+	s.out = out
+	s.watchdog = time.AfterFunc(time.Hour, s.expire)
+	s.watchdog.Stop()
+	for _, f := range s.hub.opts.Faults {
+		if f.kind == faultHangup {
+			s.hangup = f
+		}
+	}
+	if open != nil && s.guard(open) != nil {
+		return s.failure()
+	}
+	return s.pump(gone)
+}
+
+func (s *subscriber) pump(gone <-chan struct{}) Reason {
+	var beat <-chan time.Time
+	if s.hub.opts.Heartbeat > 0 {
+		ticker := time.NewTicker(s.hub.opts.Heartbeat)
+		defer ticker.Stop()
+		beat = ticker.C
+	}
+	for written := uint64(0); ; {
+		select {
+		case <-gone:
+			return ReasonClient
+		case <-s.stop:
+			return s.reason
+		case <-beat:
+			if s.guard(s.out.beat) != nil {
+				return s.failure()
+			}
+		default:
+		}
+		if !s.fill() {
+			return ReasonSlow
+		}
+		batch, wait := s.due(written)
+		if len(batch) == 0 {
+			if (wait > 0 || s.park()) && s.idle(wait, gone, beat) != nil {
+				return s.failure()
+			}
+			continue
+		}
+		n, err := s.write(batch)
+		written += n
+		if err != nil {
+			return s.failure()
+		}
+		if s.hangup.count > 0 && written >= s.hangup.count {
+			return ReasonHangup
+		}
+	}
+}
+
+// failure says why a write failed.
+func (s *subscriber) failure() Reason {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reason != "" {
+		return s.reason
+	}
+	return ReasonError
+}
+
+// idle waits until there may be something to do: at most wait, if that isn't 0.
+func (s *subscriber) idle(wait time.Duration, gone <-chan struct{}, beat <-chan time.Time) error {
+	var ready <-chan time.Time
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		ready = timer.C
+	}
+	beating := false
+	select {
+	case <-s.wake:
+	case <-ready:
+	case <-gone:
+	case <-s.stop:
+	case <-beat:
+		beating = true
+	}
+	s.unpark()
+	if beating {
+		return s.guard(s.out.beat)
+	}
+	return nil
+}
+
+// park gets ready to wait for wake, unless there are events to take.
+func (s *subscriber) park() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parked = s.hub.log.last.Load() == s.taken
+	return s.parked
+}
+
+// unpark ends park, whatever woke s.
+func (s *subscriber) unpark() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parked = false
+	s.taken = max(s.taken, s.resume)
+	if len(s.pending) == 0 {
+		s.done = s.taken
+	}
+}
+
+// fill takes from the log until pending is a batch. It gives false when the log has forgotten what comes next.
+func (s *subscriber) fill() bool {
+	log := s.hub.log
+	for last := log.last.Load(); len(s.pending) < batchEvents && s.taken < last; {
+		e := log.get(s.taken + 1)
+		if e == nil {
+			return false
+		}
+		s.taken++
+		if !slices.Contains(s.topics, e.topic) {
+			continue
+		}
+		d := delivery{ev: e, prev: s.prev}
+		s.prev = e.id
+		if s.script != nil {
+			s.pending = s.script.apply(s.pending, d)
+		} else {
+			s.pending = append(s.pending, d)
+		}
+	}
+	return true
+}
+
+// due gives the pending deliveries to write now or, if there are none, how long to wait for the first.
+func (s *subscriber) due(written uint64) (batch []delivery, wait time.Duration) {
+	var now time.Time
+	bytes := 0
+	for i, d := range s.pending {
+		if !d.ready.IsZero() {
+			if now.IsZero() {
+				now = time.Now()
+			}
+			if wait = d.ready.Sub(now); wait > 0 {
+				return s.pending[:i], wait
+			}
+		}
+		if bytes += len(d.ev.data); i > 0 && bytes > batchBytes {
+			return s.pending[:i], 0
+		}
+		if !d.dropped {
+			if written++; s.hangup.count > 0 && written == s.hangup.count {
+				return s.pending[:i+1], 0
+			}
+		}
+	}
+	return s.pending, 0
+}
+
+// write writes a batch from the front of pending and says how many deliveries it made.
+func (s *subscriber) write(batch []delivery) (made uint64, err error) {
+	if !s.begin() {
+		return 0, errStopped
+	}
+	s.rec.begin()
+	n, unsure, err := s.out.write(batch)
+	s.finish()
+	var lost []delivery
+	if unsure {
+		lost = batch[n:]
+	}
+	made = s.rec.commit(&s.hub.count, batch[:n], lost)
+	if err != nil {
+		return made, err
+	}
+	rest := copy(s.pending, s.pending[n:])
+	clear(s.pending[rest:]) // lets go of the events
+	s.pending = s.pending[:rest]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done = s.taken
+	if rest > 0 {
+		s.done = s.pending[0].ev.id - 1
+	}
+	return made, nil
+}
+
+// guard does a write of something other than events.
+func (s *subscriber) guard(write func() error) error {
+	if !s.begin() {
+		return errStopped
+	}
+	defer s.finish()
+	return write()
+}
+
+// begin starts a write that can be interrupted, unless s was ended.
+func (s *subscriber) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reason != "" {
+		return false
+	}
+	s.writing = true
+	s.watchdog.Reset(s.hub.opts.WriteTimeout)
+	return true
+}
+
+func (s *subscriber) finish() {
+	s.watchdog.Stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writing = false
+}
