@@ -18,9 +18,13 @@ type conn struct {
 	idle    time.Duration // 0 for no limit
 	pending []byte        // read beyond the head, not yet handed out
 
+	frames    *frameScanner // of a WebSocket; nil for none
+	interrupt func() error  // asked before the socket is read between two messages; nil for none
+	broken    error         // the rule of framing that was broken
+	ended     bool          // a read of the socket failed
+
 	lastRead  time.Time // when the last read with bytes returned
 	firstByte time.Time // when the first byte after the head was there
-	reads     uint64
 	in, out   atomic.Uint64
 	headIn    uint64 // in, once the head was read
 }
@@ -68,6 +72,29 @@ func (c *conn) top() net.Conn {
 
 // Read implements io.Reader.
 func (c *conn) Read(p []byte) (int, error) {
+	if c.frames == nil {
+		return c.read(p)
+	}
+	if c.broken != nil {
+		return 0, c.broken
+	}
+	if c.interrupt != nil && c.frames.Between() {
+		if err := c.interrupt(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := c.read(p)
+	if n == 0 {
+		c.ended = err != nil
+		return 0, err
+	}
+	if n, c.broken = c.frames.Scan(p[:n]); n == 0 {
+		return 0, c.broken
+	}
+	return n, nil // an error that came with bytes comes again
+}
+
+func (c *conn) read(p []byte) (int, error) {
 	if len(c.pending) > 0 {
 		n := copy(p, c.pending)
 		if c.pending = c.pending[n:]; len(c.pending) == 0 {
@@ -93,7 +120,6 @@ func (c *conn) Read(p []byte) (int, error) {
 
 func (c *conn) noteRead(at time.Time) {
 	c.lastRead = at
-	c.reads++
 	if c.firstByte.IsZero() {
 		c.firstByte = at
 	}

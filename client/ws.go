@@ -69,6 +69,10 @@ func (d *WebSocket) Dial(ctx context.Context, from Cursor) (Stream, error) {
 	if err != nil {
 		return nil, upgrade.failure(err)
 	}
+	if err := s.conn.raw.SetReadDeadline(time.Time{}); err != nil {
+		s.Close()
+		return nil, err
+	}
 	s.ws.SetReadLimit(int64(d.Net.maxEvent()))
 	if err := s.open(ctx, messages, d.Await); err != nil {
 		s.Close()
@@ -114,6 +118,9 @@ func (u *upgrade) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp := u.resp
 	switch {
 	case resp.StatusCode == http.StatusSwitchingProtocols:
+		u.conn.frames = &frameScanner{}
+		// Where the library doesn't like the head it waits for a body to quote, which never comes.
+		_ = u.conn.raw.SetReadDeadline(time.Unix(1, 0)) // the reading will tell
 		resp.Body = u.conn
 	case isRedirect(resp.StatusCode):
 		u.conn.Close()
@@ -159,7 +166,8 @@ type wsStream struct {
 	lastID Cursor
 	buf    []byte // the message being read
 	text   utf8Checker
-	pings  int // received and not yet yielded
+	pings  int     // received and not yet yielded
+	pinged Arrival // of the last one
 	wire   uint64
 
 	sendMu   sync.Mutex
@@ -209,7 +217,23 @@ func (s *wsStream) await(text []byte) error {
 // ping notes a heartbeat. It is called by the reader; the pong goes out without us.
 func (s *wsStream) ping(context.Context, []byte) bool {
 	s.pings++
+	s.pinged = s.arrival()
 	return true
+}
+
+// errPinged ends a read between two messages, so that a heartbeat needn't wait for the next one.
+var errPinged = errors.New("pinged")
+
+func (s *wsStream) interrupt() error {
+	if s.pings > 0 {
+		return errPinged
+	}
+	return nil
+}
+
+// arrival is that of what ended in the read before.
+func (s *wsStream) arrival() Arrival {
+	return Arrival{User: s.conn.lastRead, Shared: s.conn.frames.Shared()}
 }
 
 // errNotUTF8 is a text message that isn't one.
@@ -232,6 +256,9 @@ func (s *wsStream) read() (websocket.MessageType, error) {
 		if typ == websocket.MessageText && !s.text.Write(piece) {
 			return 0, errNotUTF8
 		}
+		if err == io.EOF && s.conn.ended {
+			return 0, io.ErrUnexpectedEOF // the library takes the end of the connection for that of the message
+		}
 		if err == io.EOF {
 			break
 		}
@@ -249,21 +276,22 @@ func (s *wsStream) read() (websocket.MessageType, error) {
 func (s *wsStream) Events() iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		s.wire = s.conn.headIn
-		reads := s.conn.reads
+		s.conn.interrupt = s.interrupt
 		for {
 			typ, err := s.read()
-			arrival := Arrival{User: s.conn.lastRead, Shared: reads == s.conn.reads}
-			reads = s.conn.reads
 			for ; s.pings > 0; s.pings-- {
-				if !yield(Event{Type: Comment, Arrival: arrival, ID: s.lastID, Retry: -1, Wire: s.newWire()}, nil) {
+				if !yield(Event{Type: Comment, Arrival: s.pinged, ID: s.lastID, Retry: -1, Wire: s.newWire()}, nil) {
 					return
 				}
+			}
+			if errors.Is(err, errPinged) {
+				continue
 			}
 			if err != nil {
 				yield(Event{}, s.readError(err))
 				return
 			}
-			ev := Event{Arrival: arrival, Data: s.buf, Binary: typ == websocket.MessageBinary, Retry: -1, Wire: s.newWire()}
+			ev := Event{Arrival: s.arrival(), Data: s.buf, Binary: typ == websocket.MessageBinary, Retry: -1, Wire: s.newWire()}
 			if id, ok := s.id.Text(s.buf); ok {
 				s.lastID, ev.OwnID = append(s.lastID[:0], id...), true
 			}
@@ -292,6 +320,9 @@ func (s *wsStream) readError(err error) error {
 		return errNotUTF8
 	case errors.Is(err, websocket.ErrMessageTooBig):
 		return ErrTooBig
+	}
+	if s.conn.broken != nil {
+		s.closeWith(websocket.StatusProtocolError)
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
