@@ -85,7 +85,7 @@ func (d *WebSocket) Dial(ctx context.Context, from Cursor) (Stream, error) {
 
 func (d *WebSocket) options(transport http.RoundTripper, req *http.Request, s *wsStream) *websocket.DialOptions {
 	options := &websocket.DialOptions{
-		HTTPClient:     &http.Client{Transport: transport, CheckRedirect: checkRedirect},
+		HTTPClient:     &http.Client{Transport: transport},
 		HTTPHeader:     req.Header,
 		Host:           req.Host,
 		Subprotocols:   d.Subprotocols,
@@ -97,34 +97,25 @@ func (d *WebSocket) options(transport http.RoundTripper, req *http.Request, s *w
 	return options
 }
 
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	if len(via) > maxRedirects {
-		return &Error{Class: ClassRedirect, Detail: fmt.Sprintf("more than %d, the last one to %s", maxRedirects, oneLine([]byte(req.URL.Redacted())))}
-	}
-	return nil
-}
-
 // upgrade is the transport of one handshake: it leaves its connection behind as the exchange of the stream.
 type upgrade struct {
 	*exchange
 	failed error // why there is no 101, where we know it
 }
 
-// RoundTrip implements http.RoundTripper for coder/websocket, which reads and writes the 101's body.
+// RoundTrip implements http.RoundTripper for coder/websocket, which reads and writes the 101's body. Redirects are
+// followed here, by the same rules as those of an event stream.
 func (u *upgrade) RoundTrip(req *http.Request) (*http.Response, error) {
-	if u.failed = u.roundTrip(req.Context(), req); u.failed != nil {
+	if u.failed = u.follow(req.Context(), req, nil); u.failed != nil {
 		return nil, u.failed
 	}
 	resp := u.resp
-	switch {
-	case resp.StatusCode == http.StatusSwitchingProtocols:
+	switch resp.StatusCode {
+	case http.StatusSwitchingProtocols:
 		u.conn.frames = &frameScanner{}
 		// Where the library doesn't like the head it waits for a body to quote, which never comes.
 		_ = u.conn.raw.SetReadDeadline(time.Unix(1, 0)) // the reading will tell
 		resp.Body = u.conn
-	case isRedirect(resp.StatusCode):
-		u.conn.Close()
-		resp.Body = http.NoBody
 	default:
 		u.failed = u.statusError()
 		u.conn.Close()
