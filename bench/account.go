@@ -1,16 +1,18 @@
 package bench
 
+import "slices"
+
 // account adds up what is delivered and lost, from what every connection has seen. While the run goes on only what
 // can't come any more is lost; afterwards everything that didn't come.
 func (r *run) account() {
 	var delivered, lost uint64
 	over := r.phase == PhaseFinish
-	feeds := r.allFeeds()
+	feeds := len(r.allFeeds())
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
 		for i := range s.tracked {
 			t := &s.tracked[i]
-			if !r.trusts(t.feed) {
+			if !r.trusts(t.feed) || t.assumed(feeds) {
 				continue
 			}
 			unique, gone := t.tracker.unique, t.tracker.lost
@@ -18,9 +20,6 @@ func (r *run) account() {
 				unique, gone = t.tracker.Totals(s.lastExpected(t.feed))
 			}
 			delivered, lost = delivered+unique, lost+gone
-		}
-		if over && len(s.tracked) == 0 && s.opened != never && !s.retired && len(feeds) == 1 && feeds[0].shared() {
-			lost += feeds[0].missedSince(s.opened)
 		}
 		if r.echoes() {
 			unique, gone := s.echo.unique, s.echo.lost
@@ -45,7 +44,24 @@ func (s *subscriber) lastExpected(f *feed) uint64 {
 	if s.retired || !f.shared() {
 		return 0
 	}
-	return f.cut.Load()
+	return f.line.Load() - 1
+}
+
+// assumed reports whether nothing but there having been no other feed said that the connection subscribes to this one,
+// and now there is.
+func (t *tracked) assumed(feeds int) bool { return t.tracker.unique == 0 && feeds > 1 }
+
+// joinSilent finds the connections that should have received something by now, and have not.
+func (r *run) joinSilent() {
+	feeds := r.allFeeds()
+	if len(feeds) != 1 {
+		return
+	}
+	for _, s := range r.everybody() {
+		s.shard.mu.Lock()
+		s.join(feeds[0], r.now())
+		s.shard.mu.Unlock()
+	}
 }
 
 // trusts reports whether gaps in a feed's ordinals mean loss: the numbers are consecutive by declaration, or several
@@ -55,25 +71,13 @@ func (r *run) trusts(f *feed) bool { return f.declared || f.shared() }
 // echoes reports whether the server echoes what the connections send: at least one message has come back.
 func (r *run) echoes() bool { return r.tally.timings[RoundTrip] != nil }
 
-// missedSince counts the events that a connection should have seen that was open since opened and has seen none.
-func (f *feed) missedSince(opened int64) (n uint64) {
-	for i := range f.slots {
-		s := &f.slots[i]
-		s.mu.Lock()
-		if s.ordinal > 0 && f.counts(s.ordinal) && s.when > opened+int64(race) {
-			n++
-		}
-		s.mu.Unlock()
-	}
-	return n
-}
-
 // drained reports whether everything that can be expected has arrived.
 func (r *run) drained() bool {
 	echoes := r.echoes() || r.plan.Send.Unstamped && r.tally.counts[Sent-numTimings] > 0
+	feeds := len(r.allFeeds())
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
-		waiting := !s.ended && !s.retired && s.waits(echoes)
+		waiting := !s.ended && !s.retired && s.waits(echoes, feeds)
 		s.shard.mu.Unlock()
 		if waiting {
 			return false
@@ -89,10 +93,13 @@ func (r *run) drained() bool {
 
 // waits reports whether something that the connection should have seen may still be under way. The shard's mutex
 // must be held.
-func (s *subscriber) waits(echoes bool) bool {
+func (s *subscriber) waits(echoes bool, feeds int) bool {
 	for i := range s.tracked {
 		t := &s.tracked[i]
-		if t.feed.shared() && !t.past && t.tracker.next <= t.feed.cut.Load() {
+		if t.past || !s.run.trusts(t.feed) || t.assumed(feeds) {
+			continue
+		}
+		if _, lost := t.tracker.Totals(s.lastExpected(t.feed)); lost > t.tracker.lost {
 			return true
 		}
 	}
@@ -118,15 +125,24 @@ func (r *run) unmeasured() map[Metric]string {
 		for _, m := range []Metric{Expected, Delivered, Lost, Reach} {
 			why[m] = reason
 		}
+		why[Reordered] = reason
 		if !distrusted {
-			for _, m := range []Metric{Duplicate, Reordered, Ancient, Boundary} {
+			for _, m := range []Metric{Duplicate, Ancient, Boundary} {
 				why[m] = reason
 			}
 		}
 	}
 	why[ClientLag] = "arrivals carry no kernel stamp"
-	if r.tally.timings[Delivery] == nil && r.tally.counts[Received-numTimings] > 0 {
+	switch {
+	case r.tally.timings[Delivery] != nil || r.tally.counts[Received-numTimings] == 0:
+	case r.stamped.Load():
+		why[Delivery] = "no stamp is of a time in the measured window; are the clocks in step?"
+	default:
 		why[Delivery] = "no event carried a time stamp (--stamp names one)"
+	}
+	if r.tally.timings[LagBehindFirst] != nil && !slices.ContainsFunc(r.allFeeds(), (*feed).shared) {
+		reason := "the connections did not see the same events, or each at its own time"
+		why[LagBehindFirst], why[FanoutSpread] = reason, reason
 	}
 	return why
 }

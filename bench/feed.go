@@ -13,15 +13,17 @@ import (
 //
 // Safe for concurrent use.
 type feed struct {
+	key      feedKey
 	declared bool // the numbers are consecutive, by the stamp or by the user's word
 	ids      identity
 	slots    []slot
 	highest  atomic.Uint64 // ordinal
-	cut      atomic.Uint64 // the last ordinal that counts; 0 while the run goes on
+	line     atomic.Uint64 // the first ordinal that doesn't count any more; 0 while the run goes on
 	distinct atomic.Uint64 // different events
 	repeats  atomic.Uint64 // times an event was seen by a further connection
 	foreign  atomic.Uint64 // of them, with another content: then it isn't the same event
-	lost     atomic.Uint64 // ordinals that left a tracker's window unseen
+	behind   atomic.Int64  // of them, by connections that never were level with the others
+	unheld   atomic.Uint64 // arrivals that came too late to be held against the first one
 }
 
 // A slot holds what is known of one event, until a newer one takes its place.
@@ -42,12 +44,12 @@ const (
 	maxSlots  = 4096
 )
 
-func newFeed(declared bool, connections int) *feed {
+func newFeed(key feedKey, connections int) *feed {
 	n := minSlots
 	for n < maxSlots && 2*n*connections <= lagBudget {
 		n *= 2
 	}
-	f := &feed{declared: declared, slots: make([]slot, n)}
+	f := &feed{key: key, declared: key.kind != byOpaqueID, slots: make([]slot, n)}
 	f.ids.seed = maphash.MakeSeed()
 	return f
 }
@@ -59,11 +61,12 @@ type sighted struct {
 	at      int64 // arrival, ns after the start
 	due     int64 // ns after the start; used where known
 	known   bool  // due is
+	since   int64 // when the connection was first open, ns after the start
 }
 
-// see takes an event that a connection saw for the first time. subscribers is how many could see it; once as many
-// have, it is settled.
-func (f *feed) see(ev sighted, subscribers int, c *cell) {
+// see takes an event that a connection saw for the first time, and says how far that was behind the first connection
+// that saw it, in ns. subscribers is how many should see it; once as many have, it is settled.
+func (f *feed) see(ev sighted, subscribers int, c *cell) (behind int64) {
 	s := &f.slots[ev.ordinal%uint64(len(f.slots))]
 	content := maphash.Bytes(f.ids.seed, ev.content)
 	s.mu.Lock()
@@ -79,23 +82,35 @@ func (f *feed) see(ev sighted, subscribers int, c *cell) {
 		f.distinct.Add(1)
 		f.raise(ev.ordinal)
 	case s.ordinal > ev.ordinal: // too old to have a slot
-		return
+		f.repeats.Add(1)
+		f.unheld.Add(1)
+		if !ev.known {
+			behind = never
+		}
+		return behind
+	case s.content != content:
+		f.repeats.Add(1)
+		f.foreign.Add(1)
+		return 0
 	default:
 		f.repeats.Add(1)
-		if s.content != content {
-			f.foreign.Add(1)
-		}
 		if !ev.known {
+			behind = ev.at - s.when
 			s.when = min(s.when, ev.at)
 		}
 	}
-	if s.settled {
-		return
+	switch {
+	case s.when < ev.since: // from the time before the subscription
+		return behind
+	case s.settled:
+		f.unheld.Add(1)
+		return behind
 	}
 	s.lags = append(s.lags, ev.at-s.origin)
 	if len(s.lags) >= subscribers {
 		s.settle(c)
 	}
+	return behind
 }
 
 func (f *feed) raise(ordinal uint64) {
@@ -144,12 +159,13 @@ func (f *feed) head(first uint64, opened int64, race time.Duration) (expect, bou
 		s.mu.Lock()
 		ordinal, when := s.ordinal, s.when
 		s.mu.Unlock()
-		if ordinal != n || when <= opened {
-			break
-		}
-		if when > opened+int64(race) {
-			expect = n
-		} else {
+		switch {
+		case ordinal < n: // nobody has seen it
+		case ordinal > n || when <= opened:
+			return expect, boundary
+		case when > opened+int64(race):
+			expect, boundary = n, 0
+		default:
 			boundary++
 		}
 	}
@@ -157,19 +173,20 @@ func (f *feed) head(first uint64, opened int64, race time.Duration) (expect, bou
 }
 
 // stop draws the line: events that nobody has seen by now don't count.
-func (f *feed) stop() { f.cut.Store(max(1, f.highest.Load())) }
+func (f *feed) stop() { f.line.Store(f.highest.Load() + 1) }
 
 // counts reports whether an ordinal is on this side of the line.
 func (f *feed) counts(ordinal uint64) bool {
-	cut := f.cut.Load()
-	return cut == 0 || ordinal <= cut
+	line := f.line.Load()
+	return line == 0 || ordinal < line
 }
 
-// shared reports whether connections saw the same events: at most one in a hundred of those with the same number or
-// id had another content.
+// shared reports whether connections saw the same events. They didn't where more than one in a hundred of those with
+// the same number or id had another content, or came to a connection long after another one all the time: a server
+// that counts for each connection gives everybody event 5, but each at its own time.
 func (f *feed) shared() bool {
 	repeats := f.repeats.Load()
-	return repeats > 0 && f.foreign.Load()*100 <= repeats
+	return repeats > 0 && (f.foreign.Load()+uint64(max(0, f.behind.Load())))*100 <= repeats
 }
 
 // identities is how many ids a feed knows again.

@@ -15,11 +15,13 @@ func (r *run) result() *Result {
 			f.settleAll(c)
 		}
 	})
+	r.joinSilent()
 	r.recorder.collect(&r.tally)
 	if now := time.Duration(r.now()); now > r.stepFrom {
 		r.series.add(r.stepFrom, r.open(), &r.tally)
 	}
 	r.account()
+	r.runner.live.set(r.snapshot(PhaseFinish))
 	result := &Result{
 		Start: time.Unix(0, r.wall), Elapsed: time.Duration(r.now()),
 		Begin: min(r.times.begin, time.Duration(r.window.end.Load())), End: time.Duration(r.window.end.Load()),
@@ -31,6 +33,11 @@ func (r *run) result() *Result {
 	}
 	for _, f := range r.allFeeds() {
 		result.DistinctIDs += f.distinct.Load()
+	}
+	for m := range result.Unmeasured {
+		if m.IsTiming() {
+			result.Histograms[m] = nil
+		}
 	}
 	result.Failure = r.failure(result)
 	headline, _ := result.Headline()
@@ -56,7 +63,7 @@ func (r *run) failure(result *Result) string {
 		return "nothing ever connected: " + result.Errors[0].Text
 	case !r.everOpened.Load():
 		return "nothing ever connected"
-	case !r.plan.Streams && result.OpenAtEnd == 0 && result.Count(Drops) > 0 && result.Count(ConnectErrors) > 0 && result.Stop != StopEnded:
+	case !r.plan.Streams && result.OpenAtEnd == 0 && result.Count(Drops) > 0 && result.Count(ConnectErrors) > 0 && (result.Stop != StopEnded || r.exhausted.Load()):
 		return "the target died: no connection was open at the end, and none could be opened again"
 	}
 	return ""
@@ -127,6 +134,15 @@ func (r *run) warnings(result *Result) (list []Warning) {
 		warn("are the clocks of server and client in step, and is --stamp the time of sending?",
 			"%d timings were negative or over an hour and are left out", n)
 	}
+	if n := count(StreamsStarted) - count(StreamsDone) - count(StreamsFailed); n > 0 {
+		warn("a longer --drain waits for more of them", "%d streams had not ended when the run did; they count neither as done nor as failed", n)
+	}
+	if n := r.unrecovered(); n > 0 {
+		warn("the errors below say why; a longer run may see the end of it", "%d connections had not recovered from a drop when the run ended; outage leaves them out", n)
+	}
+	if n := r.unheld(); n > 0 && result.Histogram(LagBehindFirst) != nil {
+		warn("use fewer connections, or a lower rate of events", "%d arrivals came too late to be held against the first one; lag_behind_first leaves them out", n)
+	}
 	if r.crowded.Load() {
 		warn("subscribe each connection to fewer topics", "there were more than %d sequences; loss in the others is not counted", maxFeeds)
 	}
@@ -134,6 +150,26 @@ func (r *run) warnings(result *Result) (list []Warning) {
 		warn("an echo is known by {{.Stamp}} in the message, or by coming back unchanged", "no message that was sent came back")
 	}
 	return list
+}
+
+// unrecovered counts the connections that dropped and have not received anything live since.
+func (r *run) unrecovered() (n int) {
+	for _, s := range r.everybody() {
+		s.shard.mu.Lock()
+		if s.dropped != never && !s.retired {
+			n++
+		}
+		s.shard.mu.Unlock()
+	}
+	return n
+}
+
+// unheld counts the arrivals of which it isn't known any more when the first connection had them.
+func (r *run) unheld() (n uint64) {
+	for _, f := range r.allFeeds() {
+		n += f.unheld.Load()
+	}
+	return n
 }
 
 // The limits beyond which the tester's own errors spoil a result.

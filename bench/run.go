@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,19 +37,23 @@ type run struct {
 	senders  sync.WaitGroup
 
 	mu     sync.Mutex
+	closed bool          // the measured window has ended
 	all    []*subscriber // every one there was
 	active []*subscriber // those that the plan wants open, oldest first
 	idle   []*subscriber // request streams: places that are free
 	feeds  map[feedKey]*feed
 
 	openNow, openPeak atomic.Int64
+	subscribed        atomic.Int64  // connections that were open, and neither ended for good nor were ended by the plan
 	arrived           atomic.Uint64 // counted only where Plan.Events wants it
 	everOpened        atomic.Bool
+	stamped           atomic.Bool  // an event carried its time
+	exhausted         atomic.Bool  // a connection was tried as often as the plan allows, in vain
 	broadcast         atomic.Bool  // a connection saw what another one of this run had sent
 	crowded           atomic.Bool  // there are more sequences than are tracked
 	failed            atomic.Int64 // connections whose first attempt failed for what waiting doesn't mend
-	ended             atomic.Int64
-	elsewhere         atomic.Bool // the server isn't on this host
+	allStarted        atomic.Bool  // every connection of the plan was dialed
+	elsewhere         atomic.Bool  // the server isn't on this host
 	dialError         atomic.Pointer[client.Error]
 
 	// Below, only the goroutine of Run.
@@ -121,7 +126,11 @@ func (r *run) startAll() {
 func (r *run) openConnections() {
 	for n := uint64(0); ; n++ {
 		due, ok := r.times.opens.At(n)
-		if !ok || !r.pace.until(due) {
+		if !ok {
+			r.allStarted.Store(true)
+			return
+		}
+		if !r.pace.until(due) {
 			return
 		}
 		s := r.newSubscriber(int(n), r.plan.Backoff)
@@ -155,8 +164,9 @@ func (r *run) closeConnections() {
 		if s != nil {
 			s.shard.mu.Lock()
 			s.retired = true
+			s.leave()
 			s.shard.mu.Unlock()
-			s.session.Finish()
+			r.sessions.Go(s.session.Finish) // which may have to wait for a peer that reads nothing
 		}
 	}
 }
@@ -184,12 +194,9 @@ func (r *run) newSubscriber(index int, backoff client.Backoff) *subscriber {
 func (s *subscriber) subscribe() {
 	_ = s.session.Run(s.run.ctx) // Closed was told why
 	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
 	s.ended = true
-	retired := s.retired
-	s.shard.mu.Unlock()
-	if !retired {
-		s.run.ended.Add(1)
-	}
+	s.leave()
 }
 
 // startStreams starts a request stream at every arrival, in a place that is free.
@@ -266,7 +273,7 @@ func (r *run) everybody() []*subscriber {
 
 // noteFailed counts connections that never came up for a reason that waiting doesn't mend.
 func (r *run) noteFailed(s *subscriber, e *client.Error, final bool) {
-	overloaded := e.Class == client.ClassStatus && e.Temporary()
+	overloaded := e.Class == client.ClassStatus && e.Temporary() && !final
 	if s.opened == never && !s.gaveUp && !overloaded {
 		s.gaveUp = true
 		r.dialError.CompareAndSwap(nil, e)
@@ -281,14 +288,21 @@ const enoughFailures = 10
 
 // allEnded reports whether every connection of the plan has come and gone for good.
 func (r *run) allEnded() bool {
-	if r.plan.Streams {
+	if r.plan.Streams || !r.allStarted.Load() {
 		return false
 	}
 	r.mu.Lock()
-	active := len(r.active)
+	active := slices.Clone(r.active)
 	r.mu.Unlock()
-	_, more := r.times.opens.At(uint64(active))
-	return !more && active > 0 && r.ended.Load() >= int64(active)
+	for _, s := range active {
+		s.shard.mu.Lock()
+		ended := s.ended
+		s.shard.mu.Unlock()
+		if !ended {
+			return false
+		}
+	}
+	return len(active) > 0
 }
 
 // noteRemote remembers whether a server is on another host, whose clock is another one.
@@ -337,7 +351,10 @@ func (r *run) feed(key feedKey) *feed {
 	defer r.mu.Unlock()
 	f := r.feeds[key]
 	if f == nil && len(r.feeds) < maxFeeds {
-		f = newFeed(key.kind != byOpaqueID, peak(r.plan.Stages))
+		f = newFeed(key, peak(r.plan.Stages))
+		if r.closed {
+			f.stop()
+		}
 		r.feeds[key] = f
 	}
 	return f

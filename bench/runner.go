@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/rtbench/rtbench/client"
@@ -42,7 +43,7 @@ func (r *Runner) Run(ctx context.Context) (*Result, error) {
 	run.collectUntilEnd(ctx)
 	run.stopSending()
 	run.drain(ctx)
-	run.finish(ctx)
+	run.finish()
 	return run.result(), nil
 }
 
@@ -102,7 +103,10 @@ func (r *run) close(stop Stop, why string) {
 		r.window.end.Store(now)
 	}
 	r.openAtEnd = r.open()
-	for _, f := range r.allFeeds() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	for _, f := range r.feeds {
 		f.stop()
 	}
 }
@@ -123,7 +127,7 @@ func (r *run) drain(ctx context.Context) {
 	if r.stop == StopUnreachable {
 		return
 	}
-	r.phase = PhaseDrain
+	r.enter(PhaseDrain)
 	limit := time.NewTimer(r.drainLimit())
 	defer limit.Stop()
 	ticker := time.NewTicker(drainTick)
@@ -147,30 +151,29 @@ func (r *run) drainLimit() time.Duration {
 	if limit == 0 {
 		limit = DefaultDrain
 	}
-	if metric, ok := r.tally.headline(); ok {
-		limit = max(limit, 3*time.Duration(r.tally.timings[metric].ValueAtQuantile(99.9)))
+	if metric, ok := r.tally.headline(); ok && metric != InterArrival && metric != Connect {
+		// Nothing is later than the run is long, except by a clock that is wrong.
+		late := min(r.now(), r.tally.timings[metric].ValueAtQuantile(99.9))
+		limit = max(limit, 3*time.Duration(late))
 	}
 	return limit
 }
 
 // finish asks every server to end its streams, waits a little for it and then closes what is left.
-func (r *run) finish(ctx context.Context) {
-	r.phase = PhaseFinish
+func (r *run) finish() {
+	r.enter(PhaseFinish)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		r.sessions.Wait()
 	}()
-	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		for _, s := range r.everybody() {
-			s.session.Finish()
-		}
-	}()
+	var asked sync.WaitGroup // each on its own, since one may have to wait for a peer that reads nothing
+	for _, s := range r.everybody() {
+		asked.Go(s.session.Finish)
+	}
 	r.waitForEnds(ended)
 	r.cancel()
-	<-finished
+	asked.Wait()
 	<-ended
 	r.senders.Wait()
 }

@@ -46,13 +46,20 @@ func (r *run) collect() {
 	if r.phase == PhaseRamp && now >= r.times.begin {
 		r.phase = PhaseMeasure
 	}
+	r.joinSilent()
 	r.recorder.collect(&r.tally)
 	if now-r.stepFrom >= r.series.step {
 		r.series.add(r.stepFrom, r.open(), &r.tally)
-		r.stepFrom = now
+		r.stepFrom = now.Truncate(r.series.step)
 	}
 	r.account()
 	r.runner.live.set(r.snapshot(r.phase))
+}
+
+// enter goes on to another phase, and shows it.
+func (r *run) enter(phase Phase) {
+	r.phase = phase
+	r.collect()
 }
 
 // snapshot describes the run as collected last.

@@ -34,6 +34,7 @@ type subscriber struct {
 	fresh    bool  // no event yet on this stream
 	ended    bool  // the session has ended
 	retired  bool  // the plan ended it
+	listed   bool  // it counts among run.subscribed
 	gaveUp   bool  // its first attempts failed
 	wireIn   uint64
 	wireOut  uint64
@@ -49,7 +50,9 @@ type tracked struct {
 	key     feedKey
 	feed    *feed
 	tracker Tracker
-	past    bool // it has received what comes after the end of the window
+	past    bool  // it has received what comes after the end of the window
+	level   bool  // it has received an event when others did
+	behind  int64 // events that others had seen long before, while it never was level
 }
 
 // Opened implements client.Observer.
@@ -66,6 +69,8 @@ func (s *subscriber) Opened(o client.Opened) {
 	}
 	if s.opened == never {
 		s.opened = at
+		s.listed = true
+		s.run.subscribed.Add(1)
 	}
 	s.reopened, s.started, s.last, s.fresh = at, s.run.at(o.Info.Started), never, true
 	s.wireIn, s.wireOut = 0, o.Info.WireOut
@@ -154,11 +159,14 @@ func (s *subscriber) timing(c *cell, ev client.Event, at int64) (due int64, know
 	case stamped:
 		due, known = stamp.Due-r.wall, true
 	}
-	if known && c.window.holds(due) {
+	if known && !r.stamped.Load() {
+		r.stamped.Store(true)
+	}
+	if known && due >= s.opened && c.window.holds(due) {
 		c.time(Delivery, at-due)
 	}
 	if !r.plan.Streams {
-		s.order(c, ev, stamp, stamped, sighted{content: ev.Data, at: at, due: due, known: known})
+		s.order(c, ev, stamp, stamped, sighted{content: ev.Data, at: at, due: due, known: known, since: s.opened})
 	}
 	return due, known
 }
@@ -178,9 +186,13 @@ func (s *subscriber) own(c *cell, stamp client.Stamp, at int64) (due int64) {
 }
 
 func (s *subscriber) echoed(c *cell, number uint64, due, at int64) {
+	s.echo.Expect(1)
 	switch sighting, _ := s.echo.Observe(number + 1); sighting {
 	case Again:
 		c.add(Duplicate, 1)
+		return
+	case TooOld:
+		c.add(Ancient, 1)
 		return
 	case Late:
 		c.add(Reordered, 1)
@@ -213,11 +225,7 @@ func (s *subscriber) order(c *cell, ev client.Event, stamp client.Stamp, stamped
 		t.tracker.Expect(expect)
 		c.add(Boundary, boundary)
 	}
-	sighting, gone := t.tracker.Observe(ordinal)
-	if gone > 0 {
-		t.feed.lost.Add(gone)
-	}
-	switch sighting {
+	switch sighting, _ := t.tracker.Observe(ordinal); sighting {
 	case Again:
 		c.add(Duplicate, 1)
 		return
@@ -231,7 +239,41 @@ func (s *subscriber) order(c *cell, ev client.Event, stamp client.Stamp, stamped
 		c.add(Reordered, 1)
 	}
 	seen.ordinal = ordinal
-	t.feed.see(seen, s.run.open(), c)
+	t.compare(t.feed.see(seen, int(s.run.subscribed.Load()), c))
+}
+
+// compare notes how far behind the first connection the subscriber was with an event. Until it is level with the
+// others once, it may be catching up, or on a sequence of its own.
+func (t *tracked) compare(behind int64) {
+	switch {
+	case t.level:
+	case behind > int64(race):
+		t.behind++
+		t.feed.behind.Add(1)
+	default:
+		t.level = true
+		t.feed.behind.Add(-t.behind)
+	}
+}
+
+// join makes a connection that has received nothing, long after it was opened, a subscriber of the only feed there is.
+func (s *subscriber) join(f *feed, now int64) {
+	if len(s.tracked) > 0 || s.opened == never || now-int64(race) <= s.opened {
+		return
+	}
+	if t := s.track(f.key); t != nil {
+		first, boundary := f.head(f.highest.Load()+1, s.opened, race)
+		t.tracker.Expect(first)
+		s.shard.cell.add(Boundary, boundary)
+	}
+}
+
+// leave ends the subscription: it isn't to see any further event. The shard's mutex must be held.
+func (s *subscriber) leave() {
+	if s.listed {
+		s.listed = false
+		s.run.subscribed.Add(-1)
+	}
 }
 
 // track gives the subscriber's place in a feed; nil where it has too many.
@@ -278,6 +320,9 @@ func (s *subscriber) Closed(closed client.Closed) {
 	if !closed.Opened {
 		c.add(Attempts, 1)
 		c.add(ConnectErrors, 1)
+		if closed.Final && e.Temporary() && s.run.plan.Backoff.Policy != client.NoReconnect {
+			s.run.exhausted.Store(true)
+		}
 		s.run.noteFailed(s, e, closed.Final)
 		return
 	}
