@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"context"
 	"errors"
 	"hash/maphash"
 	"time"
@@ -22,7 +21,6 @@ type subscriber struct {
 	shard   *shard
 	index   int
 	session client.Session
-	cancel  context.CancelFunc
 	outbox  chan time.Duration // when what it is to send is due; nil where the plan sends nothing
 	due     int64              // of a request stream: when it was due to start, ns after the start
 

@@ -31,12 +31,9 @@ const (
 // Progress shows what snapshot gives until ctx ends: one line that is written over on a terminal, else a line a second.
 // A snapshot that is nil is waited for.
 func Progress(ctx context.Context, w io.Writer, snapshot func() *bench.Snapshot, o Options) {
-	width, live := terminalWidth(w)
-	if live = live && !o.Plain; !live {
-		width = 0
-	}
+	_, live := terminalWidth(w)
 	pace := linePace
-	if live {
+	if live = live && !o.Plain; live {
 		pace = framePace
 		defer fmt.Fprint(w, "\r\x1b[K")
 	}
@@ -52,7 +49,7 @@ func Progress(ctx context.Context, w io.Writer, snapshot func() *bench.Snapshot,
 		switch {
 		case s == nil:
 		case live:
-			width, _ = terminalWidth(w)
+			width, _ := terminalWidth(w)
 			fmt.Fprint(w, "\r"+Line(s, width-1)+"\x1b[K")
 		default:
 			fmt.Fprintln(w, Line(s, 0))
