@@ -123,6 +123,7 @@ type fakeStream struct {
 	inbox             chan []line
 	closed, finishing chan struct{}
 	closing, asking   sync.Once
+	endedAt           time.Duration
 }
 
 func (s *fakeStream) Info() client.Info { return s.info }
@@ -143,6 +144,7 @@ func (s *fakeStream) Finish() error {
 
 func (s *fakeStream) Events() iter.Seq2[client.Event, error] {
 	return func(yield func(client.Event, error) bool) {
+		defer func() { s.endedAt = time.Since(s.server.start).Truncate(millisecond) }()
 		pending := slices.Clone(s.lines)
 		end, finishing := s.end, s.finishing
 		for {
@@ -162,6 +164,9 @@ func (s *fakeStream) Events() iter.Seq2[client.Event, error] {
 					}
 					pending = pending[1:]
 					continue
+				}
+				if s.err == client.ErrDone { // its marker was received
+					s.info.LastByte = time.Now()
 				}
 				yield(client.Event{}, cmp.Or(s.err, io.EOF))
 				return
@@ -209,7 +214,6 @@ var errCantSend = errors.New("it can't be sent now")
 func (s sendingStream) Send(ctx context.Context, p []byte) error {
 	lines, err := s.answer(slices.Clone(p), time.Since(s.server.start))
 	if err == nil {
-		s.info.WireOut += 0 // what is sent isn't counted here
 		s.inbox <- lines
 	}
 	return err
@@ -233,7 +237,7 @@ func (f *fakeServer) stamped(n int, due time.Duration) client.Event {
 	return numbered(strconv.Itoa(n), string(client.AppendStamp(nil, stamp)))
 }
 
-// until gives the lines that arrive at from or later.
+// since gives the lines that arrive at from or later.
 func since(from time.Duration, lines []line) []line {
 	return slices.DeleteFunc(slices.Clone(lines), func(l line) bool { return l.at < from })
 }
@@ -247,7 +251,7 @@ func ticker(period, end, delay time.Duration, make func(n int, due time.Duration
 	return lines
 }
 
-// check holds counters against what they should be, all of those that aren't named against 0.
+// checkCounts holds counters against what they should be, all of those that aren't named against 0.
 func checkCounts(t *testing.T, result *Result, want map[Metric]uint64) {
 	t.Helper()
 	for _, m := range Counts() {
@@ -257,7 +261,7 @@ func checkCounts(t *testing.T, result *Result, want map[Metric]uint64) {
 	}
 }
 
-// transport is what checkCounts needn't look at where a test isn't about connections and bytes.
+// without lets some counters be whatever they are.
 func without(counts map[Metric]uint64, result *Result, ignored ...Metric) map[Metric]uint64 {
 	for _, m := range ignored {
 		counts[m] = result.Count(m)
@@ -265,6 +269,7 @@ func without(counts map[Metric]uint64, result *Result, ignored ...Metric) map[Me
 	return counts
 }
 
+// transport is what needn't be looked at where a test isn't about connections and bytes.
 var transport = []Metric{Bytes, WireIn, WireOut, Attempts, Opened}
 
 // samples is a timing's expected values, each with how often it occurs.
