@@ -61,7 +61,7 @@ func parseName[T ~string](s, what string, all []T) (T, error) {
 type Backoff struct {
 	Policy   Policy        // "" for EventSource
 	Base     time.Duration // 0 for DefaultBase; of EventSource, where the server asked for nothing, for DefaultRetry
-	Max      time.Duration // cap of a wait; 0 for DefaultMaxWait
+	Max      time.Duration // cap of a wait; 0 for DefaultMaxWait, or Base where that is more
 	Attempts int           // attempts in a row that may fail; 0 for no limit
 	Jitter   Jitter        // "" for none
 }
@@ -80,7 +80,7 @@ func (b Backoff) Wait(n int, hint time.Duration, random *rand.Rand) (wait time.D
 	}
 	base, limit := b.Base, b.Max
 	if limit <= 0 {
-		limit = DefaultMaxWait
+		limit = max(DefaultMaxWait, base)
 	}
 	switch b.Policy {
 	case EventSource, "":

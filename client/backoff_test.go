@@ -41,7 +41,8 @@ func TestBackoffWait(t *testing.T) {
 		{Backoff{}, 250 * time.Millisecond, "250ms 250ms 250ms 250ms 250ms 250ms"},
 		{Backoff{Policy: EventSource, Base: time.Second}, none, "1s 1s 1s 1s 1s 1s"},
 		{Backoff{Policy: EventSource, Base: time.Second, Max: 2 * time.Second}, time.Minute, "1m0s 1m0s 1m0s 1m0s 1m0s 1m0s"},
-		{Backoff{Policy: EventSource, Base: time.Hour}, none, "30s 30s 30s 30s 30s 30s"},
+		{Backoff{Policy: EventSource, Base: time.Hour, Max: time.Minute}, none, "1m0s 1m0s 1m0s 1m0s 1m0s 1m0s"},
+		{Backoff{Policy: EventSource, Base: time.Hour}, none, "1h0m0s 1h0m0s 1h0m0s 1h0m0s 1h0m0s 1h0m0s"},
 		{Backoff{Policy: EventSource, Attempts: 2}, none, "3s 3s end"},
 
 		// A known chat client: 1000·2ⁿ ms, at most 30 s, five attempts. And a known EventSource wrapper: 1000·n ms, at most 10 s.
@@ -50,8 +51,9 @@ func TestBackoffWait(t *testing.T) {
 		{Backoff{Policy: Linear, Max: 5 * time.Second}, none, "1s 2s 3s 4s 5s 5s"},
 
 		{Backoff{Policy: Exponential, Base: 100 * time.Millisecond, Max: time.Second}, none, "100ms 200ms 400ms 800ms 1s 1s"},
-		{Backoff{Policy: Exponential, Base: time.Minute}, none, "30s 30s 30s 30s 30s 30s"},
-		{Backoff{Policy: Linear, Base: time.Minute}, none, "30s 30s 30s 30s 30s 30s"},
+		{Backoff{Policy: Exponential, Base: time.Minute, Max: time.Second}, none, "1s 1s 1s 1s 1s 1s"},
+		{Backoff{Policy: Exponential, Base: time.Minute}, none, "1m0s 1m0s 1m0s 1m0s 1m0s 1m0s"},
+		{Backoff{Policy: Linear, Base: time.Minute, Max: time.Second}, none, "1s 1s 1s 1s 1s 1s"},
 		{Backoff{Policy: Linear, Base: 7 * time.Second}, none, "7s 14s 21s 28s 30s 30s"},
 		{Backoff{Policy: Fixed}, none, "1s 1s 1s 1s 1s 1s"},
 		{Backoff{Policy: Fixed, Base: 5 * time.Second}, none, "5s 5s 5s 5s 5s 5s"},
@@ -96,7 +98,7 @@ func TestBackoffIsBounded(t *testing.T) {
 		}
 		limit := b.Max
 		if limit <= 0 {
-			limit = DefaultMaxWait
+			limit = max(DefaultMaxWait, b.Base)
 		}
 		if b.Policy == EventSource {
 			limit = max(limit, hint)

@@ -138,6 +138,28 @@ func explain(err error, addrs ...string) (key, words string) {
 // short is a Net that doesn't wait long where a test is about waiting in vain.
 func short() *Net { return &Net{Timeout: 50 * time.Millisecond} }
 
+// A duplexConn is one end of two pipes, so that each direction can be closed on its own.
+type duplexConn struct {
+	net.Conn // what is read from
+	w        net.Conn
+}
+
+func duplex() (a, b *duplexConn) {
+	ar, bw := net.Pipe()
+	br, aw := net.Pipe()
+	return &duplexConn{ar, aw}, &duplexConn{br, bw}
+}
+
+func (d *duplexConn) Write(p []byte) (int, error)        { return d.w.Write(p) }
+func (d *duplexConn) CloseWrite() error                  { return d.w.Close() }
+func (d *duplexConn) SetWriteDeadline(t time.Time) error { return d.w.SetWriteDeadline(t) }
+
+func (d *duplexConn) SetDeadline(t time.Time) error {
+	return errors.Join(d.Conn.SetReadDeadline(t), d.w.SetWriteDeadline(t))
+}
+
+func (d *duplexConn) Close() error { return errors.Join(d.w.Close(), d.Conn.Close()) }
+
 // pipe plays script at the other end of every connection that the Net opens. A Write of the peer is one Read of the
 // client, and works inside of a synctest bubble.
 func pipe(t testing.TB, n *Net, script func(*peer)) *Net {
@@ -146,7 +168,7 @@ func pipe(t testing.TB, n *Net, script func(*peer)) *Net {
 	var open []net.Conn
 	connections := 0
 	n.DialTCP = func(ctx context.Context, network, address string) (net.Conn, error) {
-		ours, theirs := net.Pipe()
+		ours, theirs := duplex()
 		open = append(open, ours)
 		p := &peer{Conn: theirs, r: bufio.NewReader(theirs), n: connections}
 		connections++

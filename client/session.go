@@ -20,7 +20,8 @@ type Session struct {
 	Seed     uint64 // of the jitter
 
 	mu        sync.Mutex
-	stream    Stream // the open one, nil between two
+	stream    Stream             // the open one, nil between two
+	stopDial  context.CancelFunc // ends the Dial under way
 	finishing bool
 	wake      chan struct{} // closed by Finish, to end a wait
 }
@@ -87,7 +88,7 @@ func (s *Session) Run(ctx context.Context) error {
 
 // attempt opens one stream and reads it to its end.
 func (s *Session) attempt(ctx context.Context, n int, cursor *Cursor, hint *time.Duration) Closed {
-	stream, err := s.Dialer.Dial(ctx, *cursor)
+	stream, err := s.dial(ctx, *cursor)
 	if err != nil {
 		return Closed{At: time.Now(), Err: err}
 	}
@@ -102,6 +103,19 @@ func (s *Session) attempt(ctx context.Context, n int, cursor *Cursor, hint *time
 	}
 	s.publish(nil)
 	return Closed{At: time.Now(), Opened: true, Err: err, Info: stream.Info()}
+}
+
+// dial opens a stream, unless Finish comes before.
+func (s *Session) dial(ctx context.Context, from Cursor) (Stream, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.mu.Lock()
+	s.stopDial = cancel
+	if s.finishing {
+		cancel()
+	}
+	s.mu.Unlock()
+	return s.Dialer.Dial(ctx, from)
 }
 
 // publish makes the stream the one that Send and Finish reach. It fails where Finish came before.
@@ -171,22 +185,31 @@ func (s *Session) Send(ctx context.Context, p []byte) error {
 }
 
 // Finish ends the subscription without losing what is under way: it asks the peer to end the stream, and Run returns
-// when it did. Where no stream is open, or it can't be asked, Run returns at once.
+// when it did. Where no stream is open, or it can't be asked, Run returns at once. Finish waits for a Send under way.
 func (s *Session) Finish() {
+	stream := s.finish()
+	if stream == nil {
+		return
+	}
+	if finisher, ok := stream.(Finisher); !ok || finisher.Finish() != nil {
+		stream.Close()
+	}
+}
+
+// finish ends what can be ended without the peer, and gives the stream that is to be finished, if any.
+func (s *Session) finish() Stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.finishing {
-		return
+		return nil
 	}
 	s.finishing = true
 	if s.wake == nil {
 		s.wake = make(chan struct{})
 	}
 	close(s.wake)
-	if s.stream == nil {
-		return
+	if s.stopDial != nil {
+		s.stopDial()
 	}
-	if finisher, ok := s.stream.(Finisher); !ok || finisher.Finish() != nil {
-		s.stream.Close()
-	}
+	return s.stream
 }
