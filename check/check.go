@@ -8,6 +8,7 @@ package check
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/rtbench/rtbench/client"
@@ -43,7 +44,8 @@ type Options struct {
 }
 
 // Trace opens one connection through d and calls show for every step, on one goroutine, until ctx ends, Options say
-// stop or the subscription ends for good. It returns why the last stream ended, nil if it was asked to.
+// stop or the subscription ends for good. It returns why the last stream ended; nil if it was asked to, and if it met
+// its end marker.
 func Trace(ctx context.Context, d client.Dialer, o Options, show func(Step)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -55,7 +57,7 @@ func Trace(ctx context.Context, d client.Dialer, o Options, show func(Step)) err
 	t := &tracer{start: time.Now(), show: show, left: o.Events, cancel: cancel}
 	session := client.Session{Dialer: d, Backoff: o.Backoff, Observer: t, From: o.From}
 	err := session.Run(ctx)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(err, client.ErrDone) {
 		return nil
 	}
 	return err
@@ -63,10 +65,11 @@ func Trace(ctx context.Context, d client.Dialer, o Options, show func(Step)) err
 
 // tracer is the session's Observer.
 type tracer struct {
-	start  time.Time
-	show   func(Step)
-	left   uint64
-	cancel context.CancelFunc
+	start   time.Time
+	show    func(Step)
+	left    uint64 // events to show; 0 for no limit
+	stopped bool   // there were enough
+	cancel  context.CancelFunc
 }
 
 func (t *tracer) at(when time.Time) time.Duration { return when.Sub(t.start) }
@@ -76,6 +79,9 @@ func (t *tracer) Opened(o client.Opened) { t.show(Step{At: t.at(o.At), Kind: Ope
 func (t *tracer) Closed(c client.Closed) { t.show(Step{At: t.at(c.At), Kind: Closed, Closed: c}) }
 
 func (t *tracer) Received(ev client.Event) {
+	if t.stopped {
+		return // it was on its way already
+	}
 	kind := Event
 	switch ev.Type {
 	case client.Comment:
@@ -86,6 +92,7 @@ func (t *tracer) Received(ev client.Event) {
 	t.show(Step{At: t.at(ev.Arrival.User), Kind: kind, Event: ev})
 	if kind == Event && t.left > 0 {
 		if t.left--; t.left == 0 {
+			t.stopped = true
 			t.cancel()
 		}
 	}

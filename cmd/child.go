@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,6 +35,7 @@ func startChild(ctx context.Context, flags string) (*child, error) {
 	}
 	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--until-stdin-ends"}, strings.Fields(flags)...)
 	command := exec.Command(program, args...)
+	command.Env = withoutVariables(os.Environ())
 	command.SysProcAttr = ownGroup() // an interrupt is for us: the server has to outlive the drain
 	complaint := &bounded{left: maxComplaint}
 	command.Stderr = complaint
@@ -72,9 +74,14 @@ func childError(complaint string, err error) error {
 	text := strings.TrimPrefix(strings.TrimSpace(complaint), "rtbench: ")
 	exited, ok := errors.AsType[*exec.ExitError](err)
 	if ok && exited.ExitCode() == int(exitUsage) {
-		return usage(fmt.Errorf("the reference server: %s", text), "--serve takes the flags of `rtbench serve`")
+		return &failure{exitUsage, fmt.Errorf("--serve: %s", text), ""} // with a hint of its own
 	}
 	return &failure{exitFailed, fmt.Errorf("the reference server did not start: %s", text), "`rtbench serve` shows why"}
+}
+
+// withoutVariables leaves out what sets flags: those of a load mean something else to a server.
+func withoutVariables(environ []string) []string {
+	return slices.DeleteFunc(environ, func(v string) bool { return strings.HasPrefix(v, "RTBENCH_") })
 }
 
 // bounded keeps the first bytes written to it.

@@ -10,17 +10,14 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"strings"
 	"syscall"
 
 	"charm.land/fang/v2"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // version is set by the linker in a release, and then wins over what the build information says.
@@ -44,52 +41,66 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	err := fang.Execute(ctx, root,
 		fang.WithVersion(buildVersion()),
+		fang.WithoutManpage(),
 		fang.WithErrorHandler(func(w io.Writer, _ fang.Styles, err error) { printError(w, err) }))
 	return int(exitOf(err))
 }
+
+// description is what the program is for.
+const description = "rtbench opens thousands of Server-Sent-Events or WebSocket connections and measures what each subscriber really gets:\n" +
+	"delivery latency, loss, duplicates, order, reconnects and resumption. It says when its own figures are not to be trusted."
 
 func newRoot(std streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "rtbench",
 		Short: "Test and benchmark Server-Sent-Events and WebSocket endpoints",
-		Long: "rtbench opens thousands of Server-Sent-Events or WebSocket connections and measures what each subscriber really gets:\n" +
-			"delivery latency, loss, duplicates, order, reconnects and resumption. It says when its own figures are not to be trusted.",
+		Long:  description + "\n\n" + environmentHelp + "\n\n" + exitCodes(),
 		Example: "# measure the built-in reference server\nrtbench sse\n" +
 			"# 1,000 subscribers for a minute, and fail the job if it is slow or loses anything\n" +
 			"rtbench sse https://example.com/events -c 1000 -d 1m --threshold 'p99(delivery) < 250ms' --threshold 'lost == 0'\n" +
 			"# echo round trips, 5,000 messages a second over 500 connections\nrtbench ws wss://example.com/echo -c 500 -r 5000/s",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage(err, "`%s --help` lists the flags", cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
 	for _, p := range protocols {
 		root.AddCommand(newLoadCommand(std, p))
 	}
-	root.AddCommand(newServeCommand(std), newMetricsCommand(std))
+	root.AddCommand(newServeCommand(std), newMetricsCommand(std), newManCommand(std))
+	root.SetHelpCommand(newHelpCommand())
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		completion.Args = root.Args
+	}
 	return root
 }
 
-// fromEnvironment sets every flag that wasn't given from RTBENCH_ and its name, where there is such a variable.
-func fromEnvironment(flags *pflag.FlagSet) error {
-	var failed error
-	flags.VisitAll(func(f *pflag.Flag) {
-		name := "RTBENCH_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		value, ok := os.LookupEnv(name)
-		if !ok || f.Changed || failed != nil {
-			return
-		}
-		if err := flags.Set(f.Name, value); err != nil {
-			failed = usage(fmt.Errorf("%s: %w", name, err), "the variable stands for --%s", f.Name)
-		}
-	})
-	return failed
+// newHelpCommand is cobra's, but for a word that is no command.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Help about any command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(cmd.Root(), args[0])
+			}
+			found.InitDefaultHelpFlag() // so that the help names them
+			found.InitDefaultVersionFlag()
+			return found.Help()
+		},
+	}
 }
 
 // interrupted is why a context ended that a signal has cancelled.
@@ -103,7 +114,9 @@ func withSignals(parent context.Context) (ctx context.Context, stop func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	done := make(chan struct{})
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		for {
 			select {
 			case s := <-signals:
@@ -119,6 +132,7 @@ func withSignals(parent context.Context) (ctx context.Context, stop func()) {
 	return ctx, func() {
 		signal.Stop(signals)
 		close(done)
+		<-ended
 		cancel(nil)
 	}
 }

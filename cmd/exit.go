@@ -40,6 +40,16 @@ var exits = [...]struct {
 	{exitPassed, "passed"},
 }
 
+// exitCodes is the table for people.
+func exitCodes() string {
+	var b strings.Builder
+	b.WriteString("Exit codes; where several apply, the first of these is used:")
+	for _, row := range exits {
+		fmt.Fprintf(&b, "\n%5d  %s", row.code, row.sentence)
+	}
+	return b.String()
+}
+
 // worst is the code that takes precedence.
 func worst(codes ...exit) exit {
 	for _, row := range exits {
@@ -67,11 +77,6 @@ func (f *failure) Error() string {
 }
 
 func (f *failure) Unwrap() error { return f.err }
-
-// usage is bad input: what is wrong, and what to try.
-func usage(err error, hint string, args ...any) error {
-	return &failure{exitUsage, err, fmt.Sprintf(hint, args...)}
-}
 
 // exitOf gives the code of what a command returned. What cobra complains of is bad input.
 func exitOf(err error) exit {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -26,31 +27,32 @@ func newLoadCommand(std streams, p *protocol) *cobra.Command {
 		Example: p.examples,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usage(fmt.Errorf("one URL at a time, not %d", len(args)), "`%s --help`", cmd.CommandPath())
+				return usage(fmt.Errorf("one URL at a time, but there are %q and %q", args[0], args[1]), "put a value with spaces in quotes")
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			rawURL := ""
-			if len(args) == 1 {
-				rawURL = args[0]
-			}
-			return f.run(cmd.Context(), std, p, rawURL)
-		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), std, p, args) },
 	}
-	f.register(command.Flags())
-	p.register(f)
+	f.register(command.Flags(), p)
+	completions(command)
+	groupedHelp(command)
 	return command
 }
 
-// run is one run from the flags to the exit code.
-func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, rawURL string) error {
-	if err := f.check(rawURL != ""); err != nil {
+// run is one run from the flags to the exit code. args holds the URL, or nothing.
+func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []string) error {
+	hasURL := len(args) > 0
+	if err := f.check(hasURL); err != nil {
 		return err
 	}
-	hasURL := rawURL != ""
-	if !hasURL {
-		rawURL = p.schemes[0] + "://127.0.0.1" + p.path // checked like any other; the port follows
+	path := p.path
+	if p.echo != "" && (f.given("rate") || f.given("message") || f.given("message-file")) {
+		path = p.echo
+	}
+	rawURL := p.schemes[0] + "://127.0.0.1" + path // checked like any other; the port follows
+	if hasURL {
+		rawURL = args[0]
 	}
 	plan, t, dialers, err := f.plan(p, rawURL)
 	if err != nil {
@@ -66,14 +68,14 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, rawURL st
 			return err
 		}
 		defer server.stop()
-		rawURL, err = childURL(server.url, p)
+		rawURL, err = childURL(server.url, p, path)
 		if err != nil {
 			return err
 		}
 		t.url = text{raw: rawURL}
 	}
 	if f.debug {
-		return f.trace(ctx, std, dialers, plan)
+		return f.trace(ctx, std, t, dialers, plan)
 	}
 	runner := &bench.Runner{Plan: plan, Dialer: dialers}
 	result, err := f.measure(ctx, std, runner)
@@ -85,14 +87,14 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, rawURL st
 	return f.verdict(ctx, run, f.write(std, outputs, run))
 }
 
-// childURL is where the reference server has the protocol.
-func childURL(base string, p *protocol) (string, error) {
+// childURL is where the reference server has a path of the protocol.
+func childURL(base string, p *protocol, path string) (string, error) {
 	u, err := url.Parse(base)
 	if err != nil {
 		return "", err
 	}
 	secure := u.Scheme == "https"
-	u.Scheme, u.Path = p.schemes[0], p.path
+	u.Scheme, u.Path = p.schemes[0], path
 	if secure {
 		u.Scheme = p.schemes[1]
 	}
@@ -115,13 +117,16 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 	}
 	plan := bench.Plan{
 		Stages: f.stages, ConnectRate: float64(f.connectRate), Duration: f.duration, Warmup: f.warmup,
-		Events: uint64(f.events), Drain: f.drain, Send: sending, Streams: !f.done.value().IsZero(),
+		Events: uint64(f.events), Drain: max(f.drain, 1), Send: sending, Streams: !f.done.value().IsZero(),
 		Backoff: client.Backoff{
-			Policy: cmp.Or(f.reconnect.value(), p.policy), Base: f.wait, Max: f.maxWait,
+			Policy: cmp.Or(f.reconnect.value(), p.policy), Base: f.wait, Max: max(f.maxWait, 1),
 			Attempts: f.maxAttempts, Jitter: f.jitter.value(),
 		},
 		From: client.Cursor(f.lastID), Seed: f.seed, Stamp: f.stamp.value(), Sequence: f.sequence.value(),
 		Thresholds: f.thresholds.values, Abort: f.abort,
+	}
+	if f.given("reconnect-wait") {
+		plan.Backoff.Base = max(f.wait, 1) // of a Backoff, 0 is the default
 	}
 	if len(f.stages) == 0 {
 		plan.Stages = []bench.Stage{{Target: int(f.connections)}}
@@ -129,7 +134,7 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 			plan.Duration = eventsDuration
 		}
 	}
-	return plan, t, dialers, checkLimits(peak(plan.Stages), len(f.sources.values))
+	return plan, t, dialers, thisHost().check(peak(plan.Stages), len(f.sources.values))
 }
 
 func peak(stages []bench.Stage) (most int) {
@@ -173,10 +178,8 @@ func (f *loadFlags) verdict(ctx context.Context, run report.Run, written error) 
 			said = &failure{code, err, hint}
 		}
 	}
-	for _, j := range result.Judgements {
-		if !j.Passed {
-			say(exitThreshold, fmt.Errorf("threshold failed: %s: %s", j.Threshold.Text, found(j)), "")
-		}
+	if failed := failedThresholds(result.Judgements); failed != nil {
+		say(exitThreshold, failed, "")
 	}
 	if f.strict && result.Verdict == bench.NoVerdict {
 		say(exitUntrusted, fmt.Errorf("the result is not to be trusted: %s", result.Doubts[0].Text), result.Doubts[0].Advice)
@@ -185,7 +188,7 @@ func (f *loadFlags) verdict(ctx context.Context, run report.Run, written error) 
 		say(exitOfSignal(stopped.signal), nil, "")
 	}
 	if result.Failure != "" {
-		hint := ""
+		hint := "no attempt had been answered when the run ended; `--debug` shows one of them"
 		if len(result.Errors) > 0 {
 			hint = result.Errors[0].Class.Hint()
 		}
@@ -197,12 +200,25 @@ func (f *loadFlags) verdict(ctx context.Context, run report.Run, written error) 
 	return said
 }
 
-// found is what a threshold was held against.
-func found(j bench.Judgement) string {
-	if j.Unknown != "" {
-		return j.Unknown
+// failedThresholds says which thresholds failed, nil if none did.
+func failedThresholds(judgements []bench.Judgement) error {
+	var failed []string
+	for _, j := range judgements {
+		switch {
+		case j.Passed:
+		case j.Unknown != "":
+			failed = append(failed, j.Threshold.Text+": "+j.Unknown)
+		default:
+			failed = append(failed, j.Threshold.Text+": it is "+report.Scale(j.Value, j.Threshold.Unit()))
+		}
 	}
-	return "it is " + report.Scale(j.Value, j.Threshold.Unit())
+	switch len(failed) {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("threshold failed: %s", failed[0])
+	}
+	return fmt.Errorf("%d thresholds failed: %s", len(failed), strings.Join(failed, "; "))
 }
 
 // unset is what flags look like that have no effect unless they are given.
@@ -214,7 +230,7 @@ func (f *loadFlags) config(p *protocol, rawURL string) report.Config {
 	f.set.VisitAll(func(flag *pflag.Flag) {
 		value := flag.Value.String()
 		switch {
-		case flag.Hidden || flag.Name == "help" || !flag.Changed && value == flag.DefValue && slices.Contains(unset[:], value):
+		case flag.Hidden || flag.Name == "help" || !flag.Changed && slices.Contains(unset[:], value):
 			return
 		case flag.Name == "bearer":
 			value = report.Redacted

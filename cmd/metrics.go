@@ -14,7 +14,7 @@ func newMetricsCommand(std streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "metrics",
 		Short: "List every metric: its name, its unit and what it means",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
 			for _, m := range bench.Metrics() {

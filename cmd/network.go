@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 
 	"github.com/rtbench/rtbench/client"
@@ -35,6 +36,13 @@ func (f *loadFlags) network() (*client.Net, error) {
 			return nil, usage(fmt.Errorf("--connect-to %q is not HOST:PORT", f.connectTo), "such as 127.0.0.1:8443")
 		}
 	}
+	for _, source := range f.sources.values {
+		ln, err := net.Listen("tcp", netip.AddrPortFrom(source, 0).String())
+		if err != nil {
+			return nil, usage(fmt.Errorf("--source-ip %s is not an address of this host", source), "`ip address` or `ifconfig` lists them")
+		}
+		_ = ln.Close() // it was opened to see whether it can be
+	}
 	return &client.Net{
 		TLS: config, ConnectTo: f.connectTo, Sources: f.sources.values,
 		Timeout: f.timeout, Idle: f.idle, MaxEvent: int(f.maxEvent),
@@ -44,16 +52,24 @@ func (f *loadFlags) network() (*client.Net, error) {
 // spareFiles is how many descriptors a run needs besides its connections.
 const spareFiles = 50
 
-// checkLimits says before the run whether this host can hold so many connections, and what would work.
-func checkLimits(connections int, sources int) error {
-	if limit := openFiles(); limit > 0 && connections+spareFiles > limit {
-		return usage(fmt.Errorf("%d connections need more open files than the limit of %d", connections, limit),
-			"--connections %d would work here; `ulimit -n %d` allows them all", max(1, limit-spareFiles), connections+spareFiles)
+// A host is how many connections this one can hold.
+type host struct {
+	files int // open at a time; 0 for no limit that is known
+	ports int // for outgoing connections from one address to one server
+}
+
+func thisHost() host { return host{files: openFiles(), ports: localPorts()} }
+
+// check says before the run whether the host can hold so many connections, and what would work.
+func (h host) check(connections, sources int) error {
+	ports := h.ports * max(1, sources)
+	if h.files > 0 && connections+spareFiles > h.files {
+		return usage(fmt.Errorf("%d connections need %d open files, but this process may have %d", connections, connections+spareFiles, h.files),
+			"--connections %d would work; for more, raise the hard limit: as root, `ulimit -n %d`", max(1, min(h.files-spareFiles, ports)), connections+spareFiles)
 	}
-	ports := localPorts() * max(1, sources)
 	if connections > ports {
-		return usage(fmt.Errorf("%d connections to one server need more local ports than the %d there are", connections, ports),
-			"--connections %d would work; every further --source-ip adds %d, and so does a wider port range", ports, ports/max(1, sources))
+		return usage(fmt.Errorf("%d connections to one server need as many local ports, but there are %d", connections, ports),
+			"--connections %d would work; for more, add a --source-ip (%d each) or widen the port range", ports, h.ports)
 	}
 	return nil
 }

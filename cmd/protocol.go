@@ -3,11 +3,13 @@ package cmd
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rtbench/rtbench/bench"
@@ -20,6 +22,7 @@ type protocol struct {
 	title    string   // for people
 	schemes  []string // of its URLs; the first one is the default
 	path     string   // of the reference server
+	echo     string   // of the reference server, for what is sent; "" for none
 	policy   client.Policy
 	examples string
 	register func(*loadFlags)
@@ -42,7 +45,7 @@ var protocols = []*protocol{
 		register: registerSSE, dialers: sseDialers, sending: sseSending,
 	},
 	{
-		name: "ws", title: "WebSocket", schemes: []string{"ws", "wss", "http", "https"}, path: "/ws", policy: client.Exponential,
+		name: "ws", title: "WebSocket", schemes: []string{"ws", "wss", "http", "https"}, path: "/ws", echo: "/ws/echo", policy: client.Exponential,
 		examples: "rtbench ws ws://localhost:8080/feed -c 1000 -d 30s\n" +
 			"# echo round trips: 5,000 messages a second over 500 connections\n" +
 			"rtbench ws ws://localhost:8080/echo -c 500 -r 5000/s -m '{\"text\":\"hi\",\"t\":\"{{.Stamp}}\"}'",
@@ -77,8 +80,8 @@ func newTarget(f *loadFlags, rawURL string, schemes []string) (*target, error) {
 			return nil, usage(fmt.Errorf("--vars: %w", err), "a CSV file whose first row names the columns")
 		}
 	}
-	if t.url, err = parseText(rawURL, t.sample()); err != nil {
-		return nil, usage(fmt.Errorf("the URL: %w", err), "{{.Conn}} and {{.Vars.column}} can be used")
+	if t.url, err = parseText(rawURL, t.of(0)); err != nil {
+		return nil, usage(fmt.Errorf("the URL: %w", err), connectionFields)
 	}
 	if err := t.checkURL(schemes); err != nil {
 		return nil, err
@@ -86,19 +89,29 @@ func newTarget(f *loadFlags, rawURL string, schemes []string) (*target, error) {
 	return t, t.readHeaders(f)
 }
 
-// sample is the scope that templates are tried with.
-func (t *target) sample() scope {
-	return scope{Vars: vars(t.vars, 0), Stamp: strings.Repeat("0", client.StampLen)}
-}
+// of is the scope of a connection's templates; that of connection 0 is what they are tried with.
+func (t *target) of(conn int) connectionScope { return connectionScope{conn, vars(t.vars, conn)} }
+
+const (
+	connectionFields = "{{.Conn}} and {{.Vars.column}} can be used"
+	subscribeFields  = "{{.LastID}}, {{.Conn}} and {{.Vars.column}} can be used"
+	messageFields    = "{{.Stamp}}, {{.N}}, {{.Conn}} and {{.Vars.column}} can be used"
+)
 
 func (t *target) checkURL(schemes []string) error {
-	raw, err := t.url.render(t.sample())
+	raw, err := t.url.render(t.of(0))
 	if err != nil {
-		return usage(err, "the URL is a template")
+		return usage(fmt.Errorf("the URL: %w", err), connectionFields)
+	}
+	if raw == "" {
+		return usage(errors.New("the URL is empty"), "is a shell variable unset? without any URL the reference server is measured")
+	}
+	if !strings.Contains(raw, "://") {
+		return usage(fmt.Errorf("%q is not a URL", raw), "write %s://%s", schemes[0], strings.TrimPrefix(raw, "//"))
 	}
 	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" && u.Opaque != "" || !strings.Contains(raw, "://") {
-		return usage(fmt.Errorf("%q is not a URL", raw), "write %s://%s", schemes[0], strings.TrimPrefix(raw, "//"))
+	if err != nil {
+		return usage(fmt.Errorf("%q is not a URL: %w", raw, errors.Unwrap(err)), "such as %s://HOST:PORT/PATH", schemes[0])
 	}
 	if !slices.Contains(schemes, u.Scheme) {
 		for _, p := range protocols {
@@ -109,7 +122,10 @@ func (t *target) checkURL(schemes []string) error {
 		return usage(fmt.Errorf("unknown scheme %q in %q", u.Scheme, raw), "there are %s", strings.Join(schemes, ", "))
 	}
 	if u.Hostname() == "" {
-		return usage(fmt.Errorf("the URL %q names no host", raw), "%s://HOST/PATH", u.Scheme)
+		return usage(fmt.Errorf("the URL %q names no host", raw), "such as %s://HOST:PORT/PATH", u.Scheme)
+	}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || n == 0) {
+		return usage(fmt.Errorf("the URL %q has no port %s", raw, u.Port()), "ports go from 1 to 65535")
 	}
 	return nil
 }
@@ -127,11 +143,11 @@ func (t *target) readHeaders(f *loadFlags) error {
 		if name = strings.TrimSpace(name); !ok || !isToken(name) {
 			return usage(fmt.Errorf("%q is not a header", h), "write 'Name: value'")
 		}
-		v, err := parseText(strings.TrimSpace(value), t.sample())
+		v, err := parseText(strings.TrimSpace(value), t.of(0))
 		if err != nil {
-			return usage(fmt.Errorf("header %s: %w", name, err), "{{.Conn}} and {{.Vars.column}} can be used")
+			return usage(fmt.Errorf("header %s: %w", name, err), connectionFields)
 		}
-		if rendered, _ := v.render(t.sample()); strings.ContainsAny(rendered, "\r\n\x00") {
+		if rendered, _ := v.render(t.of(0)); strings.ContainsAny(rendered, "\r\n\x00") {
 			return usage(fmt.Errorf("header %s holds a line break", name), "a header is one line")
 		}
 		t.headers = append(t.headers, headerText{http.CanonicalHeaderKey(name), v})
@@ -152,7 +168,7 @@ func isToken(s string) bool {
 
 // request gives the request of one connection.
 func (t *target) request(conn int) (client.Request, error) {
-	s := scope{Conn: conn, Vars: vars(t.vars, conn)}
+	s := t.of(conn)
 	r := client.Request{Method: t.method}
 	var err error
 	if r.URL, err = t.url.render(s); err != nil {
@@ -179,11 +195,13 @@ func (t *target) request(conn int) (client.Request, error) {
 }
 
 func registerSSE(f *loadFlags) {
-	f.set.StringVarP(&f.method, "method", "X", "", "HTTP method (default: GET, with --data POST)")
-	f.set.StringVar(&f.data, "data", "", "request body, a template; @FILE reads it from a file")
+	f.set.Lookup("connections").Usage += "; with --done, streams at a time"
+	f.set.StringVarP(&f.method, "method", "X", "", "HTTP `METHOD`")
+	byDefault(f.set, "method", "GET, with --data POST")
+	f.set.StringVar(&f.data, "data", "", "send this `BODY`, a template; @FILE reads it from a file")
 	f.done = parsed[client.EndMarker]{kind: "match", parse: client.ParseEndMarker}
 	f.set.Var(&f.done, "done", "every stream is a request that ends on this: data such as '[DONE]', or event:NAME")
-	f.registerRate("with --done: streams started a second (default: 1/s)")
+	f.registerRate("with --done: streams started a second", "1/s")
 }
 
 func sseDialers(f *loadFlags, t *target) (dialerMaker, error) {
@@ -196,8 +214,8 @@ func sseDialers(f *loadFlags, t *target) (dialerMaker, error) {
 		body = string(b)
 	}
 	var err error
-	if t.body, err = parseText(body, t.sample()); err != nil {
-		return nil, usage(fmt.Errorf("--data: %w", err), "{{.Conn}} and {{.Vars.column}} can be used")
+	if t.body, err = parseText(body, t.of(0)); err != nil {
+		return nil, usage(fmt.Errorf("--data: %w", err), connectionFields)
 	}
 	if body != "" {
 		t.method = cmp.Or(t.method, http.MethodPost)
@@ -230,27 +248,29 @@ func sseSending(f *loadFlags, _ *target) (bench.Sending, error) {
 }
 
 func registerWS(f *loadFlags) {
-	f.set.StringVarP(&f.message, "message", "m", "", "message to send, a template: {{.Stamp}}, {{.N}}, {{.Conn}}, {{.Vars.column}}")
-	f.set.StringVar(&f.messageFile, "message-file", "", "file that holds it")
-	f.set.StringArrayVar(&f.subscribe, "subscribe", nil, "message to send after every connect, a template: {{.LastID}}, {{.Conn}}, {{.Vars.column}} (repeatable)")
-	f.set.StringVar(&f.await, "await", "", "after the first of these, wait for a message that contains this")
+	f.set.StringVarP(&f.message, "message", "m", "", "send this `TEMPLATE` at --rate: {{.Stamp}}, {{.N}}, {{.Conn}}, {{.Vars.column}}")
+	f.set.StringVar(&f.messageFile, "message-file", "", "`FILE` that holds it")
+	f.registerRate("messages sent a second", "with a message 1/s on each connection")
+	f.set.StringVar(&f.rateScope, "rate-scope", "total", "`SCOPE` of --rate: total for all connections together, conn for each")
+	f.set.StringArrayVar(&f.subscribe, "subscribe", nil, "send this `TEMPLATE` after every connect: {{.LastID}}, {{.Conn}}, {{.Vars.column}} (repeatable)")
+	f.set.StringVar(&f.await, "await", "", "after the first of these, wait for a message that contains `TEXT`")
 	f.set.BoolVar(&f.binary, "binary", false, "send binary messages")
-	f.set.StringSliceVar(&f.subprotocols, "subprotocol", nil, "offer a subprotocol (repeatable)")
+	f.set.StringSliceVar(&f.subprotocols, "subprotocol", nil, "offer the subprotocol `NAME` (repeatable)")
 	f.set.BoolVar(&f.compression, "compression", false, "offer permessage-deflate")
 	f.resume = parsed[client.Resume]{kind: "template", parse: client.ParseResume}
-	f.set.Var(&f.resume, "resume", "how to resume: query:NAME={{.LastID}}, header:NAME: {{.LastID}} or message:TEXT with it")
+	f.set.Var(&f.resume, "resume", "how to resume: query:NAME={{.LastID}}, 'header:NAME: {{.LastID}}' or message:TEXT with it")
 	f.id = parsed[client.Field]{kind: "field", parse: client.ParseField}
-	f.set.Var(&f.id, "id", "where a message has its id: json:PATH")
-	f.registerRate("messages sent a second (default with --message: 1/s on each connection)")
-	f.set.StringVar(&f.rateScope, "rate-scope", "total", "whether --rate is of all connections (total) or of each (conn)")
+	f.set.Var(&f.id, "id", "where a message has its id: `json:PATH`")
+	byDefault(f.set, "warmup", "until all are connected, and 1s more where messages are sent")
+	heading(f.set, "messages")
 }
 
 func wsDialers(f *loadFlags, t *target) (dialerMaker, error) {
 	var subscribe []text
 	for _, s := range f.subscribe {
-		parsed, err := parseText(s, t.sample())
+		parsed, err := parseText(s, subscribeScope{connectionScope: t.of(0)})
 		if err != nil {
-			return nil, usage(fmt.Errorf("--subscribe: %w", err), "{{.LastID}}, {{.Conn}} and {{.Vars.column}} can be used")
+			return nil, usage(fmt.Errorf("--subscribe: %w", err), subscribeFields)
 		}
 		subscribe = append(subscribe, parsed)
 	}
@@ -267,14 +287,14 @@ func wsDialers(f *loadFlags, t *target) (dialerMaker, error) {
 		}
 		if len(subscribe) > 0 {
 			d.Subscribe = func(from client.Cursor) ([][]byte, error) {
-				return renderAll(subscribe, scope{Conn: conn, Vars: vars(t.vars, conn), LastID: string(from)})
+				return renderAll(subscribe, subscribeScope{t.of(conn), string(from)})
 			}
 		}
 		return d, err
 	}, nil
 }
 
-func renderAll(texts []text, s scope) ([][]byte, error) {
+func renderAll(texts []text, s subscribeScope) ([][]byte, error) {
 	list := make([][]byte, len(texts))
 	for i, t := range texts {
 		rendered, err := t.render(s)
@@ -307,14 +327,14 @@ func wsSending(f *loadFlags, t *target) (bench.Sending, error) {
 	case sending.Rate == 0:
 		sending.Rate, sending.PerConnection = 1, true
 	}
-	message, err := parseText(raw, t.sample())
+	message, err := parseText(raw, messageScope{connectionScope: t.of(0), Stamp: strings.Repeat("0", client.StampLen)})
 	if err != nil {
-		return sending, usage(fmt.Errorf("--message: %w", err), "{{.Stamp}}, {{.N}}, {{.Conn}} and {{.Vars.column}} can be used")
+		return sending, usage(fmt.Errorf("--message: %w", err), messageFields)
 	}
 	sending.Unstamped = !message.uses(".Stamp")
 	sending.Message = func(dst []byte, m bench.Outgoing) []byte {
 		// It was tried before the run, and all rows of --vars have the same columns: it can't fail here.
-		rendered, _ := message.render(scope{Conn: m.Connection, N: m.Number, Stamp: string(m.Stamp), Vars: vars(t.vars, m.Connection)})
+		rendered, _ := message.render(messageScope{t.of(m.Connection), m.Number, string(m.Stamp)})
 		return append(dst, rendered...)
 	}
 	return sending, nil

@@ -40,30 +40,40 @@ func newServeCommand(std streams) *cobra.Command {
 			"/sse and /ws. /ws/echo echoes, /truth says what was sent to whom and when, /healthz says that it runs.",
 		Example: "# 100 events a second, resumable, with a heartbeat\nrtbench serve --rate 100 --replay 1000 --heartbeat 15s\n" +
 			"# lose one delivery in a thousand, and hang up after 500\nrtbench serve --rate 100 --fault drop=0.1% --fault hangup@500",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), std) },
 	}
 	set, o := command.Flags(), &f.options
-	set.StringVarP(&f.listen, "listen", "l", "127.0.0.1:8080", "address to listen on; port 0 picks a free one")
+	set.StringVarP(&f.listen, "listen", "l", "127.0.0.1:8080", "`HOST:PORT` to listen on; port 0 picks a free one")
+	set.BoolVar(&f.tls, "tls", false, "serve https and wss, with a certificate made for this run")
+	set.StringVar(&f.cert, "cert", "", "PEM `FILE` of the certificate to use instead")
+	set.StringVar(&f.key, "key", "", "PEM `FILE` of its key")
+	set.StringVar(&f.caOut, "ca-out", "", "with --tls: write the certificate to this `FILE`, for --cacert")
+	set.BoolVar(&o.Compression, "compression", false, "accept permessage-deflate")
+	heading(set, "listening")
 	set.VarP(&f.rate, "rate", "r", "events published a second, on each topic; 0 for none but those posted")
-	set.Var(&f.size, "size", "bytes of an event's payload (default: as few as it takes)")
+	set.Var(&f.size, "size", "bytes of an event's payload")
+	byDefault(set, "size", "as few as it takes")
 	set.BoolVar(&o.Binary, "binary", false, "binary payloads: WebSocket binary messages, base64 over SSE")
-	set.StringSliceVar(&o.Topics, "topic", nil, "topic to publish on (repeatable; default: one, \"default\")")
+	set.StringSliceVar(&o.Topics, "topic", nil, "`NAME` of a topic to publish on (repeatable)")
+	byDefault(set, "topic", "one, named default")
 	set.IntVar(&o.Replay, "replay", 1000, "events that a subscriber can resume from")
-	set.DurationVar(&o.Retry, "retry", 0, "reconnection time to ask SSE clients for (default: none)")
+	heading(set, "events")
+	set.DurationVar(&o.Retry, "retry", 0, "reconnection time to ask SSE clients for")
+	byDefault(set, "retry", "none")
 	set.DurationVar(&o.Heartbeat, "heartbeat", 15*time.Second, "interval of SSE comments and WebSocket pings; 0 for none")
-	set.IntVar(&o.Limit, "limit", 0, "subscribers beyond which more are refused with 503 (default: no limit)")
-	set.IntVar(&o.Queue, "queue", 0, "events a subscriber may lag before it is cut (default: 16384)")
+	set.IntVar(&o.Limit, "limit", 0, "subscribers beyond which more are refused with 503")
+	byDefault(set, "limit", "no limit")
+	set.IntVar(&o.Queue, "queue", 0, "events a subscriber may lag before it is cut")
+	byDefault(set, "queue", "16384")
+	heading(set, "subscribers")
 	f.faults = parsed[server.Fault]{kind: "fault", parse: server.ParseFault, many: true}
 	set.Var(&f.faults, "fault", "do this wrong: drop=1%, duplicate=1%, reorder=1%, delay=5ms..20ms@10%, stall=2s@5s, hangup@100[:rst], refuse=503@10% (repeatable)")
 	set.Uint64Var(&o.Seed, "seed", 1, "seed of the faults and of binary payloads")
-	set.BoolVar(&o.Compression, "compression", false, "accept permessage-deflate")
-	set.BoolVar(&f.tls, "tls", false, "serve https and wss, with a certificate made for this run")
-	set.StringVar(&f.cert, "cert", "", "PEM file of the certificate to use instead")
-	set.StringVar(&f.key, "key", "", "PEM file of its key")
-	set.StringVar(&f.caOut, "ca-out", "", "with --tls: write the certificate to this file, for --cacert")
+	heading(set, "faults")
 	set.BoolVar(&f.untilStdin, "until-stdin-ends", false, "end when stdin does")
 	_ = set.MarkHidden("until-stdin-ends")
+	groupedHelp(command)
 	return command
 }
 
@@ -86,9 +96,12 @@ func (f *serveFlags) run(ctx context.Context, std streams) error {
 			cancel()
 		}()
 	}
+	if _, _, err := net.SplitHostPort(f.listen); err != nil {
+		return usage(fmt.Errorf("--listen %q is not HOST:PORT", f.listen), "such as 127.0.0.1:8080, or :8080 for every address")
+	}
 	ln, err := net.Listen("tcp", f.listen)
 	if err != nil {
-		return &failure{exitFailed, err, "--listen names another address; port 0 picks a free one"}
+		return &failure{exitFailed, err, "name another address with --listen; port 0 picks a free one"}
 	}
 	scheme := "http"
 	if config != nil {

@@ -6,18 +6,27 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"text/template"
 )
 
-// A scope is what a template can name.
-type scope struct {
-	Conn   int               // the connection, from 0
-	N      uint64            // the message of this connection, from 0
-	Stamp  string            // rtbench's token: run, connection, number, due time
-	LastID string            // the last event id, where a connection resumes
-	Vars   map[string]string // the connection's row of --vars
-}
+// What templates can name: of a connection, of what is sent when it is opened, and of a message.
+type (
+	connectionScope struct {
+		Conn int               // the connection, from 0
+		Vars map[string]string // its row of --vars
+	}
+	subscribeScope struct {
+		connectionScope
+		LastID string // the last event id, where a connection resumes
+	}
+	messageScope struct {
+		connectionScope
+		N     uint64 // the message of this connection, from 0
+		Stamp string // rtbench's token: run, connection, number, due time
+	}
+)
 
 // A text is a flag's value that may be a template. One without "{{" costs nothing to render.
 type text struct {
@@ -25,38 +34,64 @@ type text struct {
 	tmpl *template.Template
 }
 
-// parseText reads a template and tries it, so that a field or column that doesn't exist is found before the run.
-func parseText(raw string, sample scope) (text, error) {
+// parseText reads a template and tries it with a sample of its scope, so that a name that doesn't exist is found
+// before the run.
+func parseText[S any](raw string, sample S) (text, error) {
 	if !strings.Contains(raw, "{{") {
 		return text{raw: raw}, nil
 	}
 	tmpl, err := template.New("").Option("missingkey=error").Parse(raw)
 	if err == nil {
-		err = tmpl.Execute(io.Discard, sample)
+		err = tmpl.Execute(&limited{left: maxRendered}, sample)
 	}
 	if err != nil {
-		return text{}, fmt.Errorf("template %q: %s", raw, templateProblem(err))
+		return text{}, fmt.Errorf("template %q: %w", raw, templateProblem(err))
 	}
 	return text{raw, tmpl}, nil
 }
 
-// templateProblem says what is wrong in a template without the library's place marks.
-func templateProblem(err error) string {
-	s := err.Error()
-	if i := strings.LastIndex(s, ">: "); i >= 0 {
-		s = s[i+3:]
+// maxRendered bounds what a template may give.
+const maxRendered = 16 << 20
+
+// limited refuses what is written beyond its limit.
+type limited struct {
+	strings.Builder
+	left int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if l.left -= len(p); l.left < 0 {
+		return 0, fmt.Errorf("it gives more than %d bytes", maxRendered)
 	}
-	return strings.TrimPrefix(s, "template: :1: ")
+	return l.Builder.Write(p)
+}
+
+var (
+	noSuchField  = regexp.MustCompile(`can't evaluate field (\w+) in type cmd\.`)
+	noSuchColumn = regexp.MustCompile(`map has no entry for key ("[^"]*")`)
+	place        = regexp.MustCompile(`^template: :(\d+)(:\d+)?: (executing "" at <.*?>: )?`)
+)
+
+// templateProblem says what is wrong in a template, without the library's words for where it is.
+func templateProblem(err error) error {
+	s := err.Error()
+	if m := noSuchField.FindStringSubmatch(s); m != nil {
+		return fmt.Errorf("there is no {{.%s}} here", m[1])
+	}
+	if m := noSuchColumn.FindStringSubmatch(s); m != nil {
+		return fmt.Errorf("--vars has no column %s", m[1])
+	}
+	return errors.New(place.ReplaceAllString(s, ""))
 }
 
 // render gives the text for one connection or message.
-func (t text) render(s scope) (string, error) {
+func (t text) render(scope any) (string, error) {
 	if t.tmpl == nil {
 		return t.raw, nil
 	}
-	var b strings.Builder
-	if err := t.tmpl.Execute(&b, s); err != nil {
-		return "", errors.New(templateProblem(err))
+	b := limited{left: maxRendered}
+	if err := t.tmpl.Execute(&b, scope); err != nil {
+		return "", fmt.Errorf("template %q: %w", t.raw, templateProblem(err))
 	}
 	return b.String(), nil
 }

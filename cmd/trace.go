@@ -1,9 +1,12 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -15,8 +18,12 @@ import (
 )
 
 // trace is --debug: one connection, and a line for everything that happens on it.
-func (f *loadFlags) trace(ctx context.Context, std streams, dialers dialerMaker, plan bench.Plan) error {
+func (f *loadFlags) trace(ctx context.Context, std streams, t *target, dialers dialerMaker, plan bench.Plan) error {
 	dialer, err := dialers(0)
+	if err != nil {
+		return usage(err, "the URL or a header is a template")
+	}
+	request, err := t.request(0)
 	if err != nil {
 		return usage(err, "the URL or a header is a template")
 	}
@@ -25,6 +32,7 @@ func (f *loadFlags) trace(ctx context.Context, std streams, dialers dialerMaker,
 		options.For = plan.Duration
 	}
 	shower := traceWriter{std.out, plan.Stamp}
+	shower.line(0, "dial", cmp.Or(request.Method, http.MethodGet)+" "+oneLine(report.RedactURL(request.URL)))
 	if err := check.Trace(ctx, dialer, options, shower.show); err != nil {
 		e := client.Classify(err)
 		return &failure{exitFailed, e, e.Class.Hint()}
@@ -41,10 +49,12 @@ type traceWriter struct {
 	stamp client.Field
 }
 
+func (t traceWriter) line(at time.Duration, kind check.Kind, text string) {
+	fmt.Fprintf(t.w, "%10.3fs  %-7s  %s\n", at.Seconds(), kind, text)
+}
+
 func (t traceWriter) show(s check.Step) {
-	line := func(format string, args ...any) {
-		fmt.Fprintf(t.w, "%10.3fs  %-7s  %s\n", s.At.Seconds(), s.Kind, fmt.Sprintf(format, args...))
-	}
+	line := func(format string, args ...any) { t.line(s.At, s.Kind, fmt.Sprintf(format, args...)) }
 	switch s.Kind {
 	case check.Opened:
 		t.opened(line, s.Opened)
@@ -117,18 +127,31 @@ func (t traceWriter) event(line func(string, ...any), ev client.Event) {
 	if fields := eventFields(ev); fields != "" {
 		notes = append(notes, fields)
 	}
+	arrival := ev.Arrival.User.UnixNano()
 	if sent, ok := t.stamp.Time(ev.Data); ok {
-		notes = append(notes, "sent "+report.Scale(float64(ev.Arrival.User.UnixNano()-sent), bench.Nanoseconds)+" ago")
+		notes = append(notes, "sent "+ago(arrival-sent))
 	} else if stamp, _, ok := client.FindStamp(ev.Data, 0); ok {
-		notes = append(notes, fmt.Sprintf("seq=%d due %s ago", stamp.Seq, report.Scale(float64(ev.Arrival.User.UnixNano()-stamp.Due), bench.Nanoseconds)))
+		notes = append(notes, fmt.Sprintf("seq=%d due %s", stamp.Seq, ago(arrival-stamp.Due)))
 	}
 	notes = append(notes, fmt.Sprintf("%d bytes", len(ev.Data)), oneLine(string(ev.Data)))
 	line("%s", strings.Join(notes, "  "))
 }
 
+// ago says how long before its arrival something was, in ns; afterwards, where clocks disagree.
+func ago(ns int64) string {
+	if ns < 0 {
+		return report.Scale(float64(-ns), bench.Nanoseconds) + " in the future"
+	}
+	return report.Scale(float64(ns), bench.Nanoseconds) + " ago"
+}
+
 func (t traceWriter) closed(line func(string, ...any), c client.Closed) {
-	if c.Asked {
+	switch {
+	case c.Asked:
 		line("closed by us")
+		return
+	case errors.Is(c.Err, client.ErrDone):
+		line("%v", c.Err)
 		return
 	}
 	line("%s", oneLine(client.Classify(c.Err).Error()))

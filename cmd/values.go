@@ -13,6 +13,9 @@ import (
 // rateValue is a flag like 100, 100/s, 6000/m or 5k/s: a number a second.
 type rateValue float64
 
+// maxRate is more than any host can do, and little enough to count with.
+const maxRate = 1e9
+
 func (v *rateValue) Type() string { return "rate" }
 
 func (v *rateValue) String() string {
@@ -23,7 +26,7 @@ func (v *rateValue) Set(s string) error {
 	number, per, _ := strings.Cut(s, "/")
 	unit, ok := map[string]float64{"": 1, "s": 1, "m": 60, "h": 3600}[per]
 	n, err := parseNumber(number)
-	if err != nil || !ok || n < 0 {
+	if err != nil || !ok || n < 0 || n/unit > maxRate {
 		return fmt.Errorf("%q is not a rate such as 100/s, 5k/s or 30/m", s)
 	}
 	*v = rateValue(n / unit)

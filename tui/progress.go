@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"golang.org/x/term"
 
 	"github.com/rtbench/rtbench/bench"
@@ -31,12 +32,24 @@ const (
 // Progress shows what snapshot gives until ctx ends: one line that is written over on a terminal, else a line a second.
 // A snapshot that is nil is waited for.
 func Progress(ctx context.Context, w io.Writer, snapshot func() *bench.Snapshot, o Options) {
-	_, live := terminalWidth(w)
-	pace := linePace
-	if live = live && !o.Plain; live {
-		pace = framePace
-		defer fmt.Fprint(w, "\r\x1b[K")
+	if file, ok := w.(*os.File); ok && !o.Plain && term.IsTerminal(int(file.Fd())) {
+		frames(ctx, w, snapshot, func() int { return terminalWidth(file) })
+		return
 	}
+	every(ctx, linePace, snapshot, func(s *bench.Snapshot) { fmt.Fprintln(w, Line(s, 0)) })
+}
+
+// frames writes every frame over the one before, and leaves nothing behind. The last column stays free, since a cursor
+// behind it would be on the next line of some terminals.
+func frames(ctx context.Context, w io.Writer, snapshot func() *bench.Snapshot, width func() int) {
+	defer fmt.Fprint(w, "\r"+eraseLine)
+	every(ctx, framePace, snapshot, func(s *bench.Snapshot) { fmt.Fprint(w, "\r"+Line(s, width()-1)+eraseLine) })
+}
+
+const eraseLine = "\x1b[K" // from the cursor to the end
+
+// every shows the snapshot at a pace, once there is one.
+func every(ctx context.Context, pace time.Duration, snapshot func() *bench.Snapshot, show func(*bench.Snapshot)) {
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
 	for {
@@ -44,39 +57,41 @@ func Progress(ctx context.Context, w io.Writer, snapshot func() *bench.Snapshot,
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-		}
-		s := snapshot()
-		switch {
-		case s == nil:
-		case live:
-			width, _ := terminalWidth(w)
-			fmt.Fprint(w, "\r"+Line(s, width-1)+"\x1b[K")
-		default:
-			fmt.Fprintln(w, Line(s, 0))
+			if s := snapshot(); s != nil {
+				show(s)
+			}
 		}
 	}
 }
 
-// terminalWidth is the width of the terminal that w is; ok is false where it is none.
-func terminalWidth(w io.Writer) (width int, ok bool) {
-	file, isFile := w.(*os.File)
-	if !isFile || !term.IsTerminal(int(file.Fd())) {
-		return 0, false
+// terminalWidth is the width of a terminal in columns, 80 where it doesn't say.
+func terminalWidth(terminal *os.File) int {
+	width, _, err := term.GetSize(int(terminal.Fd()))
+	if err != nil || width <= 0 {
+		return 80
 	}
-	width, _, err := term.GetSize(int(file.Fd()))
-	return width, err == nil
+	return width
 }
 
-// Line says in one line how a run stands, in at most width columns; 0 for as many as it takes.
+// Line says in one line how a run stands, in at most width columns; 0 for as many as it takes. What matters most comes
+// first, since the end is what a narrow terminal doesn't show.
 func Line(s *bench.Snapshot, width int) string {
-	parts := []string{fmt.Sprintf("%4.0fs %s", s.At.Seconds(), s.Phase)}
 	count := func(n uint64) string { return report.Scale(float64(n), bench.Number) }
-	switch s.Phase {
-	case bench.PhaseRamp, bench.PhaseMeasure:
-		parts = append(parts, fmt.Sprintf("%s/%s open", count(uint64(s.Open)), count(uint64(s.Planned))),
-			report.Scale(s.Rate, bench.PerSecond))
+	parts := []string{fmt.Sprintf("%6s %s", elapsed(s.At), s.Phase)}
+	running := s.Phase == bench.PhaseRamp || s.Phase == bench.PhaseMeasure
+	if running {
+		parts = append(parts, fmt.Sprintf("%s/%s open", count(uint64(s.Open)), count(uint64(s.Planned))))
 	}
-	parts = append(parts, count(s.Count(bench.Received))+" received")
+	if lost := s.Count(bench.Lost); lost > 0 {
+		parts = append(parts, count(lost)+" lost")
+	}
+	errors := s.Count(bench.ConnectErrors) + s.Count(bench.Drops)
+	if errors > 0 {
+		parts = append(parts, count(errors)+" errors")
+	}
+	if running {
+		parts = append(parts, report.Scale(s.Rate, bench.PerSecond))
+	}
 	if q := s.Quantiles; q.Samples > 0 {
 		figures := fmt.Sprintf("%s p50 %s", s.Headline, report.Scale(float64(q.P50), bench.Nanoseconds))
 		if q.Samples >= bench.SamplesFor(.99) {
@@ -84,15 +99,21 @@ func Line(s *bench.Snapshot, width int) string {
 		}
 		parts = append(parts, figures)
 	}
-	if lost := s.Count(bench.Lost); lost > 0 {
-		parts = append(parts, count(lost)+" lost")
-	}
-	if errors := s.Count(bench.ConnectErrors) + s.Count(bench.Drops); errors > 0 {
-		parts = append(parts, count(errors)+" errors: "+report.Plain(s.LastError))
+	parts = append(parts, count(s.Count(bench.Received))+" received")
+	if errors > 0 && s.LastError != "" {
+		parts = append(parts, report.Plain(s.LastError))
 	}
 	line := strings.Join(parts, "  ")
-	if runes := []rune(line); width > 0 && len(runes) > width {
-		line = string(runes[:width-1]) + "…"
+	if width > 0 {
+		line = ansi.Truncate(line, width, "…")
 	}
 	return line
+}
+
+// elapsed is a time in whole seconds, and in minutes or hours where it is long.
+func elapsed(d time.Duration) string {
+	if d < 2*time.Minute {
+		return fmt.Sprintf("%.0fs", d.Seconds())
+	}
+	return report.Scale(float64(d), bench.Nanoseconds)
 }

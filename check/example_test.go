@@ -1,0 +1,50 @@
+package check_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/rtbench/rtbench/check"
+	"github.com/rtbench/rtbench/client"
+)
+
+// What a server sends that restarts: the subscription goes on after the last event.
+func ExampleTrace() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "retry: 10\n\n")
+		if r.Header.Get("Last-Event-ID") == "" {
+			fmt.Fprint(w, "id: 1\ndata: hello\n\n")
+		} else {
+			fmt.Fprint(w, "id: 2\ndata: hello again\n\n")
+		}
+	}))
+	defer server.Close()
+
+	dialer := &client.SSE{Net: &client.Net{}, Request: client.Request{URL: server.URL}}
+	err := check.Trace(context.Background(), dialer, check.Options{Events: 2}, func(s check.Step) {
+		switch s.Kind {
+		case check.Opened:
+			fmt.Printf("%s from %q\n", s.Kind, s.Opened.From)
+		case check.Event:
+			fmt.Printf("%s %s: %s\n", s.Kind, s.Event.ID, s.Event.Data)
+		case check.Hint:
+			fmt.Println(s.Kind, s.Event.Retry)
+		case check.Closed:
+			fmt.Println(s.Kind, s.Closed.Wait)
+		}
+	})
+	fmt.Println(err)
+	// Output:
+	// open from ""
+	// hint 10ms
+	// event 1: hello
+	// close 10ms
+	// open from "1"
+	// hint 10ms
+	// event 2: hello again
+	// close 0s
+	// <nil>
+}

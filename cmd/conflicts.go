@@ -1,0 +1,110 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// given reports whether a flag was set, on the command line or by its variable.
+func (f *loadFlags) given(name string) bool {
+	flag := f.set.Lookup(name)
+	return flag != nil && flag.Changed
+}
+
+// spelled is how a flag was given: as --NAME, or as its variable.
+func (f *loadFlags) spelled(name string) string {
+	if variable := f.set.Lookup(name).Annotations[variableKey]; variable != nil {
+		return variable[0]
+	}
+	return "--" + name
+}
+
+// conflicts is the one table of flags that can't be given together.
+var conflicts = [...]struct{ a, b, why string }{
+	{"stage", "connections", "the stages say how many connections there are"},
+	{"stage", "duration", "the stages say how long the run is"},
+	{"stage", "z", "the stages say how long the run is"},
+	{"stage", "done", "with --done, --connections is how many streams there may be at a time"},
+	{"message", "message-file", "give the message once"},
+	{"insecure", "cacert", "either anybody is trusted, or those authorities"},
+	{"json", "format", "--json is --format json"},
+	{"debug", "connections", "--debug opens one connection"},
+	{"debug", "stage", "--debug opens one connection"},
+	{"debug", "output", "--debug makes no report"},
+	{"debug", "format", "--debug makes no report"},
+	{"debug", "json", "--debug makes no report"},
+	{"debug", "threshold", "--debug makes no report"},
+	{"debug", "message", "--debug sends nothing on a schedule; --subscribe sends a message after connecting"},
+	{"debug", "message-file", "--debug sends nothing on a schedule; --subscribe sends a message after connecting"},
+	{"debug", "rate", "--debug sends nothing on a schedule; --subscribe sends a message after connecting"},
+	{"done", "reconnect", "a request stream isn't opened again"},
+	{"done", "seq", "request streams have no events in common"},
+}
+
+// check finds flags that don't go together, and values that make no sense.
+func (f *loadFlags) check(hasURL bool) error {
+	for _, c := range conflicts {
+		if f.given(c.a) && f.given(c.b) {
+			return usage(fmt.Errorf("%s and %s don't go together", f.spelled(c.a), f.spelled(c.b)), "%s", c.why)
+		}
+	}
+	if err := f.checkEmpty(); err != nil {
+		return err
+	}
+	switch {
+	case f.cert != "" && f.key == "", f.key != "" && f.cert == "":
+		return usage(errors.New("--cert and --key go together"), "one is the client's certificate, the other its key")
+	case f.serve != "" && hasURL:
+		return usage(errors.New("--serve is for the reference server, but there is a URL"), "leave out one of them")
+	case f.abort && len(f.thresholds.values) == 0:
+		return usage(errors.New("--abort-on-fail without a --threshold"), "say what must hold")
+	case f.set.Lookup("done") != nil && f.given("rate") && !f.given("done"):
+		return usage(errors.New("--rate says how often request streams are started, which needs --done"), "--done '[DONE]', --done event:NAME")
+	case f.rateScope != "" && !slices.Contains(scopes[:], f.rateScope):
+		return usage(fmt.Errorf("--rate-scope %q is neither total nor conn", f.rateScope), "is --rate of all connections together, or of each?")
+	case f.given("rate") && f.rate == 0 && f.given("done"):
+		return usage(errors.New("--rate 0 starts no stream"), "how many a second?")
+	case f.given("rate") && f.rate == 0:
+		return usage(errors.New("--rate 0 sends nothing"), "leave it out to receive only")
+	case f.connectRate == 0:
+		return usage(errors.New("--connect-rate 0 opens nothing"), "how many connections a second?")
+	case f.given("resume") && !f.given("id"):
+		return usage(errors.New("--resume needs to know the id of a message"), "--id json:PATH says where it is")
+	case f.maxAttempts < 0:
+		return usage(fmt.Errorf("--reconnect-attempts %d is less than none", f.maxAttempts), "leave it out for no limit")
+	}
+	return f.checkTimes()
+}
+
+// checkEmpty finds flags that were given and say nothing, which is most often a shell's variable that isn't set.
+func (f *loadFlags) checkEmpty() (err error) {
+	f.set.Visit(func(flag *pflag.Flag) {
+		if err == nil && flag.Value.String() == "" {
+			err = usage(fmt.Errorf("--%s is empty", flag.Name), "is a shell variable unset? else leave the flag out")
+		}
+	})
+	return err
+}
+
+// checkTimes finds durations that are none.
+func (f *loadFlags) checkTimes() error {
+	if f.duration <= 0 {
+		return usage(fmt.Errorf("--duration %s is not a time to measure for", f.duration), "such as 10s or 5m")
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{{"drain", f.drain}, {"reconnect-wait", f.wait}, {"reconnect-max-wait", f.maxWait}, {"timeout", f.timeout}, {"idle-timeout", f.idle}} {
+		if d.value < 0 || d.name == "timeout" && d.value == 0 {
+			return usage(fmt.Errorf("--%s %s is not a time to wait for", d.name, d.value), "such as 10s")
+		}
+	}
+	if f.warmup < 0 && f.given("warmup") {
+		return usage(fmt.Errorf("--warmup %s is not a time to leave out", f.warmup), "such as 5s")
+	}
+	return nil
+}

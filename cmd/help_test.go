@@ -1,0 +1,83 @@
+package cmd
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// TestFlags holds every flag of every command against what help, man page and variables need of it.
+func TestFlags(t *testing.T) {
+	root := newRoot(streams{strings.NewReader(""), io.Discard, io.Discard})
+	for _, c := range root.Commands() {
+		listed := make(map[string]flagHelp)
+		for _, h := range flagsHelp(c.Flags()) {
+			listed[strings.TrimLeft(h.name[strings.Index(h.name, "--"):], "-")] = h
+		}
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			h, ok := listed[f.Name]
+			switch {
+			case f.Hidden:
+				if ok {
+					t.Errorf("%s --%s is hidden, and listed", c.Name(), f.Name)
+				}
+				return
+			case f.Name == "help":
+				return
+			case !ok || h.heading == "":
+				t.Errorf("%s --%s stands under no heading", c.Name(), f.Name)
+			case (h.value == "") != (f.Value.Type() == "bool"):
+				t.Errorf("%s --%s %s: a value is named where there is none, or the other way round", c.Name(), f.Name, h.value)
+			case f.Usage == "" || strings.HasSuffix(f.Usage, ".") || strings.Contains(h.sentence, "default:"):
+				t.Errorf("%s --%s: %q", c.Name(), f.Name, f.Usage)
+			}
+			if d := h.byDefault; strings.HasPrefix(d, "-") || d == "0s" || d == "0/s" {
+				t.Errorf("%s --%s: its default %s says nothing to anybody", c.Name(), f.Name, d)
+			}
+		})
+	}
+}
+
+// TestConflicts holds the names in the table of conflicts against the flags there are: each pair is of one command.
+func TestConflicts(t *testing.T) {
+	commands := newRoot(streams{strings.NewReader(""), io.Discard, io.Discard}).Commands()
+	for _, c := range conflicts {
+		together := func(command *cobra.Command) bool {
+			return command.Flags().Lookup(c.a) != nil && command.Flags().Lookup(c.b) != nil
+		}
+		found := false
+		for _, command := range commands {
+			found = found || together(command)
+		}
+		if !found || c.why == "" {
+			t.Errorf("no command has --%s and --%s", c.a, c.b)
+		}
+	}
+}
+
+func TestWrapped(t *testing.T) {
+	for _, test := range []struct {
+		text  string
+		width int
+		want  string
+	}{
+		{"", 10, ""},
+		{"one two", 10, "one two"},
+		{"one two three", 7, "one two\n  three"},
+		{"a-long-word-alone and more", 5, "a-long-word-alone\n  and\n  more"},
+		{"µs ≥ 満員 x", 7, "µs ≥\n  満員 x"},
+	} {
+		if got := wrapped(test.text, test.width, 2); got != test.want {
+			t.Errorf("%q at %d: %q", test.text, test.width, got)
+		}
+	}
+}
+
+func TestRoff(t *testing.T) {
+	if got, want := roff(".so /etc/passwd\n'x\na\\b --c\n"), "\\&.so /etc/passwd\n\\&'x\na\\eb \\-\\-c\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

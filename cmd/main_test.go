@@ -1,0 +1,36 @@
+package cmd_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+
+	"github.com/rtbench/rtbench/cmd"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestMain makes the test binary the rtbench that the scripts run.
+func TestMain(m *testing.M) {
+	// With the race detector every program would wait for a second before it ends, so that others can report.
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	testscript.Main(leakChecked{m}, map[string]func(){
+		"rtbench": func() { os.Exit(cmd.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+	})
+}
+
+// leakChecked runs the tests and then looks for goroutines that they left behind.
+type leakChecked struct{ m *testing.M }
+
+func (l leakChecked) Run() int {
+	code := l.m.Run()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
