@@ -83,6 +83,11 @@ func (p *peer) write(s string) bool {
 // wait blocks until the client has closed its end, or half of it.
 func (p *peer) wait() { io.Copy(io.Discard, p.r) }
 
+// CloseWrite ends what the peer sends.
+func (p *peer) CloseWrite() error {
+	return p.Conn.(interface{ CloseWrite() error }).CloseWrite()
+}
+
 // reset closes the connection so that the client's end is reset.
 func (p *peer) reset() {
 	p.Conn.(*net.TCPConn).SetLinger(0)
@@ -158,7 +163,7 @@ func (d *duplexConn) SetDeadline(t time.Time) error {
 	return errors.Join(d.Conn.SetReadDeadline(t), d.w.SetWriteDeadline(t))
 }
 
-func (d *duplexConn) Close() error { return errors.Join(d.w.Close(), d.Conn.Close()) }
+func (d *duplexConn) Close() error { return errors.Join(d.Conn.Close(), d.w.Close()) }
 
 // pipe plays script at the other end of every connection that the Net opens. A Write of the peer is one Read of the
 // client, and works inside of a synctest bubble.

@@ -70,7 +70,7 @@ func TestWebSocketCompressedFrames(t *testing.T) {
 			addr := serve(t, nil, func(p *peer) {
 				if p.upgrade(noTakeover) && p.write(test.sent) {
 					if test.key == "eof" {
-						p.Conn.(interface{ CloseWrite() error }).CloseWrite()
+						p.CloseWrite()
 					}
 					heard <- p.hear()
 				}
