@@ -110,5 +110,5 @@ type Info struct {
 	LastByte    time.Time   // when the last read returned
 	WireIn      uint64      // bytes read from the socket, TLS records and heads included
 	WireOut     uint64      // bytes written to it
-	HeadIn      uint64      // of WireIn, what opening the stream took: handshakes, heads, redirects
+	HeadIn      uint64      // of WireIn, what opening took: TLS handshake and response head; redirects had connections of their own
 }

@@ -169,3 +169,17 @@ func TestParseURLRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestHostPort(t *testing.T) {
+	for in, want := range map[string]string{
+		"ws://h.test/": "h.test:80", "wss://h.test": "h.test:443", "http://[::1]/": "[::1]:80", "https://[::1]:8443/": "[::1]:8443", "http://h.test:0": "h.test:0",
+	} {
+		u, err := parseURL(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := hostPort(u); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+}

@@ -189,3 +189,25 @@ func TestDialRefusesURLs(t *testing.T) {
 		}
 	}
 }
+
+// A server may refuse a request before it has read it: its answer says more than a broken pipe does.
+func TestSSEDialRefusedEarly(t *testing.T) {
+	n := pipe(t, &Net{}, func(p *peer) {
+		p.r.Peek(1)
+		p.Conn.(*duplexConn).Conn.Close() // what comes isn't read
+		p.write("HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\n4 MB")
+		p.write("x") // until the client has gone
+	})
+	d := &SSE{Net: n, Request: Request{Method: "POST", URL: "http://127.0.0.1/", Body: make([]byte, 1<<20)}}
+	_, err := d.Dial(context.Background(), nil)
+	if key, words := explain(err); key != "status 413" || words != `HTTP status 413: Request Entity Too Large: "4 MB"` {
+		t.Errorf("%s: %s", key, words)
+	}
+	n = pipe(t, &Net{}, func(p *peer) {
+		p.r.Peek(1)
+	})
+	d.Net = n
+	if _, err := d.Dial(context.Background(), nil); err == nil || strings.Contains(err.Error(), "\n") {
+		t.Errorf("without an answer: %v", err)
+	}
+}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"hash/fnv"
 	"strings"
 	"testing"
 
@@ -57,6 +58,16 @@ func TestFindStampIsBoundedAndSkipsLookalikes(t *testing.T) {
 	got, pos, ok := FindStamp([]byte("rtb1rtb1 "+string(s)), 99999)
 	if !ok || got.Seq != 3 || pos != 9 {
 		t.Errorf("got %+v at %d, %v", got, pos, ok)
+	}
+}
+
+func TestHashSource(t *testing.T) {
+	for _, name := range []string{"", "a", "default", "room/ü"} {
+		want := fnv.New32a()
+		want.Write([]byte(name))
+		if got := HashSource(name); got != want.Sum32() {
+			t.Errorf("%q: %#x, want %#x", name, got, want.Sum32())
+		}
 	}
 }
 

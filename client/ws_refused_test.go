@@ -185,3 +185,16 @@ func TestWebSocketFollowsRedirects(t *testing.T) {
 		t.Errorf("got%s\nwant%s\n%v", lines(got), lines(want), err)
 	}
 }
+
+// A server that doesn't read can't hold the opening up for longer than its timeout.
+func TestWebSocketSubscribeTimesOut(t *testing.T) {
+	done := make(chan bool)
+	defer close(done)
+	addr := serveWS(t, func(*peer) { <-done })
+	d := &WebSocket{Net: short(), Request: Request{URL: "ws://" + addr},
+		Subscribe: func(Cursor) ([][]byte, error) { return [][]byte{make([]byte, 64<<20)}, nil }}
+	_, err := d.Dial(context.Background(), nil)
+	if key, words := explain(err); key != "timeout" || words != "no answer in time: sending the subscribe message: context deadline exceeded" {
+		t.Errorf("%s: %s", key, words)
+	}
+}

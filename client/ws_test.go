@@ -392,3 +392,29 @@ func TestWebSocketCloseUnblocks(t *testing.T) {
 	}
 	s.Info()
 }
+
+// A loop may be left at any event.
+func TestStreamsCanBeLeft(t *testing.T) {
+	ws := serveWS(t, func(p *peer) {
+		p.write(frame(wholeText, "a") + frame(fin|opPing, "") + frame(wholeText, "b"))
+		p.hear()
+	})
+	sse := serve(t, nil, func(p *peer) { p.read(); p.write(streamHead + chunk("data: a\n\n: x\n\ndata: b\n\n")); p.wait() })
+	for _, d := range []Dialer{&WebSocket{Net: &Net{}, Request: Request{URL: "ws://" + ws}}, &SSE{Net: &Net{}, Request: Request{URL: "http://" + sse}}} {
+		for leave := 1; leave <= 3; leave++ {
+			s := dial(t, d, "")
+			n := 0
+			for _, err := range s.Events() {
+				if n++; n == leave {
+					break
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			if s.Close(); n != leave {
+				t.Errorf("%T: left at %d and not at %d", d, n, leave)
+			}
+		}
+	}
+}
