@@ -100,7 +100,6 @@ func (c *conn) read(p []byte) (int, error) {
 		if c.pending = c.pending[n:]; len(c.pending) == 0 {
 			c.pending = nil
 		}
-		c.noteRead(c.lastRead)
 		return n, nil
 	}
 	if c.idle > 0 {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -69,6 +70,18 @@ func TestWebSocketDialRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A 101 that isn't one of WebSocket is refused at once: no body is waited for.
+func TestWebSocketDialRefusesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := pipe(t, &Net{}, answer(switching+"\r\n"))
+		began := time.Now()
+		_, err := (&WebSocket{Net: n, Request: Request{URL: "ws://127.0.0.1"}}).Dial(context.Background(), nil)
+		if took := time.Since(began); Classify(err).Class != ClassHandshake || took != 0 {
+			t.Errorf("%v after %v", err, took)
+		}
+	})
 }
 
 func TestWebSocketDialTimesOut(t *testing.T) {
