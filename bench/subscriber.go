@@ -160,11 +160,9 @@ func (s *subscriber) timing(c *cell, ev client.Event, at int64) (due int64, know
 	if known && !r.stamped.Load() {
 		r.stamped.Store(true)
 	}
-	if known && due >= s.opened && c.window.holds(due) {
+	fresh := r.plan.Streams || s.order(c, ev, stamp, stamped, sighted{content: ev.Data, at: at, due: due, known: known, since: s.opened})
+	if fresh && known && due >= s.opened && c.window.holds(due) {
 		c.time(Delivery, at-due)
-	}
-	if !r.plan.Streams {
-		s.order(c, ev, stamp, stamped, sighted{content: ev.Data, at: at, due: due, known: known, since: s.opened})
 	}
 	return due, known
 }
@@ -200,15 +198,16 @@ func (s *subscriber) echoed(c *cell, number uint64, due, at int64) {
 	}
 }
 
-// order asks the tracker what to make of the event, where it can be told from others.
-func (s *subscriber) order(c *cell, ev client.Event, stamp client.Stamp, stamped bool, seen sighted) {
+// order asks the tracker what to make of the event, where it can be told from others. It isn't fresh if it is known, or
+// may be, to have come before.
+func (s *subscriber) order(c *cell, ev client.Event, stamp client.Stamp, stamped bool, seen sighted) (fresh bool) {
 	key, ordinal, ok := s.run.identify(ev, stamp, stamped)
 	if !ok {
-		return
+		return true
 	}
 	t := s.track(key)
 	if t == nil {
-		return
+		return true
 	}
 	if key.kind == byOpaqueID {
 		ordinal = t.feed.ids.ordinal(ev.ID)
@@ -216,28 +215,31 @@ func (s *subscriber) order(c *cell, ev client.Event, stamp client.Stamp, stamped
 	if !t.feed.counts(ordinal) {
 		t.past = true
 		c.add(Boundary, 1)
-		return
+		return true
 	}
-	if t.tracker.base == 0 {
+	if t.tracker.unique == 0 {
 		expect, boundary := t.feed.head(ordinal, s.opened, race)
+		if t.tracker.base == 0 {
+			c.add(Boundary, boundary)
+		}
 		t.tracker.Expect(expect)
-		c.add(Boundary, boundary)
 	}
 	switch sighting, _ := t.tracker.Observe(ordinal); sighting {
 	case Again:
 		c.add(Duplicate, 1)
-		return
+		return false
 	case TooOld:
 		c.add(Ancient, 1)
-		return
+		return false
 	case beforeAll:
 		c.add(Boundary, 1)
-		return
+		return true
 	case Late:
 		c.add(Reordered, 1)
 	}
 	seen.ordinal = ordinal
 	t.compare(t.feed.see(seen, int(s.run.subscribed.Load()), c))
+	return true
 }
 
 // compare notes how far behind the first connection the subscriber was with an event. Until it is level with the
@@ -256,11 +258,15 @@ func (t *tracked) compare(behind int64) {
 
 // join makes a connection that has received nothing, long after it was opened, a subscriber of the only feed there is.
 func (s *subscriber) join(f *feed, now int64) {
-	if len(s.tracked) > 0 || s.opened == never || now-int64(race) <= s.opened {
+	if s.opened == never || now-int64(race) <= s.opened {
 		return
 	}
-	if t := s.track(f.key); t != nil {
-		first, boundary := f.head(f.highest.Load()+1, s.opened, race)
+	t := s.track(f.key)
+	if t == nil || t.tracker.base != 0 {
+		return
+	}
+	next := f.highest.Load() + 1
+	if first, boundary := f.head(next, s.opened, race); first < next {
 		t.tracker.Expect(first)
 		s.shard.cell.add(Boundary, boundary)
 	}

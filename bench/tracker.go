@@ -32,9 +32,9 @@ func (t *Tracker) bit(n uint64) (word *uint64, mask uint64) {
 	return &t.seen[n%window/64], 1 << (n % 64)
 }
 
-// Expect sets the first ordinal that the subscriber should see, before it has seen any.
+// Expect sets the first ordinal that the subscriber should see, as long as it has seen none; of several the lowest.
 func (t *Tracker) Expect(first uint64) {
-	if t.base == 0 {
+	if t.base == 0 || t.unique == 0 && first < t.base {
 		t.base, t.next = first, first
 	}
 }

@@ -95,7 +95,7 @@ type bookkeeper struct {
 }
 
 func (b *bookkeeper) expect(n uint64) {
-	if b.base == 0 {
+	if b.base == 0 || len(b.seen) == 0 && n < b.base {
 		b.base, b.next = n, n
 	}
 }
