@@ -128,8 +128,7 @@ func TestSSEDialTimesOut(t *testing.T) {
 		}
 	}
 	// One that drips redirects is bounded as a whole.
-	var addr string
-	addr = serve(t, nil, func(p *peer) {
+	addr := serve(t, nil, func(p *peer) {
 		p.read()
 		if p.n < 3 {
 			p.write("HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")
