@@ -3,6 +3,7 @@ package cmd
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,7 +72,7 @@ func startChild(ctx context.Context, flags string) (*child, error) {
 
 // childError passes on what the reference server complained of; its flags are the user's.
 func childError(complaint string, err error) error {
-	text := strings.TrimPrefix(strings.TrimSpace(complaint), "rtbench: ")
+	text := cmp.Or(strings.TrimPrefix(strings.TrimSpace(complaint), "rtbench: "), fmt.Sprint(err))
 	exited, ok := errors.AsType[*exec.ExitError](err)
 	if ok && exited.ExitCode() == int(exitUsage) {
 		return &failure{exitUsage, fmt.Errorf("--serve: %s", text), ""} // with a hint of its own

@@ -23,8 +23,11 @@ func (f *loadFlags) spelled(name string) string {
 	return "--" + name
 }
 
-// conflicts is the one table of flags that can't be given together.
-var conflicts = [...]struct{ a, b, why string }{
+// A conflict is two flags that can't be given together.
+type conflict struct{ a, b, why string }
+
+// conflicts is the one table of them.
+var conflicts = [...]conflict{
 	{"stage", "connections", "the stages say how many connections there are"},
 	{"stage", "duration", "the stages say how long the run is"},
 	{"stage", "z", "the stages say how long the run is"},
@@ -83,7 +86,11 @@ func (f *loadFlags) check(hasURL bool) error {
 // checkEmpty finds flags that were given and say nothing, which is most often a shell's variable that isn't set.
 func (f *loadFlags) checkEmpty() (err error) {
 	f.set.Visit(func(flag *pflag.Flag) {
-		if err == nil && flag.Value.String() == "" {
+		empty := flag.Value.String() == ""
+		if list, ok := flag.Value.(pflag.SliceValue); ok {
+			empty = len(list.GetSlice()) == 0 || slices.Contains(list.GetSlice(), "")
+		}
+		if err == nil && empty {
 			err = usage(fmt.Errorf("--%s is empty", flag.Name), "is a shell variable unset? else leave the flag out")
 		}
 	})

@@ -64,6 +64,9 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	}
 	if !hasURL {
 		server, err := startChild(ctx, f.serve)
+		if stopped, ok := stoppedBy(ctx); ok && err != nil {
+			return &failure{code: exitOfSignal(stopped.signal)}
+		}
 		if err != nil {
 			return err
 		}

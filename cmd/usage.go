@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -105,13 +106,21 @@ func variable(flag string) string {
 	return "RTBENCH_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// fromEnvironment sets every flag that wasn't given from its variable, where there is one.
+// fromEnvironment sets every flag that wasn't given from its variable, where there is one, and where it doesn't
+// contradict a flag that was given.
 func fromEnvironment(flags *pflag.FlagSet) error {
+	given := make(map[string]bool)
+	flags.Visit(func(f *pflag.Flag) { given[f.Name] = true })
+	overruled := func(name string) bool {
+		return slices.ContainsFunc(conflicts[:], func(c conflict) bool {
+			return c.a == name && given[c.b] || c.b == name && given[c.a]
+		})
+	}
 	var failed error
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := variable(f.Name)
 		value := os.Getenv(name)
-		if value == "" || f.Changed || f.Name == "help" || f.Name == "version" || failed != nil {
+		if value == "" || given[f.Name] || f.Name == "help" || f.Name == "version" || overruled(f.Name) || failed != nil {
 			return
 		}
 		if e, ok := errors.AsType[*pflag.InvalidValueError](flags.Set(f.Name, value)); ok {
