@@ -94,7 +94,7 @@ func echo(trip time.Duration, change func(n int, answer line) []line) func(attem
 	}
 }
 
-// TestEcho: two connections send five messages a second each, for four seconds, to a server that takes 30 ms.
+// TestEcho: two connections send ten messages a second each, for two seconds, to a server that takes 30 ms.
 func TestEcho(t *testing.T) {
 	const trip = 30 * millisecond
 	type answers = func(n int, answer line) []line
@@ -122,18 +122,18 @@ func TestEcho(t *testing.T) {
 			}
 			return []line{answer}
 		}, map[Metric]uint64{Received: 42, Expected: 40, Delivered: 40, Duplicate: 2}, samples{trip: 40}},
-		{"overtaken by the next", func(n int, answer line) []line {
+		{"late, but in order", func(n int, answer line) []line {
 			if n == 5 {
-				answer.at += 190 * millisecond
+				answer.at += 90 * millisecond
 			}
 			return []line{answer}
-		}, map[Metric]uint64{Received: 40, Expected: 40, Delivered: 40}, samples{trip: 38, trip + 190*millisecond: 2}},
+		}, map[Metric]uint64{Received: 40, Expected: 40, Delivered: 40}, samples{trip: 38, trip + 90*millisecond: 2}},
 		{"overtaken by two", func(n int, answer line) []line {
 			if n == 5 {
-				answer.at += 410 * millisecond
+				answer.at += 210 * millisecond
 			}
 			return []line{answer}
-		}, map[Metric]uint64{Received: 40, Expected: 40, Delivered: 40, Reordered: 2}, samples{trip: 38, trip + 410*millisecond: 2}},
+		}, map[Metric]uint64{Received: 40, Expected: 40, Delivered: 40, Reordered: 2}, samples{trip: 38, trip + 210*millisecond: 2}},
 		{"the last one after the end", func(n int, answer line) []line {
 			if n == 20 {
 				answer.at += 4 * second
@@ -144,7 +144,7 @@ func TestEcho(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFakeServer(echo(trip, row.answer))
-				result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 4 * second, Warmup: -1, Send: Sending{Rate: 10}})
+				result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 2 * second, Warmup: -1, Send: Sending{Rate: 20}})
 				row.want[Due], row.want[Sent] = 40, 40
 				checkCounts(t, result, without(row.want, result, transport...))
 				checkTiming(t, result, RoundTrip, row.trips)
