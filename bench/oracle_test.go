@@ -250,7 +250,7 @@ type books struct {
 	first            map[uint64]time.Duration // when an event that counts was, by ordinal: due, or seen by anybody
 	ordinals         map[int]uint64
 	highest, line    uint64
-	repeats, foreign int
+	repeats          int
 	pages            []page // by member
 }
 
