@@ -246,12 +246,12 @@ func (w *world) count() *ledger {
 // books are what count keeps while it reads the log.
 type books struct {
 	*world
-	sum              ledger
-	first            map[uint64]time.Duration // when an event that counts was, by ordinal: due, or seen by anybody
-	ordinals         map[int]uint64
-	highest, line    uint64
-	repeats          int
-	pages            []page // by member
+	sum           ledger
+	first         map[uint64]time.Duration // when an event that counts was, by ordinal: due, or seen by anybody
+	ordinals      map[int]uint64
+	highest, line uint64
+	repeats       int
+	pages         []page // by member
 }
 
 type page struct {
