@@ -2,6 +2,7 @@ package bench
 
 import (
 	"hash/maphash"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,9 +33,13 @@ type slot struct {
 	ordinal uint64
 	content uint64
 	when    int64   // due, or the earliest arrival; ns after the start
-	lags    []int64 // arrivals relative to the first one recorded, which may not be the earliest
-	origin  int64   // arrival of that one
-	settled bool
+	origin  int64   // the arrival recorded first, which may not be the earliest; ns after the start
+	lags    []int64 // arrivals relative to that one, until they are held against the earliest
+	pairs   int     // arrivals in all
+	first   int64   // the earliest arrival, relative to origin; where held
+	last    int64   // the latest
+	held    bool    // all who could have received it had: lags are recorded
+	settled bool    // all who should have had: the spread is
 }
 
 const (
@@ -65,8 +70,9 @@ type sighted struct {
 }
 
 // see takes an event that a connection saw for the first time, and says how far that was behind the first connection
-// that saw it, in ns. subscribers is how many should see it; once as many have, it is settled.
-func (f *feed) see(ev sighted, subscribers int, c *cell) (behind int64) {
+// that saw it, in ns. open is how many connections could have received it by now, and subscribed how many should at
+// some time: those that are down now may catch up.
+func (f *feed) see(ev sighted, open, subscribed int, c *cell) (behind int64) {
 	s := &f.slots[ev.ordinal%uint64(len(f.slots))]
 	content := maphash.Bytes(f.ids.seed, ev.content)
 	s.mu.Lock()
@@ -74,8 +80,8 @@ func (f *feed) see(ev sighted, subscribers int, c *cell) (behind int64) {
 	switch {
 	case s.ordinal < ev.ordinal:
 		s.settle(c)
-		s.ordinal, s.content, s.settled = ev.ordinal, content, false
-		s.when, s.origin, s.lags = ev.at, ev.at, s.lags[:0]
+		s.ordinal, s.content, s.held, s.settled = ev.ordinal, content, false, false
+		s.when, s.origin, s.lags, s.pairs = ev.at, ev.at, s.lags[:0], 0
 		if ev.known {
 			s.when = ev.due
 		}
@@ -99,18 +105,28 @@ func (f *feed) see(ev sighted, subscribers int, c *cell) (behind int64) {
 			s.when = min(s.when, ev.at)
 		}
 	}
-	switch {
-	case s.when < ev.since: // from the time before the subscription
-		return behind
-	case s.settled:
-		f.unheld.Add(1)
-		return behind
-	}
-	s.lags = append(s.lags, ev.at-s.origin)
-	if len(s.lags) >= subscribers {
-		s.settle(c)
+	if s.when >= ev.since { // else it is from the time before the subscription
+		s.arrived(ev.at, open, c)
+		if s.pairs >= subscribed {
+			s.settle(c)
+		}
 	}
 	return behind
+}
+
+// arrived notes one arrival.
+func (s *slot) arrived(at int64, open int, c *cell) {
+	lag := at - s.origin
+	s.pairs++
+	if s.held {
+		s.last = max(s.last, lag)
+		s.record(LagBehindFirst, lag-s.first, c)
+		return
+	}
+	s.lags = append(s.lags, lag)
+	if len(s.lags) >= open {
+		s.hold(c)
+	}
 }
 
 func (f *feed) raise(ordinal uint64) {
@@ -122,22 +138,32 @@ func (f *feed) raise(ordinal uint64) {
 	}
 }
 
+// hold records how far the arrivals are behind the earliest. It takes two.
+func (s *slot) hold(c *cell) {
+	if s.held || len(s.lags) < 2 {
+		return
+	}
+	s.held = true
+	s.first, s.last = slices.Min(s.lags), slices.Max(s.lags)
+	for _, lag := range s.lags {
+		s.record(LagBehindFirst, lag-s.first, c)
+	}
+}
+
+// settle records the spread. What arrives after that doesn't change it.
 func (s *slot) settle(c *cell) {
-	if s.settled || len(s.lags) < 2 {
-		return
+	s.hold(c)
+	if s.held && !s.settled {
+		s.settled = true
+		s.record(FanoutSpread, s.last-s.first, c)
 	}
-	s.settled = true
-	first, last := s.lags[0], s.lags[0]
-	for _, lag := range s.lags {
-		first, last = min(first, lag), max(last, lag)
+}
+
+// record takes a timing of an event that first arrived within the window.
+func (s *slot) record(m Metric, ns int64, c *cell) {
+	if c.window.holds(s.origin + s.first) {
+		c.time(m, ns)
 	}
-	if !c.window.holds(s.origin + first) {
-		return
-	}
-	for _, lag := range s.lags {
-		c.time(LagBehindFirst, lag-first)
-	}
-	c.time(FanoutSpread, last-first)
 }
 
 // settleAll ends the feed: what hasn't been seen by everybody won't be.

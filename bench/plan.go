@@ -135,7 +135,10 @@ func (p *Plan) timetable() timetable {
 		t.begin, t.end = max(0, p.Warmup), length
 	default:
 		t.begin = max(length, p.Warmup)
-		if p.Warmup < 0 && p.Send.Rate > 0 {
+		switch {
+		case p.Warmup < 0 && p.Events > 0: // the first event counts, or a few may never be enough
+			t.begin = 0
+		case p.Warmup < 0 && p.Send.Rate > 0:
 			t.begin += settling
 		}
 		t.end = t.begin + p.Duration

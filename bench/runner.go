@@ -1,3 +1,15 @@
+// Package bench makes one run: it opens many connections on a schedule, records what every one of them receives, and
+// says what that means and how far it can be trusted.
+//
+// The pipeline: a [Plan] gives [Segments], which say when connections are opened and messages are due; a [Runner] keeps
+// them and waits for nothing that happens; a session tells its subscriber about every event, which asks a [Tracker]
+// what to make of it and records into the shard of the connection; a collector merges the shards four times a second
+// into a [Snapshot]; and the run ends in a [Result], against which every [Threshold] is judged.
+//
+//	Plan → Schedule → client.Session → subscriber → Tracker, feed → recorder → Snapshot → Result
+//
+// The package knows what a metric is and nothing of protocols or screens. It never prints, never lets a reader slow a
+// measurement, never averages percentiles, never takes what it could not measure for zero, and keeps no event.
 package bench
 
 import (

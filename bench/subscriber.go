@@ -238,7 +238,7 @@ func (s *subscriber) order(c *cell, ev client.Event, stamp client.Stamp, stamped
 		c.add(Reordered, 1)
 	}
 	seen.ordinal = ordinal
-	t.compare(t.feed.see(seen, int(s.run.subscribed.Load()), c))
+	t.compare(t.feed.see(seen, s.run.open(), int(s.run.subscribed.Load()), c))
 	return true
 }
 
