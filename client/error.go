@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -50,7 +51,7 @@ var classes = [numClasses]struct{ name, sentence, hint string }{
 	ClassLimit:       {"limit", "this host ran out of descriptors or ports", "use fewer connections, raise `ulimit -n`, or add addresses with --source-ip"},
 	ClassTimeout:     {"timeout", "no answer in time", "is the server overloaded, or does it never answer? --timeout allows more"},
 	ClassTLS:         {"tls", "the TLS handshake failed", "--cacert names the authority to trust, --insecure trusts anybody"},
-	ClassStatus:      {"status", "the server answered with another HTTP status", "check the path and the credentials (-H, --bearer)"},
+	ClassStatus:      {"status", "the server answered with another HTTP status", "check the URL, the method and the headers"},
 	ClassRedirect:    {"redirect", "redirects led nowhere", "give the final URL"},
 	ClassContentType: {"content_type", "the answer is not an event stream", "is this the URL of the stream, and not of a page?"},
 	ClassHandshake:   {"handshake", "the WebSocket handshake was not completed", "does this URL speak WebSocket, and are --origin and --subprotocol right?"},
@@ -78,8 +79,23 @@ func (c Class) String() string { return classes[c].name }
 // Sentence says what the class means.
 func (c Class) Sentence() string { return classes[c].sentence }
 
-// Hint says what to try.
-func (c Class) Hint() string { return classes[c].hint }
+// Hint says what to try; code is the HTTP status or close code, 0 if there is none.
+func (c Class) Hint(code int) string {
+	if c != ClassStatus {
+		return classes[c].hint
+	}
+	switch {
+	case code == http.StatusUnauthorized, code == http.StatusForbidden:
+		return "check the credentials (-H, --bearer) and --origin"
+	case code == http.StatusNotFound, code == http.StatusGone:
+		return "check the path"
+	case code == http.StatusNoContent:
+		return "with 204 a server tells clients to stop: is there a stream for them?"
+	case code == http.StatusTooManyRequests, code >= 500:
+		return "the server refuses or has trouble: fewer connections, a lower --connect-rate, or look in its log"
+	}
+	return classes[c].hint
+}
 
 // An Error is why a stream could not be opened, or ended.
 type Error struct {

@@ -61,7 +61,7 @@ func TestClassify(t *testing.T) {
 func TestClassesAreComplete(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range Classes() {
-		for _, text := range []string{c.String(), c.Sentence(), c.Hint()} {
+		for _, text := range []string{c.String(), c.Sentence(), c.Hint(0)} {
 			if text == "" || seen[text] || strings.Contains(text, "\n") {
 				t.Errorf("%d: %q", c, text)
 			}

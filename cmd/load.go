@@ -193,7 +193,7 @@ func (f *loadFlags) verdict(ctx context.Context, run report.Run, written error) 
 	if result.Failure != "" {
 		hint := "no attempt had been answered when the run ended; `--debug` shows one of them"
 		if len(result.Errors) > 0 {
-			hint = result.Errors[0].Class.Hint()
+			hint = result.Errors[0].Class.Hint(result.Errors[0].Code)
 		}
 		say(exitFailed, fmt.Errorf("%s", result.Failure), hint)
 	}

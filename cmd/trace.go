@@ -35,7 +35,7 @@ func (f *loadFlags) trace(ctx context.Context, std streams, t *target, dialers d
 	shower.line(0, "dial", cmp.Or(request.Method, http.MethodGet)+" "+oneLine(report.RedactURL(request.URL)))
 	if err := check.Trace(ctx, dialer, options, shower.show); err != nil {
 		e := client.Classify(err)
-		return &failure{exitFailed, e, e.Class.Hint()}
+		return &failure{exitFailed, e, e.Class.Hint(e.Code)}
 	}
 	if stopped, ok := stoppedBy(ctx); ok {
 		return &failure{code: exitOfSignal(stopped.signal)}

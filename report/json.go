@@ -200,7 +200,7 @@ func newDocument(run Run) (*document, error) {
 	}
 	for _, e := range r.Errors {
 		doc.Errors = append(doc.Errors, docError{e.Class.String(), known(e.Code, e.Code != 0), e.Key, e.Count, e.First,
-			e.Last, e.Text, e.Class.Hint()})
+			e.Last, e.Text, e.Class.Hint(e.Code)})
 	}
 	for _, b := range r.Series {
 		doc.Series = append(doc.Series, newBucket(b))

@@ -281,7 +281,7 @@ func (s *sheet) errors(r *bench.Result) {
 		}
 		s.line(span{"  " + pad(numbers[i], -w) + "  ", yellow}, span{Plain(e.Key), bold}, span{s.own("  " + when), dim})
 		s.paragraph(span{text: indent}, Plain(e.Text), normal)
-		if hint := e.Class.Hint(); hint != "" {
+		if hint := e.Class.Hint(e.Code); hint != "" {
 			s.paragraph(span{indent + "→ ", dim}, hint, dim)
 		}
 	}
