@@ -64,9 +64,14 @@ func (r *run) joinSilent() {
 	}
 }
 
-// trusts reports whether gaps in a feed's ordinals mean loss: the numbers are consecutive by declaration, or several
-// connections saw the same ids.
-func (r *run) trusts(f *feed) bool { return f.declared || f.shared() }
+// trusts reports whether gaps in a feed's ordinals mean loss: the numbers are consecutive by declaration, and were not
+// used twice, or several connections saw the same ids, and one of them was always there to see them.
+func (r *run) trusts(f *feed) bool {
+	if f.renumbered() {
+		return false
+	}
+	return f.declared || f.shared() && !r.blackout.Load()
+}
 
 // echoes reports whether the server echoes what the connections send: at least one message has come back.
 func (r *run) echoes() bool { return r.tally.timings[RoundTrip] != nil }
@@ -112,9 +117,16 @@ func (r *run) unmeasured() map[Metric]string {
 	tracked, distrusted := r.tracked()
 	if !tracked && !r.echoes() {
 		reason := "the events carry no id, sequence or stamp (--seq names one)"
+		if r.plan.Sequence != (Sequence{}) {
+			reason = "no event had a number where --seq says"
+		}
 		switch {
 		case r.plan.Streams:
 			reason = "request streams have no events in common"
+		case distrusted && r.renumbered():
+			reason = "numbers were used again for other events: was the server restarted, and does it count anew?"
+		case distrusted && r.blackout.Load():
+			reason = "every connection was down at once, and nobody saw what was published then (--seq id, if the ids are consecutive)"
 		case distrusted:
 			reason = "the ids are not known to be consecutive, and no two connections saw the same events (--seq id, or more connections)"
 		case r.broadcast.Load():
@@ -137,6 +149,8 @@ func (r *run) unmeasured() map[Metric]string {
 	case r.tally.timings[Delivery] != nil || r.tally.counts[Received-numTimings] == 0:
 	case r.stamped.Load():
 		why[Delivery] = "no stamp is of a time in the measured window; are the clocks in step?"
+	case !r.plan.Stamp.IsZero():
+		why[Delivery] = "no event had a time at " + r.plan.Stamp.String()
 	default:
 		why[Delivery] = "no event carried a time stamp (--stamp names one)"
 	}
@@ -146,6 +160,9 @@ func (r *run) unmeasured() map[Metric]string {
 	}
 	return why
 }
+
+// renumbered reports whether any feed's numbers were used again.
+func (r *run) renumbered() bool { return slices.ContainsFunc(r.allFeeds(), (*feed).renumbered) }
 
 // tracked reports whether there is a sequence that loss can be told from, and whether there is only such that it
 // can't.

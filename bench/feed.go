@@ -24,6 +24,7 @@ type feed struct {
 	repeats  atomic.Uint64 // times an event was seen by a further connection
 	foreign  atomic.Uint64 // of them, with another content: then it isn't the same event
 	behind   atomic.Int64  // of them, by connections that never were level with the others
+	anew     atomic.Uint64 // events with a number that another event had before
 	unheld   atomic.Uint64 // arrivals that came too late to be held against the first one
 }
 
@@ -127,6 +128,23 @@ func (s *slot) arrived(at int64, open int, c *cell) {
 	if len(s.lags) >= open {
 		s.hold(c)
 	}
+}
+
+// again takes an event that is no news, and notes whether it is another one under the same number, as far as can be
+// told: of one too old to be remembered only that the numbers have gone back so far.
+func (f *feed) again(ordinal uint64, content []byte) {
+	s := &f.slots[ordinal%uint64(len(f.slots))]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ordinal != ordinal || s.content != maphash.Bytes(f.ids.seed, content) {
+		f.anew.Add(1)
+	}
+}
+
+// renumbered reports whether numbers were used again for other events, as by a server that was restarted: more than
+// one in a hundred of those seen.
+func (f *feed) renumbered() bool {
+	return f.anew.Load()*100 > f.distinct.Load()+f.repeats.Load()
 }
 
 func (f *feed) raise(ordinal uint64) {

@@ -63,7 +63,7 @@ func (r *run) failure(result *Result) string {
 		return "nothing ever connected: " + result.Errors[0].Text
 	case !r.everOpened.Load():
 		return "nothing ever connected"
-	case !r.plan.Streams && result.OpenAtEnd == 0 && result.Count(Drops) > 0 && result.Count(ConnectErrors) > 0 && (result.Stop != StopEnded || r.exhausted.Load()):
+	case !r.plan.Streams && result.OpenAtEnd == 0 && result.Count(Drops) > 0 && r.refusals.Load() > 0 && (result.Stop != StopEnded || r.exhausted.Load()):
 		return "the target died: no connection was open at the end, and none could be opened again"
 	}
 	return ""

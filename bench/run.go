@@ -47,6 +47,8 @@ type run struct {
 	subscribed        atomic.Int64  // connections that were open, and neither ended for good nor were ended by the plan
 	arrived           atomic.Uint64 // counted only where Plan.Events wants it
 	everOpened        atomic.Bool
+	blackout          atomic.Bool  // every connection was down at once, which nobody asked for
+	refusals          atomic.Int64 // attempts that failed since a connection was last opened
 	stamped           atomic.Bool  // an event carried its time
 	exhausted         atomic.Bool  // a connection was tried as often as the plan allows, in vain
 	broadcast         atomic.Bool  // a connection saw what another one of this run had sent
@@ -97,6 +99,7 @@ func (r *run) nowOpen(change int64) {
 		return
 	}
 	r.everOpened.Store(true)
+	r.refusals.Store(0)
 	for peak := r.openPeak.Load(); n > peak && !r.openPeak.CompareAndSwap(peak, n); peak = r.openPeak.Load() {
 	}
 }
@@ -329,7 +332,7 @@ type feedKey struct {
 }
 
 // identify says which feed an event belongs to, and its ordinal there, except where the feed gives it one.
-func (r *run) identify(ev client.Event, stamp client.Stamp, stamped bool) (key feedKey, ordinal uint64, ok bool) {
+func (r *run) identify(ev *client.Event, stamp client.Stamp, stamped bool) (key feedKey, ordinal uint64, ok bool) {
 	switch sequence := r.plan.Sequence; {
 	case sequence.ID:
 		n, ok := client.ParseUint(ev.ID)

@@ -303,6 +303,28 @@ func TestUnsent(t *testing.T) {
 	}
 }
 
+// TestLateTester: where the tester itself was late by more than a tenth of what it reports, it gives no verdict.
+func TestLateTester(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(func(attempt) (*fakeStream, error) {
+			n := 0
+			return &fakeStream{answer: func(p []byte, at time.Duration) ([]line, error) {
+				if n++; n%20 == 0 { // the next two messages wait, but after the last one
+					<-time.After(25 * millisecond)
+				}
+				return []line{{at + 50*millisecond, event(string(p))}}, nil
+			}}, nil
+		})
+		result := f.run(t, Plan{Stages: []Stage{{0, 1}}, Duration: 4 * second, Warmup: -1, Send: Sending{Rate: 100}})
+		checkTiming(t, result, PublishLateness, samples{0: 362, 15 * millisecond: 19, 5 * millisecond: 19})
+		checkTiming(t, result, RoundTrip, samples{50 * millisecond: 362, 65 * millisecond: 19, 55 * millisecond: 19})
+		checkTexts(t, "doubts", result.Doubts, "the tester sent late: p99 15.008ms, which is 23 % of the p99 reported")
+		if result.Verdict != NoVerdict {
+			t.Error(result.Verdict)
+		}
+	})
+}
+
 // TestMessageScope: a message is made with what it was told, and the stamp it carries says when it was due.
 func TestMessageScope(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -113,7 +113,7 @@ func (s *subscriber) Received(ev client.Event) {
 	if s.fresh {
 		s.first(c, at)
 	}
-	due, known := s.timing(c, ev, at)
+	due, known := s.timing(c, &ev, at)
 	if s.dropped != never && (!known || due >= s.reopened) {
 		c.time(Outage, at-s.dropped)
 		s.dropped = never
@@ -131,7 +131,7 @@ func (s *subscriber) first(c *cell, at int64) {
 }
 
 // timing finds out which event this is and when it was due (ns after the start), and records what follows from that.
-func (s *subscriber) timing(c *cell, ev client.Event, at int64) (due int64, known bool) {
+func (s *subscriber) timing(c *cell, ev *client.Event, at int64) (due int64, known bool) {
 	r := s.run
 	stamp, pos, stamped := client.FindStamp(ev.Data, s.hint)
 	if stamped {
@@ -200,7 +200,7 @@ func (s *subscriber) echoed(c *cell, number uint64, due, at int64) {
 
 // order asks the tracker what to make of the event, where it can be told from others. It isn't fresh if it is known, or
 // may be, to have come before.
-func (s *subscriber) order(c *cell, ev client.Event, stamp client.Stamp, stamped bool, seen sighted) (fresh bool) {
+func (s *subscriber) order(c *cell, ev *client.Event, stamp client.Stamp, stamped bool, seen sighted) (fresh bool) {
 	key, ordinal, ok := s.run.identify(ev, stamp, stamped)
 	if !ok {
 		return true
@@ -227,9 +227,11 @@ func (s *subscriber) order(c *cell, ev client.Event, stamp client.Stamp, stamped
 	switch sighting, _ := t.tracker.Observe(ordinal); sighting {
 	case Again:
 		c.add(Duplicate, 1)
+		t.feed.again(ordinal, seen.content)
 		return false
 	case TooOld:
 		c.add(Ancient, 1)
+		t.feed.again(ordinal, seen.content)
 		return false
 	case beforeAll:
 		c.add(Boundary, 1)
@@ -239,6 +241,18 @@ func (s *subscriber) order(c *cell, ev client.Event, stamp client.Stamp, stamped
 	}
 	seen.ordinal = ordinal
 	t.compare(t.feed.see(seen, s.run.open(), int(s.run.subscribed.Load()), c))
+	return true
+}
+
+// level reports whether the subscriber has received all that it should have by the end of the window. The shard's
+// mutex must be held.
+func (s *subscriber) level() bool {
+	for i := range s.tracked {
+		t := &s.tracked[i]
+		if line := t.feed.line.Load(); !t.past && line > 0 && t.tracker.next < line {
+			return false
+		}
+	}
 	return true
 }
 
@@ -320,8 +334,13 @@ func (s *subscriber) Closed(closed client.Closed) {
 		return
 	}
 	e := client.Classify(closed.Err)
+	if closed.Opened && at >= c.window.end.Load() && s.level() {
+		s.session.Finish() // it has what it should have: whether it ends a little before the run is nobody's concern
+		return
+	}
 	s.run.errors.add(at, e)
 	if !closed.Opened {
+		s.run.refusals.Add(1)
 		c.add(Attempts, 1)
 		c.add(ConnectErrors, 1)
 		if closed.Final && e.Temporary() && s.run.plan.Backoff.Policy != client.NoReconnect {
@@ -334,6 +353,9 @@ func (s *subscriber) Closed(closed client.Closed) {
 		return
 	}
 	c.add(Drops, 1)
+	if s.run.open() == 0 {
+		s.run.blackout.Store(true)
+	}
 	if s.dropped == never {
 		s.dropped = s.reopened
 		if !closed.Info.LastByte.IsZero() {
