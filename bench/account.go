@@ -1,6 +1,9 @@
 package bench
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // account adds up what is delivered and lost, from what every connection has seen. While the run goes on only what
 // can't come any more is lost; afterwards everything that didn't come.
@@ -75,6 +78,33 @@ func (r *run) trusts(f *feed) bool {
 
 // echoes reports whether the server echoes what the connections send: at least one message has come back.
 func (r *run) echoes() bool { return r.tally.timings[RoundTrip] != nil }
+
+// silent is how long a gap must be at least to be a silence; and it must be three times the longest one before.
+const silent = int64(time.Second)
+
+// noteSilence records the gaps that are still open at the end of the window, where they are longer than any before: a
+// server that hangs until then would leave no trace in the timings.
+func (r *run) noteSilence(end int64) {
+	gaps := r.tally.timings[InterArrival]
+	if r.plan.Streams || gaps == nil {
+		return
+	}
+	limit := max(silent, 3*gaps.Max())
+	latest := int64(0)
+	for _, s := range r.everybody() {
+		s.shard.mu.Lock()
+		if s.last != never {
+			latest = max(latest, s.last)
+			if gap := end - s.last; gap > limit && s.last >= r.window.begin && s.dropped == never && !s.ended {
+				s.shard.cell.time(InterArrival, gap)
+			}
+		}
+		s.shard.mu.Unlock()
+	}
+	if gap := end - latest; gap > limit {
+		r.silence = time.Duration(gap)
+	}
+}
 
 // drained reports whether everything that can be expected has arrived.
 func (r *run) drained() bool {

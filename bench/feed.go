@@ -130,13 +130,13 @@ func (s *slot) arrived(at int64, open int, c *cell) {
 	}
 }
 
-// again takes an event that is no news, and notes whether it is another one under the same number, as far as can be
-// told: of one too old to be remembered only that the numbers have gone back so far.
+// again takes an event that is no news, and notes whether it is another one under the same number, as far as its
+// content is remembered.
 func (f *feed) again(ordinal uint64, content []byte) {
 	s := &f.slots[ordinal%uint64(len(f.slots))]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ordinal != ordinal || s.content != maphash.Bytes(f.ids.seed, content) {
+	if s.ordinal == ordinal && s.content != maphash.Bytes(f.ids.seed, content) {
 		f.anew.Add(1)
 	}
 }

@@ -197,6 +197,14 @@ func (r *run) doubts(result *Result) (list []Warning) {
 				time.Duration(late).Round(time.Microsecond), 100*float64(late)/float64(p99))
 		}
 	}
+	if r.silence > 0 {
+		doubt("did the server hang? What it did not send can't be counted, but max(inter_arrival) shows the gap",
+			"nobody received anything in the last %v of the window: the timings describe what came before", r.silence.Round(time.Millisecond))
+	}
+	if r.renumbered() {
+		doubt("was the server restarted? Let it go on counting, or measure until then",
+			"numbers were used again for other events: the timings leave those out, and loss can't be told")
+	}
 	if r.elsewhere.Load() && result.Histogram(Delivery) != nil && !r.broadcast.Load() {
 		doubt("use lag_behind_first or inter_arrival, which need no server clock, or run on the server's host",
 			"delivery compares the clocks of two hosts, whose offset is not known")

@@ -209,7 +209,7 @@ func (w *world) event(r *run, n int, now time.Time) client.Event {
 	return ev
 }
 
-// count adds the world up from its log. MEASUREMENT leaves room for choices; they are:
+// count adds the world up from its log. The definitions leave room for choices; they are:
 //
 //   - The order of events is the publisher's where they carry numbers. Of opaque ids it is the one in which anybody
 //     first saw them; so a connection that is the first to see two events the wrong way round makes the others
@@ -231,6 +231,11 @@ func (w *world) count() *ledger {
 	}
 	for _, h := range w.log {
 		switch h.what {
+		case "opens":
+			b.open++
+		case "drops", "ends":
+			b.open--
+			b.blackout = b.blackout || b.open == 0 && b.line == 0
 		case "gets":
 			b.arrives(h)
 		case "collects":
@@ -251,6 +256,8 @@ type books struct {
 	ordinals      map[int]uint64
 	highest, line uint64
 	repeats       int
+	open, closed  int
+	blackout      bool   // everybody was away at once: nobody can say what was published under an opaque id
 	pages         []page // by member
 }
 
@@ -356,7 +363,7 @@ func (b *books) balance() *ledger {
 	}
 	shared := b.repeats > 0 && behind*100 <= b.repeats
 	sum := &b.sum
-	sum.measured = shared || b.kind != byOpaqueID && sum.received > 0
+	sum.measured = shared && !b.blackout || b.kind != byOpaqueID && sum.received > 0
 	for i, m := range b.members {
 		p := &b.pages[i]
 		last := b.line - 1

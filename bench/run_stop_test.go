@@ -69,7 +69,7 @@ func TestStopByAbort(t *testing.T) {
 		if result.Stop != StopAborted || result.StopText != "threshold failed: drops == 0" || result.End != 1750*millisecond {
 			t.Errorf("%s: %s at %v", result.Stop, result.StopText, result.End)
 		}
-		plan.Abort, plan.Duration = false, 2*second
+		plan.Abort, plan.Duration = false, 2100*millisecond
 		if result := f.run(t, plan); result.Stop != StopDuration || result.Judgements[1].Passed {
 			t.Errorf("%s, %+v", result.Stop, result.Judgements)
 		}

@@ -115,6 +115,7 @@ func (r *run) close(stop Stop, why string) {
 		r.window.end.Store(now)
 	}
 	r.openAtEnd = r.open()
+	r.noteSilence(r.window.end.Load())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true

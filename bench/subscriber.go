@@ -51,6 +51,16 @@ type tracked struct {
 	past    bool  // it has received what comes after the end of the window
 	level   bool  // it has received an event when others did
 	behind  int64 // events that others had seen long before, while it never was level
+	newest  int64 // latest due time of its events, ns after the start
+}
+
+// again takes an event whose number is no news: one that was due later than all before is another event.
+func (t *tracked) again(ordinal uint64, seen sighted) {
+	if seen.known && seen.due > t.newest {
+		t.feed.anew.Add(1)
+		return
+	}
+	t.feed.again(ordinal, seen.content)
 }
 
 // Opened implements client.Observer.
@@ -227,11 +237,11 @@ func (s *subscriber) order(c *cell, ev *client.Event, stamp client.Stamp, stampe
 	switch sighting, _ := t.tracker.Observe(ordinal); sighting {
 	case Again:
 		c.add(Duplicate, 1)
-		t.feed.again(ordinal, seen.content)
+		t.again(ordinal, seen)
 		return false
 	case TooOld:
 		c.add(Ancient, 1)
-		t.feed.again(ordinal, seen.content)
+		t.again(ordinal, seen)
 		return false
 	case beforeAll:
 		c.add(Boundary, 1)
@@ -240,6 +250,7 @@ func (s *subscriber) order(c *cell, ev *client.Event, stamp client.Stamp, stampe
 		c.add(Reordered, 1)
 	}
 	seen.ordinal = ordinal
+	t.newest = max(t.newest, seen.due)
 	t.compare(t.feed.see(seen, s.run.open(), int(s.run.subscribed.Load()), c))
 	return true
 }
@@ -353,7 +364,7 @@ func (s *subscriber) Closed(closed client.Closed) {
 		return
 	}
 	c.add(Drops, 1)
-	if s.run.open() == 0 {
+	if s.run.open() == 0 && at < c.window.end.Load() {
 		s.run.blackout.Store(true)
 	}
 	if s.dropped == never {
