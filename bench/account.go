@@ -93,9 +93,9 @@ func (r *run) noteSilence(end int64) {
 	latest := int64(0)
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
-		if s.last != never {
-			latest = max(latest, s.last)
-			if gap := end - s.last; gap > limit && s.last >= r.window.begin && s.dropped == never && !s.ended {
+		latest = max(latest, s.latest)
+		if s.last != never && s.last >= r.window.begin && s.dropped == never && !s.ended {
+			if gap := end - s.last; gap > limit {
 				s.shard.cell.time(InterArrival, gap)
 			}
 		}

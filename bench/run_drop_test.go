@@ -286,3 +286,48 @@ func TestOneConnectionWithIDs(t *testing.T) {
 		}
 	})
 }
+
+// TestHangAfterDrop: a server that drops its connections, and sends nothing when they are back, leaves a doubt that
+// counts from what was received last.
+func TestHangAfterDrop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f *fakeServer
+		f = newFakeServer(func(a attempt) (*fakeStream, error) {
+			s := &fakeStream{lines: since(a.at, ticker(100*millisecond, 3050*millisecond, millisecond, f.stamped))}
+			if a.n == 0 {
+				s.end = 4 * second
+			}
+			return s, nil
+		})
+		result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 6*second - 2*millisecond, Warmup: -1, Backoff: fixed})
+		checkTiming(t, result, InterArrival, samples{100 * millisecond: 2 * 29})
+		checkTexts(t, "doubts", result.Doubts, "nobody received anything in the last 2.999s of the window: the timings describe what came before")
+	})
+}
+
+// TestCommonOutage: ids that are no numbers tell nothing of what was published while every connection was away.
+func TestCommonOutage(t *testing.T) {
+	for name, both := range map[string]bool{"one of two": false, "both": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFakeServer(func(a attempt) (*fakeStream, error) {
+					lines := ticker(100*millisecond, time.Minute, millisecond, func(n int, _ time.Duration) client.Event {
+						return numbered("id"+strconv.Itoa(n), "hello")
+					})
+					s := &fakeStream{lines: since(a.at, lines)}
+					if a.n == 0 && (a.conn == 0 || both) {
+						s.end = 1050 * millisecond
+					}
+					return s, nil
+				})
+				result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 3 * second, Warmup: -1, Backoff: fixed})
+				if both != (result.Unmeasured[Lost] != "") {
+					t.Errorf("lost %d, not measured are %v", result.Count(Lost), result.Unmeasured)
+				}
+				if !both && result.Count(Lost) != 5 {
+					t.Errorf("%d lost", result.Count(Lost))
+				}
+			})
+		})
+	}
+}

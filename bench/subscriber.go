@@ -29,6 +29,7 @@ type subscriber struct {
 	reopened int64 // when the stream in use was opened
 	started  int64 // when that was dialed
 	last     int64 // arrival of the event before on this stream; never if none
+	latest   int64 // arrival of the latest event on any stream; 0 if none
 	fresh    bool  // no event yet on this stream
 	ended    bool  // the session has ended
 	retired  bool  // the plan ended it
@@ -119,7 +120,7 @@ func (s *subscriber) Received(ev client.Event) {
 		}
 		s.run.countdown(at)
 	}
-	s.last = at
+	s.last, s.latest = at, at
 	if s.fresh {
 		s.first(c, at)
 	}
