@@ -66,6 +66,7 @@ type run struct {
 	stop      Stop
 	stopText  string
 	openAtEnd int
+	past      []moment      // of the snapshots of the last second
 	silence   time.Duration // nobody received anything for so long before the end; 0 where that is nothing unusual
 	cpu       time.Duration // used before the run
 }

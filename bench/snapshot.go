@@ -23,11 +23,11 @@ type Snapshot struct {
 	Open       int           // connections open now
 	Planned    int           // connections the plan has at its peak
 	Counts     [numCounts]uint64
-	Rate       float64 // events received a second, since the snapshot before
+	Rate       float64 // events received a second, over the last second
 	Headline   Metric
 	Quantiles  Quantiles // of the headline; no samples where there is none yet
 	Judgements []Judgement
-	LastError  string // of the most frequent kind; "" if there was none; may quote the server
+	LastError  string // the last one of the most frequent kind; "" if there was none for a while; may quote the server
 }
 
 // Count gives one of the counters.
@@ -68,13 +68,14 @@ func (r *run) snapshot(phase Phase) *Snapshot {
 		Phase: phase, At: time.Duration(r.now()), Begin: r.times.begin, End: r.times.end,
 		Open: r.open(), Planned: peak(r.plan.Stages), Counts: r.tally.counts,
 	}
-	if before := r.runner.live.get(); before != nil && s.At > before.At {
-		s.Rate = float64(s.Count(Received)-before.Count(Received)) / (s.At - before.At).Seconds()
+	if before := r.before(s.At); s.At > before.at {
+		s.Rate = float64(s.Count(Received)-before.received) / (s.At - before.at).Seconds()
 	}
+	r.past = append(r.past, moment{s.At, s.Count(Received)})
 	if metric, ok := r.tally.headline(); ok {
 		s.Headline, s.Quantiles = metric, quantiles(r.tally.timings[metric])
 	}
-	if errors := r.errors.all(); len(errors) > 0 {
+	if errors := r.errors.all(); len(errors) > 0 && errors[0].Last > s.At-recent {
 		s.LastError = errors[0].Text
 	}
 	figures := r.figures()
@@ -82,6 +83,28 @@ func (r *run) snapshot(phase Phase) *Snapshot {
 		s.Judgements = append(s.Judgements, t.Judge(figures))
 	}
 	return s
+}
+
+// A moment is how much had been received when.
+type moment struct {
+	at       time.Duration
+	received uint64
+}
+
+const (
+	ratePeriod = time.Second     // what Snapshot.Rate is taken over, or the run so far
+	recent     = 5 * time.Second // how long an error is shown
+)
+
+// before gives the last moment that is a rate's period ago, and forgets those before it.
+func (r *run) before(now time.Duration) moment {
+	for len(r.past) > 1 && r.past[1].at <= now-ratePeriod {
+		r.past = r.past[1:]
+	}
+	if len(r.past) == 0 {
+		return moment{}
+	}
+	return r.past[0]
 }
 
 func (r *run) figures() figures {

@@ -1,0 +1,105 @@
+package bench
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rtbench/rtbench/client"
+)
+
+// doubted reports whether a result has no verdict for a reason that begins like this.
+func doubted(result *Result, reason string) bool {
+	for _, d := range result.Doubts {
+		if strings.HasPrefix(d.Text, reason) {
+			return result.Verdict == NoVerdict
+		}
+	}
+	return false
+}
+
+// TestHangUntilTheEnd: a server that stops sending leaves no timing behind, but for the gap that is still open.
+func TestHangUntilTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(nil)
+		f.dial = func(attempt) (*fakeStream, error) {
+			return &fakeStream{lines: ticker(100*millisecond, 2*second, millisecond, f.stamped)}, nil
+		}
+		result := f.run(t, Plan{Stages: []Stage{{0, 3}}, Duration: 6 * second, Warmup: -1})
+		if !doubted(result, "nobody received anything in the last 4.10") {
+			t.Errorf("%s: %v", result.Verdict, result.Doubts)
+		}
+		if longest := time.Duration(result.Histogram(InterArrival).Max()); longest < 4*second {
+			t.Errorf("the longest gap is %v", longest)
+		}
+	})
+}
+
+// TestCountingAnew: a server that was restarted begins its numbers anew. The other events under old numbers are no
+// duplicates of those, whether their content or their time shows it, and loss can't be told any more.
+func TestCountingAnew(t *testing.T) {
+	const restart = 3 * second
+	for name, make := range map[string]func(f *fakeServer, n int, due time.Duration) client.Event{
+		"by content": func(_ *fakeServer, n int, due time.Duration) client.Event {
+			return numbered(strconv.Itoa(n), fmt.Sprint(due))
+		},
+		"by stamp": func(f *fakeServer, n int, due time.Duration) client.Event { return f.stamped(n, due) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFakeServer(nil)
+				f.dial = func(a attempt) (*fakeStream, error) {
+					if a.n == 0 {
+						return &fakeStream{end: restart, lines: ticker(100*millisecond, restart, millisecond, func(n int, due time.Duration) client.Event { return make(f, n, due) })}, nil
+					}
+					return &fakeStream{lines: since(a.at, ticker(100*millisecond, 6*second, restart, func(n int, due time.Duration) client.Event {
+						return make(f, n, restart+due)
+					}))}, nil
+				}
+				result := f.run(t, Plan{Stages: []Stage{{0, 3}}, Duration: 6 * second, Warmup: -1, Drain: 1, Backoff: fixed, Sequence: Sequence{ID: name == "by content"}})
+				if !strings.HasPrefix(result.Unmeasured[Lost], "numbers were used again") || !doubted(result, "numbers were used again") {
+					t.Errorf("lost %d, %q; %s: %v", result.Count(Lost), result.Unmeasured[Lost], result.Verdict, result.Doubts)
+				}
+			})
+		})
+	}
+}
+
+// TestRefusedBeforeIsNotDead: that the target refused connections at the start says nothing of one that drops them at
+// the end, before the first of them is dialed again.
+func TestRefusedBeforeIsNotDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(nil)
+		f.dial = func(a attempt) (*fakeStream, error) {
+			if a.n == 0 {
+				return nil, &client.Error{Class: client.ClassStatus, Code: 503}
+			}
+			return &fakeStream{end: 5900 * millisecond, lines: ticker(100*millisecond, time.Hour, 0, f.stamped)}, nil
+		}
+		result := f.run(t, Plan{Stages: []Stage{{0, 3}}, Duration: 6 * second, Warmup: -1, Backoff: fixed})
+		if result.OpenAtEnd != 0 || result.Count(Drops) != 3 || result.Failure != "" {
+			t.Errorf("%d open, %d drops, %q", result.OpenAtEnd, result.Count(Drops), result.Failure)
+		}
+	})
+}
+
+// TestDropsWhileDraining: a server that hangs up while the tester only waits for echoes is right to.
+func TestDropsWhileDraining(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(func(attempt) (*fakeStream, error) {
+			return &fakeStream{end: 5 * second, answer: func(p []byte, at time.Duration) ([]line, error) {
+				if at > 2*second {
+					return nil, nil // lost
+				}
+				return []line{{at + millisecond, event(string(p))}}, nil
+			}}, nil
+		})
+		result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 2 * second, Warmup: -1, Backoff: fixed, Send: Sending{Rate: 10}})
+		if result.Count(Drops) != 0 || result.Count(Reconnects) != 0 || len(result.Errors) != 0 || result.Count(Lost) == 0 {
+			t.Errorf("drops %d, reconnects %d, lost %d, errors %v", result.Count(Drops), result.Count(Reconnects), result.Count(Lost), result.Errors)
+		}
+	})
+}
