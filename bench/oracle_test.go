@@ -86,7 +86,7 @@ func drawWorld(t *rapid.T) *world {
 			}
 		}
 	}
-	for range rapid.IntRange(0, 3).Draw(t, "collections") {
+	for range rapid.IntRange(0, 2).Draw(t, "collections") {
 		w.happens(upTo(w.window), "collects", 0, 0)
 	}
 	w.happens(w.window, "closes", 0, 0)
@@ -191,7 +191,7 @@ func (w *world) play(t *testing.T) *Result {
 			r.close(StopDuration, "")
 		}
 	}
-	r.enter(PhaseFinish)
+	r.phase = PhaseFinish
 	return r.result()
 }
 
