@@ -256,7 +256,7 @@ type books struct {
 	ordinals      map[int]uint64
 	highest, line uint64
 	repeats       int
-	open, closed  int
+	open          int
 	blackout      bool   // everybody was away at once: nobody can say what was published under an opaque id
 	pages         []page // by member
 }

@@ -36,7 +36,7 @@ var exits = [...]struct {
 	{exitTerminate, "terminated (SIGTERM); the report was written all the same"},
 	{exitUntrusted, "the result is not to be trusted (with --strict)"},
 	{exitThreshold, "a threshold failed"},
-	{exitRegression, "a regression against a baseline"},
+	{exitRegression, "reserved for a regression against a baseline"},
 	{exitPassed, "passed"},
 }
 

@@ -235,6 +235,8 @@ func (f *loadFlags) config(p *protocol, rawURL string) report.Config {
 		switch {
 		case flag.Hidden || flag.Name == "help" || !flag.Changed && slices.Contains(unset[:], value):
 			return
+		case len(f.stages) > 0 && !flag.Changed && (flag.Name == "connections" || flag.Name == "duration"):
+			return // the stages say it
 		case flag.Name == "bearer":
 			value = report.Redacted
 		case flag.Name == "header":
