@@ -103,3 +103,28 @@ func TestDropsWhileDraining(t *testing.T) {
 		}
 	})
 }
+
+// TestDropAtTheEnd: a drop at the very end of the window, before the line is drawn, doesn't keep a connection from
+// fetching what it has missed.
+func TestDropAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRun(&Runner{Plan: Plan{Stages: []Stage{{0, 1}}, Duration: second}, Dialer: func(int) (client.Dialer, error) { return nil, nil }})
+		defer r.cancel()
+		s := r.newSubscriber(0, client.Backoff{})
+		f := r.feed(feedKey{kind: byStamp})
+		s.tracked = []tracked{{feed: f}}
+		s.tracked[0].tracker.Observe(1)
+		f.raise(2)
+		if s.level() {
+			t.Error("level before the line is drawn")
+		}
+		f.stop()
+		if s.level() {
+			t.Error("level without event 2")
+		}
+		s.tracked[0].tracker.Observe(2)
+		if !s.level() {
+			t.Error("not level with both events")
+		}
+	})
+}

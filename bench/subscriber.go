@@ -261,7 +261,7 @@ func (s *subscriber) order(c *cell, ev *client.Event, stamp client.Stamp, stampe
 func (s *subscriber) level() bool {
 	for i := range s.tracked {
 		t := &s.tracked[i]
-		if line := t.feed.line.Load(); !t.past && line > 0 && t.tracker.next < line {
+		if line := t.feed.line.Load(); line == 0 || !t.past && t.tracker.next < line { // 0: not drawn yet
 			return false
 		}
 	}
