@@ -21,12 +21,12 @@ func (r *run) result() *Result {
 		r.series.add(r.stepFrom, r.open(), &r.tally)
 	}
 	r.account()
-	r.runner.live.set(r.snapshot(PhaseFinish))
+	r.publish()
 	result := &Result{
 		Start: time.Unix(0, r.wall), Elapsed: time.Duration(r.now()),
 		Begin: min(r.times.begin, time.Duration(r.window.end.Load())), End: time.Duration(r.window.end.Load()),
 		Stop: r.stop, StopText: r.stopText,
-		Planned: peak(r.plan.Stages), Peak: int(r.openPeak.Load()), OpenAtEnd: r.openAtEnd,
+		Planned: r.plan.Peak(), Peak: int(r.openPeak.Load()), OpenAtEnd: r.openAtEnd,
 		Counts: r.tally.counts, Histograms: r.tally.timings,
 		Sources: r.sources(), Unmeasured: r.unmeasured(), Window: r.tally.inWindow,
 		SeriesStep: r.series.step, Errors: r.errors.all(), Environment: r.environment(),

@@ -68,9 +68,17 @@ const (
 	longest = 366 * 24 * time.Hour
 )
 
+// Peak is the most connections that the plan has open; with Streams, the most streams.
+func (p *Plan) Peak() (most int) {
+	for _, stage := range p.Stages {
+		most = max(most, stage.Target)
+	}
+	return most
+}
+
 func (p *Plan) validate() error {
 	switch {
-	case len(p.Stages) == 0 || peak(p.Stages) < 1:
+	case len(p.Stages) == 0 || p.Peak() < 1:
 		return errors.New("the plan opens no connection")
 	case p.Duration < 0 || p.Drain < 0 || !isRate(p.ConnectRate) || !isRate(p.Send.Rate):
 		return errors.New("durations and rates must be finite and not negative")

@@ -206,7 +206,7 @@ func (s *subscriber) subscribe() {
 
 // startStreams starts a request stream at every arrival, in a place that is free.
 func (r *run) startStreams() {
-	places := peak(r.plan.Stages)
+	places := r.plan.Peak()
 	for n := uint64(0); ; n++ {
 		due, ok := r.times.sends.At(n)
 		if !ok || !r.pace.until(due) {
@@ -282,7 +282,7 @@ func (r *run) noteFailed(s *subscriber, e *client.Error, final bool) {
 	if s.opened == never && !s.gaveUp && !overloaded {
 		s.gaveUp = true
 		r.dialError.CompareAndSwap(nil, e)
-		if n := r.failed.Add(1); n == int64(min(enoughFailures, peak(r.plan.Stages))) && !r.everOpened.Load() {
+		if n := r.failed.Add(1); n == int64(min(enoughFailures, r.plan.Peak())) && !r.everOpened.Load() {
 			close(r.giveUp)
 		}
 	}
@@ -356,7 +356,7 @@ func (r *run) feed(key feedKey) *feed {
 	defer r.mu.Unlock()
 	f := r.feeds[key]
 	if f == nil && len(r.feeds) < maxFeeds {
-		f = newFeed(key, peak(r.plan.Stages))
+		f = newFeed(key, r.plan.Peak())
 		if r.closed {
 			f.stop()
 		}

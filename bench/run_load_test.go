@@ -47,7 +47,7 @@ func TestRampPacing(t *testing.T) {
 				if !slices.Equal(f.dialed, row.dialed) {
 					t.Errorf("dialed at %v, want %v", f.dialed, row.dialed)
 				}
-				if result.Peak != row.peak || result.OpenAtEnd != row.at || result.Planned != peak(row.stages) {
+				if result.Peak != row.peak || result.OpenAtEnd != row.at || result.Planned != (&Plan{Stages: row.stages}).Peak() {
 					t.Errorf("peak %d, %d at the end, %d planned", result.Peak, result.OpenAtEnd, result.Planned)
 				}
 				var closed []time.Duration

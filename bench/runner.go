@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rtbench/rtbench/client"
@@ -28,7 +29,7 @@ type Runner struct {
 	// Dialer gives the dialer of one connection, counted from 0. It is called once for each.
 	Dialer func(connection int) (client.Dialer, error)
 
-	live    liveView
+	live    atomic.Pointer[Snapshot]
 	fakable bool // run on Go's timers alone, so that a test's fake time rules
 }
 
@@ -50,7 +51,7 @@ func (r *Runner) Run(ctx context.Context) (*Result, error) {
 		return nil, errors.New("a run needs a dialer")
 	}
 	run := newRun(r)
-	r.live.set(run.snapshot(PhaseRamp))
+	run.publish()
 	run.startAll()
 	run.collectUntilEnd(ctx)
 	run.stopSending()
@@ -61,7 +62,7 @@ func (r *Runner) Run(ctx context.Context) (*Result, error) {
 
 // Snapshot gives the run as it was at the last collection, at most a quarter of a second ago; nil before Run. It is
 // immutable.
-func (r *Runner) Snapshot() *Snapshot { return r.live.get() }
+func (r *Runner) Snapshot() *Snapshot { return r.live.Load() }
 
 // collectUntilEnd gathers what was recorded, until something ends the run.
 func (r *run) collectUntilEnd(ctx context.Context) {
@@ -94,7 +95,7 @@ func (r *run) collectUntilEnd(ctx context.Context) {
 
 // stopEarly decides after each collection whether going on makes sense.
 func (r *run) stopEarly() bool {
-	snapshot := r.runner.live.get()
+	snapshot := r.runner.live.Load()
 	for _, j := range snapshot.Judgements {
 		if r.plan.Abort && snapshot.Phase == PhaseMeasure && !j.Passed && !j.canRecover() {
 			r.close(StopAborted, "threshold failed: "+j.Threshold.Text)

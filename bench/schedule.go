@@ -125,12 +125,3 @@ func perConnection(stages []Stage, opens Segments, rate float64) Segments {
 	}
 	return s
 }
-
-// peak is the most connections that stages have open.
-func peak(stages []Stage) int {
-	most := 0
-	for _, stage := range stages {
-		most = max(most, stage.Target)
-	}
-	return most
-}

@@ -1,9 +1,6 @@
 package bench
 
-import (
-	"sync/atomic"
-	"time"
-)
+import "time"
 
 // A Phase is where a run stands.
 type Phase string
@@ -33,13 +30,6 @@ type Snapshot struct {
 // Count gives one of the counters.
 func (s *Snapshot) Count(m Metric) uint64 { return s.Counts[m-numTimings] }
 
-// liveView is what the screen, the exporters and the thresholds look at: they load a pointer, and nothing they do can
-// slow a measurement.
-type liveView struct{ pointer atomic.Pointer[Snapshot] }
-
-func (v *liveView) set(s *Snapshot) { v.pointer.Store(s) }
-func (v *liveView) get() *Snapshot  { return v.pointer.Load() }
-
 // collect gathers what the shards have, adds to the series and publishes a snapshot.
 func (r *run) collect() {
 	now := time.Duration(r.now())
@@ -53,7 +43,7 @@ func (r *run) collect() {
 		r.stepFrom = now.Truncate(r.series.step)
 	}
 	r.account()
-	r.runner.live.set(r.snapshot(r.phase))
+	r.publish()
 }
 
 // enter goes on to another phase, and shows it.
@@ -62,11 +52,14 @@ func (r *run) enter(phase Phase) {
 	r.collect()
 }
 
-// snapshot describes the run as collected last.
-func (r *run) snapshot(phase Phase) *Snapshot {
+// publish shows the run as collected last to whoever looks at it: they load a pointer, and nothing they do can slow a
+// measurement.
+func (r *run) publish() { r.runner.live.Store(r.snapshot()) }
+
+func (r *run) snapshot() *Snapshot {
 	s := &Snapshot{
-		Phase: phase, At: time.Duration(r.now()), Begin: r.times.begin, End: r.times.end,
-		Open: r.open(), Planned: peak(r.plan.Stages), Counts: r.tally.counts,
+		Phase: r.phase, At: time.Duration(r.now()), Begin: r.times.begin, End: r.times.end,
+		Open: r.open(), Planned: r.plan.Peak(), Counts: r.tally.counts,
 	}
 	if before := r.before(s.At); s.At > before.at {
 		s.Rate = float64(s.Count(Received)-before.received) / (s.At - before.at).Seconds()

@@ -137,14 +137,7 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 			plan.Duration = eventsDuration
 		}
 	}
-	return plan, t, dialers, thisHost().check(peak(plan.Stages), len(f.sources.values))
-}
-
-func peak(stages []bench.Stage) (most int) {
-	for _, stage := range stages {
-		most = max(most, stage.Target)
-	}
-	return most
+	return plan, t, dialers, thisHost().check(plan.Peak(), len(f.sources.values))
 }
 
 // measure makes the run, with progress beside it.
