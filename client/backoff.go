@@ -113,7 +113,7 @@ func (b Backoff) grow(base, limit time.Duration, n int) time.Duration {
 		if time.Duration(n) >= limit/base {
 			return limit
 		}
-		base *= time.Duration(n + 1)
+		base *= time.Duration(n) + 1
 	}
 	return base
 }

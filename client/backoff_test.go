@@ -86,7 +86,7 @@ func TestBackoffIsBounded(t *testing.T) {
 			Max:    duration.Draw(t, "max"),
 			Jitter: rapid.SampledFrom([]Jitter{"", NoJitter, FullJitter, EqualJitter}).Draw(t, "jitter"),
 		}
-		n := rapid.OneOf(rapid.IntRange(0, 80), rapid.Just(math.MaxInt64)).Draw(t, "n")
+		n := rapid.OneOf(rapid.IntRange(0, 80), rapid.Just(math.MaxInt)).Draw(t, "n")
 		hint := duration.Draw(t, "hint")
 		seed := rapid.Uint64().Draw(t, "seed")
 		wait, ok := b.Wait(n, hint, seeded(seed))

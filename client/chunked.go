@@ -11,6 +11,7 @@ type chunkedReader struct {
 	state chunkState
 	left  uint64 // of the chunk's data
 	line  int    // bytes of the size line or trailer read so far
+	after bool   // framing followed the data read last, besides the end of its chunk
 	err   error
 }
 
@@ -58,6 +59,17 @@ func (r *chunkedReader) Read(p []byte) (int, error) {
 	}
 }
 
+// tail is how many bytes end the chunk whose data was read; 0 where there is data to come.
+func (r *chunkedReader) tail() int {
+	switch r.state {
+	case chunkDataCR:
+		return len("\r\n")
+	case chunkDataLF:
+		return len("\n")
+	}
+	return 0
+}
+
 // strip moves the data in b to its front and reports how much that is, and whether the body is over.
 func (r *chunkedReader) strip(b []byte) (kept int, ended bool) {
 	for i := 0; i < len(b); {
@@ -66,11 +78,15 @@ func (r *chunkedReader) strip(b []byte) (kept int, ended bool) {
 			if kept != i {
 				copy(b[kept:], b[i:i+n])
 			}
+			r.after = false
 			kept, i = kept+n, i+n
 			if r.left -= uint64(n); r.left == 0 {
 				r.state = chunkDataCR
 			}
 			continue
+		}
+		if r.state != chunkDataCR && r.state != chunkDataLF {
+			r.after = true
 		}
 		if ended = r.step(b[i]); ended || r.err != nil {
 			return kept, ended

@@ -256,3 +256,20 @@ func BenchmarkChunkedReader(b *testing.B) {
 		}
 	}
 }
+
+// TestChunkedAfter: framing behind the data of a read, besides the end of its chunk, came later than the data, and its
+// segment may have given the read its stamp.
+func TestChunkedAfter(t *testing.T) {
+	for body, want := range map[string]bool{
+		"5\r\nhello\r\n": false, "5\r\nhel": false, "5\r\nhello\r": false,
+		"5\r\nhello\r\n0\r\n\r\n": true, "5\r\nhello\r\n3": true, "2\r\nhe\r\n3\r\nllo\r\n": false,
+	} {
+		r := &chunkedReader{src: strings.NewReader(body)}
+		if _, err := r.Read(make([]byte, 100)); err != nil && err != io.EOF {
+			t.Fatal(err)
+		}
+		if r.after != want {
+			t.Errorf("%q: %v", body, r.after)
+		}
+	}
+}

@@ -78,12 +78,14 @@ type Event struct {
 	Wire    int           // bytes read from the socket since the event before
 }
 
-// Arrival says when the last byte of an event reached this host.
+// Arrival says when the last byte of an event reached this host. The kernel stamps segments that come over TCP on
+// Linux, and a read of the socket has the stamp of the last one in it: for the other events of that read it is the upper
+// end of when they came. Stamps follow the wall clock, also where that is set.
 type Arrival struct {
 	User     time.Time // when user space had it; monotonic
 	Kernel   int64     // ns since the epoch, CLOCK_REALTIME; 0 where the kernel gave no stamp
-	Earliest int64     // lower end when one read held several events; else == Kernel
-	Shared   bool      // the read held more than one event
+	Earliest int64     // lower end, <= Kernel, when Shared; else == Kernel
+	Shared   bool      // the read held more than one event, or part of another behind it
 }
 
 // Phases are the durations of opening a connection. A phase that didn't happen (no name to resolve, no TLS) is
@@ -111,4 +113,8 @@ type Info struct {
 	WireIn      uint64      // bytes read from the socket, TLS records and heads included
 	WireOut     uint64      // bytes written to it
 	HeadIn      uint64      // of WireIn, what opening took: TLS handshake and response head; redirects had connections of their own
+
+	KernelStamps bool  // the kernel was asked to stamp what arrives: Arrival.Kernel is 0 only where it did not
+	Resent       int64 // segments that this host had to send again (TCP_INFO, tcpi_total_retrans); -1 if unknown
+	OutOfOrder   int64 // segments that arrived out of order: lost or overtaken on the way (TCP_INFO, tcpi_rcv_ooopack); -1 if unknown
 }

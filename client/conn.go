@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -14,11 +16,19 @@ import (
 // One goroutine reads; Write and Close may be called from any.
 type conn struct {
 	raw     net.Conn // the TCP connection, counted
+	tcp     net.Conn // the TCP connection itself
 	secure  *tls.Conn
 	idle    time.Duration // 0 for no limit
 	pending []byte        // read beyond the head, not yet handed out
 
+	receipt  *receipt       // of the last read of tcp; nil where the kernel stamps nothing
+	records  *recordScanner // of TLS; nil for none
+	overhead int            // the least that TLS adds to the data of a record
+	given    int            // bytes of data handed out since tcp was read
+	filled   bool           // the last read of data filled its buffer
+
 	frames    *frameScanner // of a WebSocket; nil for none
+	scanned   uint64        // in, when frames were scanned last
 	interrupt func() error  // asked before the socket is read between two messages; nil for none
 	broken    error         // the rule of framing that was broken
 	ended     bool          // a read of the socket failed
@@ -27,6 +37,9 @@ type conn struct {
 	firstByte time.Time // when the first byte after the head was there
 	in, out   atomic.Uint64
 	headIn    uint64 // in, once the head was read
+
+	closing            sync.Once // takes the last sample, while the kernel still knows
+	resent, outOfOrder int64     // segments, at that time
 }
 
 // countingConn is the raw connection below TLS, so that what is counted is what is on the wire.
@@ -37,7 +50,13 @@ type countingConn struct {
 
 func (k countingConn) Read(p []byte) (int, error) {
 	n, err := k.Conn.Read(p)
-	k.c.in.Add(uint64(n))
+	if n > 0 {
+		k.c.in.Add(uint64(n))
+		k.c.given = 0
+		if k.c.records != nil {
+			k.c.records.Scan(p[:n])
+		}
+	}
 	return n, err
 }
 
@@ -47,20 +66,38 @@ func (k countingConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func newConn(tcp net.Conn) *conn {
-	c := &conn{}
-	c.raw = countingConn{tcp, c}
+// newConn takes a new connection over. Where stamps are wanted, since is when nothing had arrived on it yet.
+func newConn(tcp net.Conn, stamps bool, since time.Time) *conn {
+	c := &conn{tcp: tcp}
+	if stamps {
+		c.tcp, c.receipt = stampReads(tcp, since.UnixNano())
+	}
+	c.raw = countingConn{c.tcp, c}
 	return c
 }
 
 // handshake starts TLS on the connection.
 func (c *conn) handshake(ctx context.Context, config *tls.Config) error {
+	c.records = &recordScanner{}
 	secure := tls.Client(c.raw, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		return err
 	}
 	c.secure = secure
+	c.overhead = recordOverhead(secure.ConnectionState())
 	return nil
+}
+
+// recordOverhead is the least that a record is longer than the data in it.
+func recordOverhead(state tls.ConnectionState) int {
+	const tag, innerType, nonce = 16, 1, 8
+	switch {
+	case state.Version >= tls.VersionTLS13: // RFC 8446, 5.2
+		return tag + innerType
+	case strings.Contains(tls.CipherSuiteName(state.CipherSuite), "_GCM_"): // RFC 5288, 3
+		return tag + nonce
+	}
+	return tag
 }
 
 func (c *conn) top() net.Conn {
@@ -88,7 +125,15 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.ended = err != nil
 		return 0, err
 	}
-	if n, c.broken = c.frames.Scan(p[:n]); n == 0 {
+	before := 0 // events that ended in what the same read of the socket brought
+	if in := c.in.Load(); in == c.scanned {
+		before = c.frames.events
+	} else {
+		c.scanned = in
+	}
+	n, c.broken = c.frames.Scan(p[:n])
+	c.frames.events += before
+	if n == 0 {
 		return 0, c.broken
 	}
 	return n, nil // an error that came with bytes comes again
@@ -109,6 +154,8 @@ func (c *conn) read(p []byte) (int, error) {
 	}
 	n, err := c.top().Read(p)
 	if n > 0 {
+		c.given += n
+		c.filled = n == len(p)
 		c.noteRead(time.Now())
 	}
 	if c.idle > 0 && isTimeout(err) {
@@ -122,6 +169,35 @@ func (c *conn) noteRead(at time.Time) {
 	if c.firstByte.IsZero() {
 		c.firstByte = at
 	}
+	if c.receipt != nil {
+		c.receipt.seen = at.UnixNano()
+	}
+}
+
+// arrival is that of an event which ended in the bytes handed out last. shared says that the read of the socket that
+// brought its end held more.
+func (c *conn) arrival(shared bool) Arrival {
+	a := Arrival{User: c.lastRead, Shared: shared}
+	if c.receipt == nil {
+		return a
+	}
+	a.Kernel, a.Earliest = c.receipt.stamp, c.receipt.stamp
+	if a.Shared {
+		a.Earliest = c.receipt.earliest()
+	}
+	return a
+}
+
+// more reports whether the last read of the socket held, or might have held, more than was handed out so far and the
+// tail bytes of framing that are still to come.
+func (c *conn) more(tail int) bool {
+	if len(c.pending) > tail {
+		return true
+	}
+	if c.records == nil {
+		return c.receipt != nil && c.receipt.left > tail
+	}
+	return c.records.Shared() || c.receipt != nil && c.receipt.left > 0 || c.filled && c.given+tail < c.records.size-c.overhead
 }
 
 func isTimeout(err error) bool {
@@ -140,11 +216,26 @@ func (c *conn) CloseWrite() error {
 	if c.secure != nil {
 		return c.secure.CloseWrite()
 	}
-	if half, ok := c.raw.(countingConn).Conn.(interface{ CloseWrite() error }); ok {
+	if half, ok := c.tcp.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return net.ErrClosed
 }
 
 // Close implements io.Closer. It doesn't wait for a TLS alert to be sent: a peer that reads nothing must not hold it.
-func (c *conn) Close() error { return c.raw.Close() }
+func (c *conn) Close() error {
+	c.closing.Do(c.sample)
+	return c.raw.Close()
+}
+
+func (c *conn) sample() { c.resent, c.outOfOrder = segments(c.tcp) }
+
+// segments gives how many segments were sent again and how many arrived out of order, so far or until the connection
+// was closed here; -1 where that is unknown.
+func (c *conn) segments() (resent, outOfOrder int64) {
+	if resent, outOfOrder = segments(c.tcp); resent >= 0 {
+		return resent, outOfOrder
+	}
+	c.closing.Do(c.sample) // waits for a Close under way
+	return c.resent, c.outOfOrder
+}

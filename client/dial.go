@@ -30,6 +30,9 @@ type Net struct {
 	Idle      time.Duration // a stream that receives no byte for so long has failed; 0 for no limit
 	MaxEvent  int           // bytes of one event; 0 for DefaultMaxEvent
 
+	// UserStamps leaves Arrival.Kernel 0: the kernel isn't asked when bytes arrived.
+	UserStamps bool
+
 	// DialTCP replaces the system's way to connect, in tests. nil for the system's.
 	DialTCP func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -55,17 +58,23 @@ func (n *Net) timeout() time.Duration {
 	return DefaultTimeout
 }
 
-// connect opens a TCP connection, and TLS on it where the URL wants it, and notes how long each phase took.
+// connect opens a TCP connection for a stream, and TLS on it where the URL wants it, and notes how long each phase took.
 func (n *Net) connect(ctx context.Context, u *url.URL, phases *Phases) (*conn, error) {
+	return n.open(ctx, u, phases, !n.UserStamps)
+}
+
+// open is connect, with or without the kernel's stamps.
+func (n *Net) open(ctx context.Context, u *url.URL, phases *Phases, stamps bool) (*conn, error) {
 	address := n.ConnectTo
 	if address == "" {
 		address = hostPort(u)
 	}
+	dialed := time.Now()
 	tcp, err := n.dialTCP(ctx, address, phases)
 	if err != nil {
 		return nil, err
 	}
-	c := newConn(tcp)
+	c := newConn(tcp, stamps, dialed)
 	if u.Scheme != "https" {
 		return c, nil
 	}

@@ -87,6 +87,25 @@ func ExampleSession() {
 	// closed: EOF
 }
 
+// Messages that are posted, one of them to a server that won't have it.
+func ExamplePublisher() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > 5 {
+			http.Error(w, "too long", http.StatusRequestEntityTooLarge)
+		}
+	}))
+	defer server.Close()
+	publisher := &client.Publisher{Net: &client.Net{}, Request: client.Request{URL: server.URL}}
+	defer publisher.Close()
+	for _, message := range []string{"short", "a long one"} {
+		sent, err := publisher.Publish(context.Background(), []byte(message))
+		fmt.Println(!sent.IsZero(), err)
+	}
+	// Output:
+	// true <nil>
+	// true HTTP status 413: Request Entity Too Large: "too long"
+}
+
 // What an event stream's bytes mean, without a connection.
 func ExampleDecoder() {
 	decoder := client.NewDecoder(1<<20, nil)

@@ -307,5 +307,7 @@ func (x *exchange) info() Info {
 	if c.secure != nil {
 		info.TLS = tlsVersion(c.secure)
 	}
+	info.KernelStamps = c.receipt != nil
+	info.Resent, info.OutOfOrder = c.segments()
 	return info
 }

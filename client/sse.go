@@ -139,10 +139,14 @@ func (s *sseStream) Events() iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		buf := make([]byte, readSize)
 		wire := s.conn.headIn
+		read := wire    // bytes read from the socket when it was read last
+		shared := false // that read held more than the event to come
 		for {
 			n, readErr := s.body.Read(buf)
 			s.decoder.Feed(buf[:n])
-			arrival := Arrival{User: s.conn.lastRead}
+			if now := s.conn.in.Load(); now != read {
+				read, shared = now, false
+			}
 			for {
 				ev, ok, err := s.decoder.Next()
 				if err != nil {
@@ -153,9 +157,8 @@ func (s *sseStream) Events() iter.Seq2[Event, error] {
 					break
 				}
 				// One read held several events if another came before this one in it, or if bytes are left.
-				more := s.decoder.Buffered()
-				arrival.Shared = arrival.Shared || more
-				ev.Arrival = arrival
+				ev.Arrival = s.conn.arrival(shared || s.decoder.Buffered() || s.framed() || s.conn.more(s.tail()))
+				shared = ev.Arrival.Shared
 				if s.done.matches(ev) {
 					yield(Event{}, ErrDone)
 					return
@@ -172,6 +175,21 @@ func (s *sseStream) Events() iter.Seq2[Event, error] {
 			}
 		}
 	}
+}
+
+// framed reports whether framing followed the event in its read, such as the end of the body: the kernel's stamp may be
+// that of its segment.
+func (s *sseStream) framed() bool {
+	chunks, ok := s.body.(*chunkedReader)
+	return ok && chunks.after
+}
+
+// tail is how many bytes of framing are to come before the next byte of the stream can.
+func (s *sseStream) tail() int {
+	if chunks, ok := s.body.(*chunkedReader); ok {
+		return chunks.tail()
+	}
+	return 0
 }
 
 // Info implements Stream.

@@ -36,6 +36,10 @@ type WebSocket struct {
 // maxAwait bounds how many messages Await looks at.
 const maxAwait = 100
 
+// maxPinged bounds how many heartbeats inside of one message have an arrival of their own; it must be known for each
+// until the message is over. The others have that of the last.
+const maxPinged = 64
+
 // closeWait bounds how long a stream waits for the peer's Close after it has sent its own for an error.
 const closeWait = time.Second
 
@@ -157,8 +161,8 @@ type wsStream struct {
 	lastID Cursor
 	buf    []byte // the message being read
 	text   utf8Checker
-	pings  int     // received and not yet yielded
-	pinged Arrival // of the last one
+	pings  int       // received and not yet yielded
+	pinged []Arrival // of the first of them, and of the last
 	wire   uint64
 
 	sendMu   sync.Mutex
@@ -208,7 +212,10 @@ func (s *wsStream) await(text []byte) error {
 // ping notes a heartbeat. It is called by the reader; the pong goes out without us.
 func (s *wsStream) ping(context.Context, []byte) bool {
 	s.pings++
-	s.pinged = s.arrival()
+	if len(s.pinged) == maxPinged {
+		s.pinged = s.pinged[:maxPinged-1]
+	}
+	s.pinged = append(s.pinged, s.arrival())
 	return true
 }
 
@@ -224,7 +231,7 @@ func (s *wsStream) interrupt() error {
 
 // arrival is that of what ended in the read before.
 func (s *wsStream) arrival() Arrival {
-	return Arrival{User: s.conn.lastRead, Shared: s.conn.frames.Shared()}
+	return s.conn.arrival(s.conn.frames.Shared() || s.conn.more(0))
 }
 
 // errNotUTF8 is a text message that isn't one.
@@ -270,11 +277,13 @@ func (s *wsStream) Events() iter.Seq2[Event, error] {
 		s.conn.interrupt = s.interrupt
 		for {
 			typ, err := s.read()
-			for ; s.pings > 0; s.pings-- {
-				if !yield(Event{Type: Comment, Arrival: s.pinged, ID: s.lastID, Retry: -1, Wire: s.newWire()}, nil) {
+			for i := range s.pings {
+				ev := Event{Type: Comment, Arrival: s.pinged[min(i, len(s.pinged)-1)], ID: s.lastID, Retry: -1, Wire: s.newWire()}
+				if !yield(ev, nil) {
 					return
 				}
 			}
+			s.pings, s.pinged = 0, s.pinged[:0]
 			if errors.Is(err, errPinged) {
 				continue
 			}
