@@ -1,0 +1,201 @@
+package client
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// callerConns is how many connections a caller keeps for the next requests.
+	callerConns = 256
+	// callerIdle is how long it keeps one that isn't used: less than what servers commonly allow.
+	callerIdle = 4 * time.Second
+	// maxReply is how much of a reply is read, in bytes, so that its connection can be used again.
+	maxReply = 64 << 10
+)
+
+// A caller makes HTTP/1.1 requests of one kind, over connections that it keeps. It follows no redirect, uses no proxy,
+// and never sends a request twice. Safe for concurrent use.
+type caller struct {
+	net    *Net
+	kind   Request // Body isn't used
+	url    *url.URL
+	mu     sync.Mutex
+	idle   []idleConn // the one used last is at the end
+	closed bool
+}
+
+// An idleConn waits for the next request.
+type idleConn struct {
+	*conn
+	since time.Time
+}
+
+// newCaller fails where the URL of the requests isn't one.
+func newCaller(n *Net, kind Request, method string) (*caller, error) {
+	kind.Method = cmp.Or(kind.Method, method)
+	u, err := parseURL(kind.URL)
+	if err != nil {
+		return nil, &Error{Class: ClassOther, Err: err}
+	}
+	return &caller{net: n, kind: kind, url: u}, nil
+}
+
+func (k *caller) request(body []byte) (*http.Request, error) {
+	req, err := newRequest(context.Background(), k.kind.Method, k.url, k.kind.Header, body)
+	if err != nil {
+		return nil, &Error{Class: ClassOther, Err: err}
+	}
+	return req, nil
+}
+
+// call makes a request and has take read the reply, where that is 2xx. sent is when the request was handed to the
+// system; zero if that never came to be.
+func (k *caller) call(ctx context.Context, body []byte, take func(*http.Response) error) (sent time.Time, err error) {
+	ctx, cancel := context.WithTimeout(ctx, k.net.timeout())
+	defer cancel()
+	req, err := k.request(body)
+	if err != nil {
+		return time.Time{}, err
+	}
+	c, err := k.conn(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	sent, err = send(c, req)
+	return sent, k.reply(ctx, c, req, err, take)
+}
+
+// conn gives an idle connection, or else a new one.
+func (k *caller) conn(ctx context.Context) (*conn, error) {
+	if c := k.kept(); c != nil {
+		return c, nil
+	}
+	c, err := k.net.open(ctx, k.url, &Phases{}, false)
+	if err != nil && ctx.Err() != nil {
+		return nil, &Error{Class: ClassTimeout, Detail: "connecting", Err: ctx.Err()}
+	}
+	if err != nil {
+		return nil, Classify(err)
+	}
+	return c, nil
+}
+
+// kept gives an idle connection that the server hasn't closed; nil if there is none.
+func (k *caller) kept() *conn {
+	for {
+		k.mu.Lock()
+		last := len(k.idle) - 1
+		if last < 0 {
+			k.mu.Unlock()
+			return nil
+		}
+		c := k.idle[last]
+		k.idle = k.idle[:last]
+		k.mu.Unlock()
+		if time.Since(c.since) < callerIdle && c.quiet() {
+			return c.conn
+		}
+		c.Close()
+	}
+}
+
+// keep makes a connection the next one to be used.
+func (k *caller) keep(c *conn) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed || len(k.idle) >= callerConns {
+		c.Close()
+		return
+	}
+	k.idle = append(k.idle, idleConn{c, time.Now()})
+}
+
+// close closes the connections that are kept, and keeps none any more.
+func (k *caller) close() {
+	k.mu.Lock()
+	idle := k.idle
+	k.idle, k.closed = nil, true
+	k.mu.Unlock()
+	for _, c := range idle {
+		c.Close()
+	}
+}
+
+// send writes a request in one piece. sent is zero where nothing of it left.
+func send(c *conn, req *http.Request) (sent time.Time, err error) {
+	var message bytes.Buffer
+	if err := req.Write(&message); err != nil {
+		return time.Time{}, err
+	}
+	sent = time.Now()
+	n, err := c.Write(message.Bytes())
+	if n == 0 && err != nil {
+		sent = time.Time{}
+	}
+	return sent, err
+}
+
+// reply reads the reply to what was sent, within ctx, and keeps the connection where it can be used again. What a 2xx
+// has to say goes to take; another status is an *Error, and so is whatever Classify makes of a failure.
+func (k *caller) reply(ctx context.Context, c *conn, req *http.Request, sendErr error, take func(*http.Response) error) error {
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer stop()
+	resp, err := readHead(c, req)
+	if err != nil {
+		c.Close()
+		if ctx.Err() != nil {
+			return &Error{Class: ClassTimeout, Detail: "waiting for the reply", Err: ctx.Err()}
+		}
+		if sendErr != nil { // the reply, where there is one, says more
+			err = sendErr
+		}
+		return headError(err)
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols { // nothing bounds reading what follows
+		c.Close()
+		return &Error{Class: ClassProtocol, Code: resp.StatusCode, Detail: "it switches protocols, which was not asked for"}
+	}
+	resp.Body = io.NopCloser(bodyReader(c, resp))
+	if resp.StatusCode/100 == 2 {
+		err = take(resp)
+	} else {
+		err = replyError(resp)
+	}
+	_, restErr := io.CopyN(io.Discard, resp.Body, maxReply)
+	ends := resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0
+	if ends && restErr == io.EOF && !resp.Close && sendErr == nil && len(c.pending) == 0 && stop() {
+		k.keep(c)
+	} else {
+		c.Close()
+	}
+	return err
+}
+
+// replyError describes a reply that accepts nothing.
+func replyError(resp *http.Response) error {
+	e := &Error{Class: ClassStatus, Code: resp.StatusCode, Detail: http.StatusText(resp.StatusCode)}
+	if isRedirect(resp.StatusCode) {
+		e.Detail += ": it redirects, without a usable Location"
+		if location, err := resp.Location(); err == nil {
+			location.RawQuery = "" // it may hold a secret
+			text := oneLine([]byte(location.Redacted()))
+			e.Detail = fmt.Sprintf("%s: it redirects to %.*s", http.StatusText(resp.StatusCode), maxExcerpt, text)
+		}
+		return e
+	}
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxExcerpt)) // as much as came
+	if text := oneLine(body); text != "" {
+		e.Detail = strings.TrimPrefix(fmt.Sprintf("%s: %q", e.Detail, text), ": ")
+	}
+	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	return e
+}

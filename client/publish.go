@@ -1,0 +1,86 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// maxPost is the longest body, in bytes, that the buffer of an idle connection is sure to take at once.
+const maxPost = 8 << 10
+
+// A Publisher publishes messages with HTTP/1.1 requests over connections that it keeps. It follows no redirect, uses
+// no proxy, and never sends a message twice.
+//
+// Its exported fields aren't changed once it is in use. All its methods may be called from several goroutines at once.
+type Publisher struct {
+	Net     *Net
+	Request Request // Method is POST by default; Body isn't used
+
+	once    sync.Once
+	caller  *caller
+	invalid error // why there is none
+}
+
+func (p *Publisher) ready() error {
+	p.once.Do(func() { p.caller, p.invalid = newCaller(p.Net, p.Request, http.MethodPost) })
+	return p.invalid
+}
+
+// accepted takes the reply to a message: its head has said what there is to know.
+func accepted(*http.Response) error { return nil }
+
+// Publish sends one request with the body and waits for the reply, both within Net.Timeout. sent is when the request
+// was handed to the system; zero if that never came to be. Any 2xx is success, however the reply goes on after its head;
+// another status is an *Error, and so is whatever Classify makes of a failure. body isn't kept.
+func (p *Publisher) Publish(ctx context.Context, body []byte) (sent time.Time, err error) {
+	if err := p.ready(); err != nil {
+		return time.Time{}, err
+	}
+	return p.caller.call(ctx, body, accepted)
+}
+
+// Post is the quick half of Publish, which waits for nothing: it hands the request to a connection that is idle, whose
+// buffer is empty. It isn't ok where there is none, or the body is too long for that; then nothing was sent. reply must
+// be called, and waits for the rest; what it returns is as of Publish.
+func (p *Publisher) Post(body []byte) (reply func(context.Context) error, sent time.Time, ok bool) {
+	if len(body) > maxPost || p.ready() != nil {
+		return nil, time.Time{}, false
+	}
+	req, err := p.caller.request(body)
+	if err != nil {
+		return nil, time.Time{}, false
+	}
+	c := p.caller.kept()
+	if c == nil {
+		return nil, time.Time{}, false
+	}
+	sent, err = send(c, req)
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, p.Net.timeout())
+		defer cancel()
+		return p.caller.reply(ctx, c, req, err, accepted)
+	}, sent, true
+}
+
+// Prepare opens a connection for the first message, unless one is open, within Net.Timeout.
+func (p *Publisher) Prepare(ctx context.Context) error {
+	if err := p.ready(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.Net.timeout())
+	defer cancel()
+	c, err := p.caller.conn(ctx)
+	if err == nil {
+		p.caller.keep(c)
+	}
+	return err
+}
+
+// Close closes the connections that are kept, and keeps none any more.
+func (p *Publisher) Close() {
+	if p.ready() == nil {
+		p.caller.close()
+	}
+}

@@ -1,0 +1,281 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// publisher gives a Publisher that is closed at the end of the test.
+func publisher(t testing.TB, n *Net, r Request) *Publisher {
+	t.Helper()
+	p := &Publisher{Net: n, Request: r}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// What is sent is what was asked for, and one connection is enough for one message after the other.
+func TestPublish(t *testing.T) {
+	var got strings.Builder
+	addr := serve(t, nil, func(p *peer) {
+		for p.read() {
+			body, _ := io.ReadAll(p.request.Body)
+			fmt.Fprintf(&got, "%d %s %s %s %v %s\n", p.n, p.request.Method, p.request.URL, p.request.Host, p.request.Header, body)
+			p.write("HTTP/1.1 202 Accepted\r\nContent-Length: 5\r\n\r\nhello")
+		}
+	})
+	p := publisher(t, &Net{ConnectTo: addr}, Request{URL: "http://user:word@nobody.test/p?x=1", Header: http.Header{"Content-Type": {"application/json"}, "Host": {"other.test"}}})
+	for _, body := range []string{`{"a":1}`, `{"a":2}`} {
+		before := time.Now()
+		sent, err := p.Publish(t.Context(), []byte(body))
+		if after := time.Now(); err != nil || sent.Before(before) || sent.After(after) {
+			t.Errorf("%v, sent %v, between %v and %v", err, sent, before, after)
+		}
+	}
+	const head = "POST /p?x=1 other.test map[Authorization:[Basic dXNlcjp3b3Jk] Content-Length:[7] Content-Type:[application/json] User-Agent:[rtbench]] "
+	if want := "0 " + head + "{\"a\":1}\n0 " + head + "{\"a\":2}\n"; got.String() != want {
+		t.Errorf("got\n%swant\n%s", got.String(), want)
+	}
+}
+
+// Many goroutines publish at once, each has its own message accepted, and connections are used again.
+func TestPublishConcurrently(t *testing.T) {
+	const workers, messages = 16, 50
+	var seen sync.Map
+	var connections atomic.Int64
+	addr := serve(t, nil, func(p *peer) {
+		connections.Add(1)
+		for p.read() {
+			body, _ := io.ReadAll(p.request.Body)
+			if _, twice := seen.LoadOrStore(string(body), true); twice {
+				t.Errorf("%s came twice", body)
+			}
+			p.write("HTTP/1.1 204 No Content\r\n\r\n")
+		}
+	})
+	p := publisher(t, &Net{}, Request{URL: "http://" + addr, Method: http.MethodPut})
+	var all sync.WaitGroup
+	for w := range workers {
+		all.Go(func() {
+			for m := range messages {
+				if _, err := p.Publish(t.Context(), fmt.Appendf(nil, "%d.%d", w, m)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	n := 0
+	seen.Range(func(any, any) bool { n++; return true })
+	if n != workers*messages || connections.Load() > workers*messages/4 {
+		t.Errorf("%d messages came over %d connections", n, connections.Load())
+	}
+}
+
+// A message that isn't accepted says why by its class, its key and in one line, and when it had left.
+func TestPublishFails(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		script     func(*peer)
+		key, words string
+		retryAfter time.Duration
+	}{
+		{name: "400", script: answer("HTTP/1.1 400 Bad Request\r\nContent-Length: 9\r\n\r\nno\n room "), key: "status 400", words: `HTTP status 400: Bad Request: "no room"`},
+		{name: "429", script: answer("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n"), key: "status 429",
+			words: "HTTP status 429: Too Many Requests", retryAfter: 7 * time.Second},
+		{name: "503 without end", script: func(p *peer) { p.read(); p.write("HTTP/1.1 503 Oops\r\n\r\n"); p.repeat("x") }, key: "status 503",
+			words: `HTTP status 503: Service Unavailable: "` + strings.Repeat("x", maxExcerpt) + `"`},
+		{name: "a redirect", script: answer("HTTP/1.1 302 Found\r\nLocation: /login?next=p\r\nContent-Length: 0\r\n\r\n"), key: "status 302",
+			words: "HTTP status 302: Found: it redirects to http://ADDR/login"},
+		{name: "a redirect that hides a password", script: answer("HTTP/1.1 307 Temporary Redirect\r\nLocation: http://me:secret@127.0.0.1/\r\nContent-Length: 0\r\n\r\n"),
+			key: "status 307", words: "HTTP status 307: Temporary Redirect: it redirects to http://me:xxxxx@127.0.0.1/"},
+		{name: "a redirect to nowhere", script: answer("HTTP/1.1 301 Moved Permanently\r\nContent-Length: 0\r\n\r\n"), key: "status 301",
+			words: "HTTP status 301: Moved Permanently: it redirects, without a usable Location"},
+		{name: "a switch", script: answer("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), key: "protocol 101",
+			words: "the server broke the protocol: it switches protocols, which was not asked for"},
+		{name: "an SSH server", script: func(p *peer) { p.read(); p.write("SSH-2.0-OpenSSH_9.9\r\n"); p.wait() }, key: "protocol",
+			words: `the server broke the protocol: no HTTP response: malformed HTTP response "SSH-2.0-OpenSSH_9.9"`},
+		{name: "hangs up", script: func(p *peer) { p.read() }, key: "eof", words: "the stream ended: before a response head was received"},
+		{name: "resets", script: func(p *peer) { p.read(); p.reset() }, key: "reset", words: "the connection was reset: "},
+		{name: "never answers", script: func(p *peer) { p.read(); p.wait() }, key: "timeout", words: "no answer in time: waiting for the reply: context deadline exceeded"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			addr := serve(t, nil, test.script)
+			n := &Net{}
+			if test.key == "timeout" {
+				n = short()
+			}
+			sent, err := publisher(t, n, Request{URL: "http://" + addr + "/p"}).Publish(t.Context(), []byte("m"))
+			if err == nil {
+				t.Fatal("it was accepted")
+			}
+			key, words := explain(err, addr)
+			if strings.HasSuffix(test.words, ": ") && strings.HasPrefix(words, test.words) { // the rest is the system's
+				words = test.words
+			}
+			if key != test.key || words != test.words || sent.IsZero() || Classify(err).RetryAfter != test.retryAfter {
+				t.Errorf("%s\n%s\nwant %s\n%s\nsent %v, Retry-After %v", key, words, test.key, test.words, sent, Classify(err).RetryAfter)
+			}
+		})
+	}
+}
+
+// What never left has no time at which it did.
+func TestPublishToNobody(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := listener.Addr().String()
+	listener.Close()
+	silent := serve(t, nil, (*peer).wait)
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, test := range []struct {
+		name, url  string
+		net        *Net
+		ctx        context.Context
+		key, words string
+	}{
+		{"refused", "http://" + addr, &Net{}, t.Context(), "refused", "nothing listens at that address: ADDR: connect: connection refused"},
+		{"refused, for TLS", "https://" + addr, &Net{}, t.Context(), "refused", "nothing listens at that address: ADDR: connect: connection refused"},
+		{"silence in the handshake", "https://" + silent, short(), t.Context(), "timeout", "no answer in time: "},
+		{"cancelled", "http://" + silent, &Net{}, done, "timeout", "no answer in time: connecting: context canceled"},
+		{"no URL", "ftp://a", &Net{}, t.Context(), "other", `another error: scheme "ftp" is not one of http, https, ws, wss`},
+		{"no port", "http://127.0.0.1:99999", &Net{}, t.Context(), "other", "another error: "},
+		{"no method", "http://" + addr, &Net{}, t.Context(), "other", `another error: net/http: invalid method "A B"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := Request{URL: test.url}
+			if test.name == "no method" {
+				r.Method = "A B"
+			}
+			sent, err := publisher(t, test.net, r).Publish(test.ctx, []byte("m"))
+			if err == nil || !sent.IsZero() {
+				t.Fatalf("sent %v, %v", sent, err)
+			}
+			key, words := explain(err, addr)
+			if strings.HasSuffix(test.words, ": ") && strings.HasPrefix(words, test.words) {
+				words = test.words
+			}
+			if key != test.key || words != test.words || strings.Contains(words, "\n") {
+				t.Errorf("%s\n%s\nwant %s\n%s", key, words, test.key, test.words)
+			}
+		})
+	}
+}
+
+// A reply that is accepted by its head stays so, however it goes on.
+func TestPublishReplies(t *testing.T) {
+	for name, said := range map[string]string{
+		"cut short":      "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nab",
+		"over the limit": "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("x", maxReply+1),
+		"compressed":     "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nno",
+	} {
+		addr := serve(t, nil, func(p *peer) { p.read(); p.write(said) })
+		if sent, err := publisher(t, &Net{}, Request{URL: "http://" + addr}).Publish(t.Context(), []byte("m")); err != nil || sent.IsZero() {
+			t.Errorf("%s: sent %v, %v", name, sent, err)
+		}
+	}
+}
+
+// A connection that the server closed between two messages costs none of them, as long as nothing was written to it.
+func TestPublishAfterHangup(t *testing.T) {
+	hungUp := make(chan bool)
+	addr := serve(t, nil, func(p *peer) {
+		if p.read() {
+			p.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+			p.Close()
+			hungUp <- true
+		}
+	})
+	p := publisher(t, &Net{}, Request{URL: "http://" + addr})
+	for range 5 {
+		_, err := p.Publish(t.Context(), []byte("m"))
+		if <-hungUp; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestPublishOverTLS(t *testing.T) {
+	a, stranger := newAuthority(t), newAuthority(t)
+	config := &tls.Config{Certificates: []tls.Certificate{a.issue(time.Time{})}}
+	addr := serve(t, func(c net.Conn) net.Conn { return tls.Server(c, config) }, func(p *peer) {
+		for p.read() {
+			p.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		}
+	})
+	plain := serve(t, nil, func(p *peer) { p.write("HTTP/1.1 400 Bad Request\r\n\r\n"); p.wait() })
+	for _, test := range []struct {
+		url  string
+		net  *Net
+		want string
+	}{
+		{"https://" + addr, &Net{TLS: &tls.Config{RootCAs: a.pool}}, "<nil>"},
+		{"wss://stream.test", &Net{TLS: &tls.Config{RootCAs: a.pool}, ConnectTo: addr}, "<nil>"},
+		{"https://" + addr, &Net{TLS: &tls.Config{InsecureSkipVerify: true}}, "<nil>"},
+		{"https://" + addr, &Net{TLS: &tls.Config{RootCAs: stranger.pool}}, "the TLS handshake failed: tls: failed to verify certificate: x509: certificate signed by unknown authority"},
+		{"https://other.test", &Net{TLS: &tls.Config{RootCAs: a.pool}, ConnectTo: addr}, "the TLS handshake failed: tls: failed to verify certificate: x509: certificate is valid for stream.test, not other.test"},
+		{"https://" + plain, &Net{}, "the TLS handshake failed: the server does not speak TLS on this port"},
+	} {
+		p := publisher(t, test.net, Request{URL: test.url})
+		for range 2 {
+			if _, err := p.Publish(t.Context(), []byte("m")); !strings.HasPrefix(fmt.Sprint(err), test.want) {
+				t.Errorf("%s: %v, want %s", test.url, err, test.want)
+			}
+		}
+	}
+}
+
+// TestPost: the quick half needs a connection that is open, and a body that its buffer takes; then it is Publish in two.
+func TestPost(t *testing.T) {
+	accepted := make(chan string, 10)
+	addr := serve(t, nil, func(p *peer) {
+		for p.read() {
+			body, _ := io.ReadAll(p.request.Body)
+			accepted <- string(body)
+			if string(body) == "bad" {
+				p.write("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+			} else {
+				p.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+			}
+		}
+	})
+	p := publisher(t, &Net{}, Request{URL: "http://" + addr})
+	if _, _, ok := p.Post([]byte("early")); ok {
+		t.Error("posted without a connection")
+	}
+	if err := p.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, ok := p.Post(make([]byte, maxPost+1)); ok {
+		t.Error("posted what a buffer may not take")
+	}
+	for _, body := range []string{"a", "bad", "b"} {
+		reply, sent, ok := p.Post([]byte(body))
+		if !ok || sent.IsZero() {
+			t.Fatalf("%s: not posted", body)
+		}
+		if got := <-accepted; got != body { // before anybody waits for the reply
+			t.Errorf("%q arrived as %q", body, got)
+		}
+		if _, _, ok := p.Post([]byte("second")); ok {
+			t.Error("posted on a connection that waits for a reply")
+		}
+		if err := reply(t.Context()); (err == nil) != (body != "bad") {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	if _, _, ok := p.Post([]byte("c")); !ok { // the one connection is used again
+		t.Error("the connection was not kept")
+	}
+}
