@@ -33,6 +33,7 @@ type event struct {
 	at     time.Time // sent, on the monotonic clock
 	binary bool
 	data   []byte // the payload, as a WebSocket message carries it
+	sender uint64 // number of the subscriber that published it; 0 for nobody
 
 	once sync.Once
 	text []byte // the same as a block of an SSE stream; see block
@@ -40,6 +41,19 @@ type event struct {
 
 // cost is what keeping e takes, in bytes, both encodings included.
 func (e *event) cost() int { return 256 + 2*len(e.data) }
+
+// wanted is when e was due, on the monotonic clock. A publisher's clock is its own: no event is due later than it was
+// published, nor, since no delay is longer, more than maxFaultTime before that.
+func (e *event) wanted() time.Time {
+	late := e.sent - e.due
+	switch {
+	case e.due >= e.sent:
+		late = 0
+	case late < 0 || late > int64(maxFaultTime): // less than 0 once it overflows
+		late = int64(maxFaultTime)
+	}
+	return e.at.Add(-time.Duration(late))
+}
 
 // block gives e as a block of an SSE stream. The first subscriber that needs it encodes it for all of them.
 func (e *event) block() []byte {
@@ -85,7 +99,7 @@ func newPayload(o Options, run uint32) *payload {
 		p.filler = bytes.Repeat([]byte("x"), o.Size)
 		return p
 	}
-	rng := rand.New(rand.NewPCG(o.Seed, 0))
+	rng := rand.New(rand.NewPCG(o.Seed, drawPayload))
 	for len(p.filler) < o.Size-client.StampLen {
 		p.filler = append(p.filler, byte(rng.Uint32()))
 	}

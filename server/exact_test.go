@@ -22,10 +22,12 @@ type frameClient struct {
 	br   *bufio.Reader
 }
 
-func (g *target) frames(query string) *frameClient {
+func (g *target) frames(query string) *frameClient { return g.upgraded("/ws?" + query) }
+
+func (g *target) upgraded(path string) *frameClient {
 	g.t.Helper()
 	conn := g.dial()
-	head := "GET /ws?" + query + " HTTP/1.1\r\nHost: " + g.addr + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+	head := "GET " + path + " HTTP/1.1\r\nHost: " + g.addr + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 	if _, err := io.WriteString(conn, head); err != nil {
 		g.t.Fatal(err)

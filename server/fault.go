@@ -3,6 +3,10 @@ package server
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,31 +22,37 @@ const (
 	faultStall
 	faultHangup
 	faultRefuse
+	faultReject
 )
 
-// maxFaultTime bounds the durations of a fault.
-const maxFaultTime = time.Hour
+// Bounds of a fault.
+const (
+	maxFaultTime = time.Hour // of its durations, drawn ones included
+	maxSigma     = 10        // of a lognormal delay
+)
 
 // faultForms names every fault with the form it is written in.
 var faultForms = [...]struct{ name, form string }{
 	faultDrop:      {"drop", "drop=0.1%"},
 	faultDuplicate: {"duplicate", "duplicate=0.05%"},
 	faultReorder:   {"reorder", "reorder=0.5%"},
-	faultDelay:     {"delay", "delay=20ms or delay=5ms..20ms@10%"},
+	faultDelay:     {"delay", "delay=20ms, delay=5ms..20ms@10% or delay=lognormal:2ms:0.8"},
 	faultStall:     {"stall", "stall=2s@5s"},
 	faultHangup:    {"hangup", "hangup@100 or hangup@100:rst"},
 	faultRefuse:    {"refuse", "refuse=503, refuse=503@10% or refuse=503x3:retry-after=2"},
+	faultReject:    {"reject", "reject=503, reject=503@10% or reject=503x3:retry-after=2"},
 }
 
 // A Fault is one thing that the server does wrong on purpose; see [ParseFault].
 type Fault struct {
 	kind       faultKind
 	percent    float64       // of deliveries or requests it befalls; 0 to 100
-	low, high  time.Duration // delay between the two; length of a stall in low
+	low, high  time.Duration // delay between the two; median of a lognormal delay, length of a stall in low
+	sigma      float64       // of the logarithm of a lognormal delay; 0 for a delay that isn't
 	at         time.Duration // when a stall begins
-	count      uint64        // hang up after, or refuse the first, this many
+	count      uint64        // hang up after, or refuse or reject the first, this many
 	reset      bool          // hang up with RST
-	status     int           // of a refusal
+	status     int           // of a refusal or rejection
 	retryAfter int           // seconds; -1 sends none
 }
 
@@ -51,8 +61,9 @@ type Fault struct {
 //	drop=0.1%                 that share of deliveries isn't made
 //	duplicate=0.05%           that share is made twice
 //	reorder=0.5%              that share swaps places with the delivery after it
-//	delay=20ms                no delivery sooner than that after its event was published
-//	delay=5ms..20ms@10%       the same, evenly drawn from a range and for a share; what is behind waits too
+//	delay=20ms                no delivery sooner than that after its event was due; what is behind waits too
+//	delay=5ms..20ms@10%       the same, evenly drawn from a range and for a share
+//	delay=lognormal:2ms:0.8   or drawn from a lognormal distribution of that median and that sigma of its logarithm
 //	stall=2s@5s               nothing is published for 2 s from 5 s after the start; then it is caught up
 //	hangup@100                every connection is closed after its 100th delivery
 //	hangup@100:rst            and is reset, which may lose what the client hasn't read
@@ -60,6 +71,10 @@ type Fault struct {
 //	refuse=503@10%            or a share of them
 //	refuse=503x3              or the first three
 //	refuse=503:retry-after=2  with a Retry-After header, in seconds
+//	reject=503@10%            as refuse, but of messages that are posted, which aren't published then; not 204
+//
+// A delay counts from when the event was published where that came before it was due, and holds back the answers of
+// /time too, from when they were asked for.
 //
 // Errors name the part that is wrong and show the form wanted.
 func ParseFault(s string) (Fault, error) {
@@ -106,7 +121,7 @@ func parseFault(s string) (f Fault, err error) {
 		err = f.parseStall(arg)
 	case faultHangup:
 		err = f.parseHangup(arg)
-	case faultRefuse:
+	case faultRefuse, faultReject:
 		err = f.parseRefuse(arg)
 	default:
 		f.percent, err = parsePercent(arg)
@@ -122,6 +137,9 @@ func (f *Fault) parseDelay(arg string) (err error) {
 			return err
 		}
 	}
+	if shape, ok := strings.CutPrefix(span, "lognormal:"); ok {
+		return f.parseLognormal(shape)
+	}
 	low, high, ranged := strings.Cut(span, "..")
 	if f.low, err = parseTime(low); err != nil {
 		return err
@@ -134,6 +152,25 @@ func (f *Fault) parseDelay(arg string) (err error) {
 	}
 	if f.high < f.low {
 		return fmt.Errorf("the range %v..%v runs backwards", f.low, f.high)
+	}
+	return nil
+}
+
+func (f *Fault) parseLognormal(shape string) (err error) {
+	median, sigma, ok := strings.Cut(shape, ":")
+	if !ok {
+		return errors.New("a lognormal delay needs a median and a sigma")
+	}
+	if f.low, err = parseTime(median); err != nil {
+		return err
+	}
+	if f.low == 0 {
+		return errors.New("the median of a lognormal delay is more than 0")
+	}
+	f.high = f.low
+	f.sigma, err = strconv.ParseFloat(sigma, 64)
+	if err != nil || !(f.sigma > 0 && f.sigma <= maxSigma) {
+		return fmt.Errorf("bad sigma %.40q: want more than 0 and at most %d", sigma, maxSigma)
 	}
 	return nil
 }
@@ -193,8 +230,12 @@ func (f *Fault) parseRefuse(arg string) (err error) {
 		return err
 	}
 	n, err := strconv.Atoi(status)
-	if err != nil || n != 204 && (n < 400 || n > 599) {
-		return fmt.Errorf("bad status %.40q: want 204 or 400 to 599", status)
+	if err != nil || (n < 400 || n > 599) && (n != http.StatusNoContent || f.kind == faultReject) {
+		allowed := "204 or 400 to 599"
+		if f.kind == faultReject {
+			allowed = "400 to 599"
+		}
+		return fmt.Errorf("bad status %.40q: want %s", status, allowed)
 	}
 	f.status = n
 	return nil
@@ -238,7 +279,11 @@ func (f Fault) String() string {
 	b.WriteString(faultForms[f.kind].name)
 	switch f.kind {
 	case faultDelay:
-		fmt.Fprintf(&b, "=%v", f.low)
+		if f.sigma > 0 {
+			fmt.Fprintf(&b, "=lognormal:%v:%v", f.low, f.sigma)
+		} else {
+			fmt.Fprintf(&b, "=%v", f.low)
+		}
 		if f.high != f.low {
 			fmt.Fprintf(&b, "..%v", f.high)
 		}
@@ -252,7 +297,7 @@ func (f Fault) String() string {
 		if f.reset {
 			b.WriteString(":rst")
 		}
-	case faultRefuse:
+	case faultRefuse, faultReject:
 		fmt.Fprintf(&b, "=%d", f.status)
 		if f.count > 0 {
 			fmt.Fprintf(&b, "x%d", f.count)
@@ -268,15 +313,40 @@ func (f Fault) String() string {
 	return b.String()
 }
 
-// checkFaults says why a list of faults makes no sense. Stalls and refusals can be several, the others only one of
-// a kind.
+// wait draws how long a delay holds back. It takes one number from rng, or none if the delay is always the same.
+func (f Fault) wait(rng *rand.Rand) time.Duration {
+	switch span := f.high - f.low; {
+	case f.sigma > 0:
+		z := math.Sqrt2 * math.Erfinv(2*rng.Float64()-1)
+		return time.Duration(min(float64(f.low)*math.Exp(f.sigma*z), float64(maxFaultTime)))
+	case span > 0:
+		return f.low + time.Duration(rng.Int64N(int64(span)+1))
+	default:
+		return f.low
+	}
+}
+
+// answer refuses a request in the way of f.
+func (f Fault) answer(w http.ResponseWriter) {
+	if f.retryAfter >= 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(f.retryAfter))
+	}
+	if f.status == http.StatusNoContent {
+		w.WriteHeader(f.status)
+	} else {
+		http.Error(w, "refused on purpose", f.status)
+	}
+}
+
+// checkFaults says why a list of faults makes no sense. Stalls, refusals and rejections can be several, the others
+// only one of a kind.
 func checkFaults(faults []Fault) error {
 	seen := make(map[faultKind]Fault)
 	for _, f := range faults {
 		if f.kind == 0 {
 			return errors.New("empty fault: make faults with ParseFault")
 		}
-		if other, ok := seen[f.kind]; ok && f.kind != faultStall && f.kind != faultRefuse {
+		if other, ok := seen[f.kind]; ok && !slices.Contains([]faultKind{faultStall, faultRefuse, faultReject}, f.kind) {
 			return fmt.Errorf("faults %q and %q are of one kind: give one", other, f)
 		}
 		seen[f.kind] = f

@@ -1,11 +1,15 @@
 package server
 
 import (
+	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rtbench/rtbench/client"
 )
 
 func faults(t testing.TB, texts ...string) (list []Fault) {
@@ -30,6 +34,8 @@ func TestParseFault(t *testing.T) {
 		"delay=5ms..20ms@10%":          "",
 		"delay=5ms..5ms@100%":          "delay=5ms",
 		"delay=0s..1h":                 "delay=0s..1h0m0s",
+		"delay=lognormal:2ms:0.8":      "",
+		"delay=lognormal:2ms:0.80@5%":  "delay=lognormal:2ms:0.8@5%",
 		"stall=2s@5s":                  "",
 		"stall=2s@0":                   "stall=2s@0s",
 		"hangup@100":                   "",
@@ -40,6 +46,9 @@ func TestParseFault(t *testing.T) {
 		"refuse=503x3":                 "",
 		"refuse=503x3:retry-after=2":   "",
 		"refuse=503@1%:retry-after=60": "",
+		"reject=500":                   "",
+		"reject=503x3:retry-after=2":   "",
+		"reject=503@10%":               "",
 	} {
 		if want == "" {
 			want = in
@@ -63,6 +72,15 @@ func TestParseFault(t *testing.T) {
 		"delay=2h":                     `bad duration "2h"`,
 		"delay=5ms..2ms":               `the range 5ms..2ms runs backwards`,
 		"delay=5ms@":                   `"" needs a percent sign, as in delay=20ms`,
+		"delay=lognormal:2ms":          `needs a median and a sigma, as in delay=20ms`,
+		"delay=lognormal:2:1":          `bad duration "2"`,
+		"delay=lognormal:0s:1":         `the median of a lognormal delay is more than 0`,
+		"delay=lognormal:2ms:0":        `bad sigma "0": want more than 0 and at most 10`,
+		"delay=lognormal:2ms:NaN":      `bad sigma "NaN"`,
+		"delay=lognormal:2ms:11":       `bad sigma "11"`,
+		"delay=lognormal:1ms..2ms:1":   `bad duration "1ms..2ms"`,
+		"delay=lognormal:1ms:1:1":      `bad sigma "1:1"`,
+		"delay=1ms..lognormal:2ms:1":   `bad duration "lognormal:2ms:1"`,
 		"stall=2s":                     `needs the time it begins at, as in stall=2s@5s`,
 		"stall=0s@1s":                  `no length`,
 		"hangup=5":                     `hangup needs "@" and a value`,
@@ -74,6 +92,7 @@ func TestParseFault(t *testing.T) {
 		"refuse=503:retry":             `unknown option "retry"`,
 		"refuse=503:retry-after=x":     `bad number of seconds "x"`,
 		"refuse=503:retry-after=99999": `bad number of seconds`,
+		"reject=204":                   `bad status "204": want 400 to 599, as in reject=503`,
 	} {
 		if _, err := ParseFault(in); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", in, err, want)
@@ -82,7 +101,8 @@ func TestParseFault(t *testing.T) {
 }
 
 func FuzzParseFault(f *testing.F) {
-	for _, s := range []string{"drop=0.1%", "delay=5ms..20ms@10%", "stall=2s@5s", "hangup@100:rst", "refuse=503x3:retry-after=2", "refuse=429@1e-3%"} {
+	for _, s := range []string{"drop=0.1%", "delay=5ms..20ms@10%", "stall=2s@5s", "hangup@100:rst", "refuse=503x3:retry-after=2", "refuse=429@1e-3%",
+		"delay=lognormal:2ms:0.8@10%", "delay=lognormal:1h:10", "reject=503@10%"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -191,9 +211,10 @@ func TestFaultsAreDeterministicAndTrue(t *testing.T) {
 	}
 }
 
-func TestDelayCountsFromPublishingAndKeepsOrder(t *testing.T) {
+// A delay counts from when an event was due: a stall that is longer has used it up.
+func TestDelayCountsFromDueAndKeepsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := run(t, Options{Rate: 100, Faults: faults(t, "delay=25ms")})
+		e := run(t, Options{Rate: 100, Faults: faults(t, "delay=25ms", "stall=200ms@305ms")})
 		sink := new(memSink)
 		e.subscribe("", "", sink)
 		time.Sleep(time.Second + 30*time.Millisecond)
@@ -202,17 +223,78 @@ func TestDelayCountsFromPublishingAndKeepsOrder(t *testing.T) {
 		if len(sink.got) != 100 {
 			t.Fatalf("%d events, want 100", len(sink.got))
 		}
+		stallEnd := e.hub.start.Add(505 * time.Millisecond)
 		for i, at := range sink.at {
-			if want := e.hub.start.Add(time.Duration(i+1)*10*time.Millisecond + 25*time.Millisecond); !at.Equal(want) {
+			due := e.hub.start.Add(time.Duration(i+1) * 10 * time.Millisecond)
+			want := due.Add(25 * time.Millisecond)
+			if i+1 > 30 && want.Before(stallEnd) {
+				want = stallEnd
+			}
+			if !at.Equal(want) {
 				t.Fatalf("event %d came at %v, want %v", i+1, at, want)
 			}
 		}
 	})
 }
 
+// What publishers say is due is due for delays, unless that would hold an event back for longer than the delay.
+func TestDelayOfWhatPublishersStamp(t *testing.T) {
+	for name, c := range map[string]struct {
+		due  func(now int64) int64
+		wait time.Duration // after publishing
+	}{
+		"now":            {func(now int64) int64 { return now }, time.Second},
+		"a little ago":   {func(now int64) int64 { return now - 300e6 }, 700 * time.Millisecond},
+		"long ago":       {func(now int64) int64 { return now - 2e9 }, 0},
+		"before history": {func(int64) int64 { return math.MinInt64 }, 0},
+		"later":          {func(now int64) int64 { return now + 60e9 }, time.Second},
+		"never":          {func(int64) int64 { return math.MaxInt64 }, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := run(t, Options{Faults: faults(t, "delay=1s")})
+				defer e.close()
+				sink := new(memSink)
+				e.subscribe("", "", sink)
+				posted := time.Now()
+				e.publish("default", string(client.AppendStamp(nil, client.Stamp{Due: c.due(posted.UnixNano())})))
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				if len(sink.at) != 1 || sink.at[0].Sub(posted) != c.wait {
+					t.Errorf("came %v, want one after %v", sink.at, c.wait)
+				}
+			})
+		})
+	}
+}
+
+// The quantiles of a lognormal delay are those of its formula, median·exp(sigma·z).
+func TestLognormalDelay(t *testing.T) {
+	const n = 100_000
+	f := faults(t, "delay=lognormal:2ms:0.8")[0]
+	rng := rand.New(rand.NewPCG(7, 7))
+	waits := make([]time.Duration, n)
+	for i := range waits {
+		waits[i] = f.wait(rng)
+	}
+	slices.Sort(waits)
+	for q, z := range map[float64]float64{.01: -2.326348, .5: 0, .9: 1.281552, .99: 2.326348} {
+		got, want := waits[int(q*n)].Seconds(), .002*math.Exp(.8*z)
+		if math.Abs(got/want-1) > .02 {
+			t.Errorf("quantile %v is %v s, want %v", q, got, want)
+		}
+	}
+	wide := faults(t, "delay=lognormal:1h:10")[0]
+	for range 1000 {
+		if d := wide.wait(rng); d < 0 || d > maxFaultTime {
+			t.Fatalf("a delay of %v", d)
+		}
+	}
+}
+
 func TestDoorman(t *testing.T) {
 	count := func(o Options, n int) (refused int, statuses []int) {
-		d := newDoorman(o)
+		d := newDoorman(o, faultRefuse, drawRefuse)
 		for range n {
 			f, ok := d.refuse()
 			if ok {

@@ -25,6 +25,7 @@ var (
 // A topic is a name that events are published under.
 type topic struct {
 	name   string
+	n      uint32 // tells it from the others
 	source uint32 // of its stamps
 	head   string // how its scheduled payloads begin
 	seq    uint64 // of its latest event; guarded by hub.mu
@@ -38,7 +39,9 @@ type hub struct {
 	log     *eventLog
 	shards  []*shard
 	truth   *registry
+	writes  *writeLog // nil if they aren't noted
 	count   counters
+	clock   clock
 	closing context.Context // done once the server stops
 	close   context.CancelFunc
 
@@ -52,8 +55,8 @@ type hub struct {
 
 // counters are the totals of /truth.
 type counters struct {
-	published, sent, duplicated, dropped, delayed, reordered, cut, refused, total atomic.Uint64
-	open                                                                          atomic.Int64
+	published, sent, duplicated, dropped, delayed, reordered, cut, refused, rejected, total atomic.Uint64
+	open                                                                                    atomic.Int64
 }
 
 func newHub(o Options) (*hub, error) {
@@ -66,6 +69,8 @@ func newHub(o Options) (*hub, error) {
 		run:     binary.BigEndian.Uint32(id[:]),
 		log:     newEventLog(max(o.Queue+o.Replay, minLog), maxLog),
 		truth:   newRegistry(o.TruthEvents, o.TruthSubscribers),
+		writes:  newWriteLog(o.TruthWrites),
+		clock:   newClock(o),
 		started: make(chan struct{}),
 		topics:  make(map[string]*topic),
 		table:   timetable{rate: o.Rate},
@@ -100,7 +105,7 @@ func (h *hub) lookup(names []string) ([]*topic, error) {
 			if len(h.topics) == maxTopics {
 				return nil, errTopicsMax
 			}
-			t = &topic{name: name, source: client.HashSource(name), head: jsonHead(name)}
+			t = &topic{name: name, n: uint32(len(h.topics)), source: client.HashSource(name), head: jsonHead(name)}
 			h.topics[name] = t
 		}
 		if !slices.Contains(topics, t) {
@@ -108,6 +113,17 @@ func (h *hub) lookup(names []string) ([]*topic, error) {
 		}
 	}
 	return topics, nil
+}
+
+// topicNumber gives the number of the topic of that name, if there is one.
+func (h *hub) topicNumber(name string) (n uint32, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t, ok := h.topics[name]
+	if !ok {
+		return 0, false
+	}
+	return t.n, true
 }
 
 // scheduled gives the topics that the schedule publishes to.
@@ -122,12 +138,19 @@ func (h *hub) publishScheduled(t *topic, due int64) {
 	now := time.Now()
 	sent := now.UnixNano()
 	h.append(t, &event{at: now, sent: sent, due: due, binary: h.opts.Binary,
-		data: h.payload.build(t, t.seq+1, due, sent)})
+		data: h.payload.build(t, t.seq+1, h.clock.read(due), h.clock.read(sent))})
 }
 
-// publish makes one event of data, which it keeps. It waits for the schedule to have started and for the end of a
-// stall. The due time is that of a stamp in data, if there is one.
-func (h *hub) publish(ctx context.Context, t *topic, data []byte, binary bool) (*event, error) {
+// A message is what somebody publishes.
+type message struct {
+	data   []byte
+	binary bool
+	sender uint64 // number of the subscriber it is from; 0 for nobody
+}
+
+// publish makes one event of m, whose data it keeps. It waits for the schedule to have started and for the end of a
+// stall. The due time is that of a stamp in the data, if there is one.
+func (h *hub) publish(ctx context.Context, t *topic, m message) (*event, error) {
 	select {
 	case <-h.started:
 	case <-ctx.Done():
@@ -144,9 +167,9 @@ func (h *hub) publish(ctx context.Context, t *topic, data []byte, binary bool) (
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
-	e := &event{at: now, sent: now.UnixNano(), data: data, binary: binary || !utf8.Valid(data)}
+	e := &event{at: now, sent: now.UnixNano(), data: m.data, binary: m.binary || !utf8.Valid(m.data), sender: m.sender}
 	e.due = e.sent
-	if stamp, _, ok := client.FindStamp(data, 0); ok {
+	if stamp, _, ok := client.FindStamp(m.data, 0); ok {
 		e.due = stamp.Due
 	}
 	h.append(t, e)
@@ -182,6 +205,7 @@ func (h *hub) subscribe(r *request, protocol string) *subscriber {
 	s := &subscriber{
 		hub:    h,
 		topics: r.topics,
+		mute:   r.mute,
 		wake:   make(chan struct{}, 1),
 		stop:   make(chan struct{}),
 	}

@@ -94,7 +94,7 @@ func (e *engine) publish(topic, data string) *event {
 	if err != nil {
 		panic(err)
 	}
-	ev, err := e.hub.publish(e.ctx, found[0], []byte(data), false)
+	ev, err := e.hub.publish(e.ctx, found[0], message{data: []byte(data)})
 	if err != nil {
 		panic(err)
 	}

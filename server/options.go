@@ -17,11 +17,14 @@ const (
 	maxTopic   = 64        // a topic's name
 	maxTopics  = 1024      // topics of one server
 	maxRing    = 1 << 20   // events of Replay, Queue
-	maxTruth   = 1 << 22   // events of TruthEvents, records of TruthSubscribers
+	maxTruth   = 1 << 22   // events of TruthEvents, records of TruthSubscribers, deliveries of TruthWrites
 	maxRate    = 1_000_000 // events per second and topic
 	minLog     = 4096      // events kept, so that a short queue doesn't make waking subscribers a matter of luck
 	maxLog     = 256 << 20 // memory of the events kept for replay and for subscribers that lag
 	maxStreams = 10_000    // HTTP/2 streams of one connection
+
+	maxClockOffset = 24 * time.Hour
+	maxClockDrift  = 1000 // parts per million
 )
 
 // Defaults of the Options that have one.
@@ -63,10 +66,17 @@ type Options struct {
 	Faults []Fault
 	// Seed makes random faults and binary payloads repeatable.
 	Seed uint64
+	// ClockOffset is how far the server's clock is ahead of the true one, and ClockDrift how much more that becomes,
+	// in ns for each ms since New (parts per million). Both can be negative.
+	ClockOffset time.Duration
+	ClockDrift  float64
 	// TruthEvents is how many of the latest events /truth remembers. Default: 65,536.
 	TruthEvents int
 	// TruthSubscribers is how many ended subscribers /truth remembers. Default: 16,384.
 	TruthSubscribers int
+	// TruthWrites is how many of the latest deliveries /truth/writes remembers with the times of their system calls,
+	// at 56 bytes each, of connections that Serve accepted and that speak HTTP/1.1. 0 notes none and costs nothing.
+	TruthWrites int
 	// Compression accepts permessage-deflate from WebSocket clients that offer it.
 	Compression bool
 	// WriteTimeout bounds one write to a client that doesn't read. Default: 10 s.
@@ -142,6 +152,7 @@ func (o Options) check() error {
 		{"queue", o.Queue, maxRing},
 		{"truth events", o.TruthEvents, maxTruth},
 		{"truth subscribers", o.TruthSubscribers, maxTruth},
+		{"truth writes", o.TruthWrites, maxTruth},
 	} {
 		if n.value < 0 || n.value > n.most {
 			return fmt.Errorf("%s %d: want 0 to %d", n.name, n.value, n.most)
@@ -156,6 +167,12 @@ func (o Options) check() error {
 		if d.value < 0 || d.value > 0 && d.value < time.Millisecond {
 			return fmt.Errorf("%s %v: want 0 or at least 1ms", d.name, d.value)
 		}
+	}
+	if o.ClockOffset.Abs() > maxClockOffset {
+		return fmt.Errorf("clock offset %v: want at most %v either way", o.ClockOffset, maxClockOffset)
+	}
+	if !(math.Abs(o.ClockDrift) <= maxClockDrift) {
+		return fmt.Errorf("clock drift %v: want at most %d parts per million either way", o.ClockDrift, maxClockDrift)
 	}
 	return checkFaults(o.Faults)
 }

@@ -16,7 +16,7 @@ type Published struct {
 	ID    uint64 `json:"id"`
 	Topic string `json:"topic"`
 	Seq   uint64 `json:"seq"`
-	Sent  int64  `json:"sent"` // ns since the Unix epoch
+	Sent  int64  `json:"sent"` // on the server's clock, ns since the Unix epoch
 }
 
 // servePublish makes an event of the body of a POST, or of every message of a WebSocket.
@@ -32,7 +32,7 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Method == http.MethodGet {
 		s.converse(w, r, func(_ *wsConn, typ websocket.MessageType, data []byte) error {
-			_, err := s.hub.publish(s.hub.closing, topics[0], bytes.Clone(data), typ == websocket.MessageBinary)
+			_, err := s.hub.publish(s.hub.closing, topics[0], message{bytes.Clone(data), typ == websocket.MessageBinary, 0})
 			return err
 		})
 		return
@@ -41,14 +41,19 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	e, err := s.hub.publish(r.Context(), topics[0], body, false)
+	if f, ok := s.rejecter.refuse(); ok {
+		s.hub.count.rejected.Add(1)
+		f.answer(w)
+		return
+	}
+	e, err := s.hub.publish(r.Context(), topics[0], message{data: body})
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	// A client that went away needs no answer.
-	_ = json.NewEncoder(w).Encode(Published{ID: e.id, Topic: e.topic.name, Seq: e.seq, Sent: e.sent})
+	_ = json.NewEncoder(w).Encode(Published{ID: e.id, Topic: e.topic.name, Seq: e.seq, Sent: s.hub.clock.read(e.sent)})
 }
 
 // body reads a bounded body in a bounded time. It has answered the request when it fails.

@@ -93,11 +93,7 @@ func (s *script) postpone(d *delivery) {
 		return
 	}
 	if s.draw(s.delay.percent) {
-		wait := s.delay.low
-		if span := s.delay.high - s.delay.low; span > 0 {
-			wait += time.Duration(s.rng.Int64N(int64(span) + 1))
-		}
-		if at := d.ev.at.Add(wait); at.After(s.ready) {
+		if at := d.ev.wanted().Add(s.delay.wait(s.rng)); at.After(s.ready) {
 			s.ready = at
 		}
 		d.delayed = true
@@ -109,8 +105,16 @@ func (s *script) draw(percent float64) bool {
 	return percent > 0 && s.rng.Float64()*100 < percent
 }
 
-// A doorman decides which requests are refused. The shares follow from the seed and the order of requests. Safe for
-// use by several goroutines.
+// Numbers of the generators that the seed gives, beside those of the subscribers, which hash to theirs.
+const (
+	drawPayload = iota
+	drawRefuse
+	drawReject
+	drawTime
+)
+
+// A doorman decides which requests are refused, or rejected. The shares follow from the seed and the order of
+// requests. Safe for use by several goroutines.
 type doorman struct {
 	mu     sync.Mutex
 	rng    *rand.Rand
@@ -118,10 +122,10 @@ type doorman struct {
 	seen   uint64
 }
 
-func newDoorman(o Options) *doorman {
-	d := &doorman{rng: rand.New(rand.NewPCG(o.Seed, 1))}
+func newDoorman(o Options, kind faultKind, generator uint64) *doorman {
+	d := &doorman{rng: rand.New(rand.NewPCG(o.Seed, generator))}
 	for _, f := range o.Faults {
-		if f.kind == faultRefuse {
+		if f.kind == kind {
 			d.faults = append(d.faults, f)
 		}
 	}

@@ -5,17 +5,20 @@
 // log is at once the queue of every subscriber, whatever its protocol, and what is replayed to one that resumes. A
 // subscriber is a place in the log and a goroutine that writes from there; shards wake the subscribers that wait.
 //
-//	schedule, /publish → hub → log → subscriber (faults) → SSE or WebSocket
-//	                                            ↓
-//	                                         /truth: what was written to whom
+//	schedule, /publish, /ws/chat → hub → log → subscriber (faults) → SSE or WebSocket
+//	                                                     ↓
+//	                                                  /truth: what was written to whom, and when
 //
 // The schedule is arithmetic: event n is due at n/rate after the start, and neither a stall nor a slow subscriber
 // shifts that. Nothing is encoded or copied per subscriber. A subscriber that lags too far is cut and counted; it
 // never delays another one and never makes the server remember more. Faults follow from a seed.
 //
+// The server's clock can be wrong on purpose. It is what stamps, /time, answers to posts and Date headers show;
+// /truth keeps to the true clock, and says how far the other one is off.
+//
 // It is a test server. It refuses to keep anything across restarts, to authenticate anybody, and to hold unbounded
 // memory for any client; it doesn't promise that a client it cut, or whose connection was reset, received what
-// /truth says was written.
+// /truth says was written, nor says which system call carried what over HTTP/2, where streams share them.
 package server
 
 import (
@@ -28,7 +31,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,10 +45,12 @@ const (
 
 // A Server is the reference server. Its methods are safe for use by several goroutines.
 type Server struct {
-	hub     *hub
-	doorman *doorman
-	handler http.Handler
-	ran     atomic.Bool
+	hub      *hub
+	refuser  *doorman
+	rejecter *doorman
+	holdback *holdback
+	handler  http.Handler
+	ran      atomic.Bool
 
 	mu      sync.Mutex
 	stopped bool
@@ -64,21 +68,30 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	s := &Server{hub: h, doorman: newDoorman(o)}
-	s.handler = s.routes()
+	s := &Server{
+		hub:      h,
+		refuser:  newDoorman(o, faultRefuse, drawRefuse),
+		rejecter: newDoorman(o, faultReject, drawReject),
+		holdback: newHoldback(o),
+	}
+	s.handler = h.clock.date(s.routes())
 	return s, nil
 }
 
 const index = `rtbench reference server
 
-GET  /sse       event stream; ?topic=a,b &client=NAME &from=ID (Last-Event-ID comes first)
-GET  /ws        the same as a WebSocket; ?last_id=ID is ?from=ID, and with ?resume=message the first message
-                {"resume":"ID"} says where to resume
-GET  /ws/echo   WebSocket that sends every message back
-POST /publish   makes an event of the body; ?topic=t
-GET  /publish   WebSocket that makes an event of every message; ?topic=t
-GET  /truth     what was published, and what was written to whom; ?events=N &subscribers=N &client=NAME
-GET  /healthz   "ok"
+GET  /sse           event stream; ?topic=a,b &client=NAME &from=ID (Last-Event-ID comes first)
+GET  /ws            the same as a WebSocket; ?last_id=ID is ?from=ID, and with ?resume=message the first message
+                    {"resume":"ID"} says where to resume
+GET  /ws/chat       the same, and every message of the client becomes an event of its first topic, for itself too unless
+                    ?echo=0; with ?resume=message its first message does not
+GET  /ws/echo       WebSocket that sends every message back
+POST /publish       makes an event of the body; ?topic=t
+GET  /publish       WebSocket that makes an event of every message; ?topic=t
+GET  /truth         what was published, and what was written to whom; ?events=N &subscribers=N &client=NAME
+GET  /truth/writes  when each delivery was written; ?from=NS &until=NS (range of due) &client=NAME &topic=t
+GET  /time          {"now":NS}: the server's clock when it was asked
+GET  /healthz       "ok"
 `
 
 func (s *Server) routes() http.Handler {
@@ -87,13 +100,16 @@ func (s *Server) routes() http.Handler {
 		handle  http.HandlerFunc
 		methods []string
 	}{
-		"/{$}":     {text(index), []string{http.MethodGet}},
-		"/sse":     {s.serveSSE, []string{http.MethodGet}},
-		"/ws":      {s.serveWS, []string{http.MethodGet}},
-		"/ws/echo": {s.serveEcho, []string{http.MethodGet}},
-		"/publish": {s.servePublish, []string{http.MethodGet, http.MethodPost}},
-		"/truth":   {s.serveTruth, []string{http.MethodGet}},
-		"/healthz": {text("ok\n"), []string{http.MethodGet}},
+		"/{$}":          {text(index), []string{http.MethodGet}},
+		"/sse":          {s.serveSSE, []string{http.MethodGet}},
+		"/ws":           {s.serveWS, []string{http.MethodGet}},
+		"/ws/chat":      {s.serveChat, []string{http.MethodGet}},
+		"/ws/echo":      {s.serveEcho, []string{http.MethodGet}},
+		"/publish":      {s.servePublish, []string{http.MethodGet, http.MethodPost}},
+		"/truth":        {s.serveTruth, []string{http.MethodGet}},
+		"/truth/writes": {s.serveWrites, []string{http.MethodGet}},
+		"/time":         {s.serveTime, []string{http.MethodGet}},
+		"/healthz":      {text("ok\n"), []string{http.MethodGet}},
 	} {
 		mux.Handle(path, s.track(only(route.methods, route.handle)))
 	}
@@ -178,6 +194,10 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	var withConnection func(context.Context, net.Conn) context.Context
+	if s.hub.writes != nil {
+		ln, withConnection = timedListener{ln}, withConn
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
@@ -190,6 +210,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config)
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		ConnContext:       withConnection,
 		ErrorLog:          log.New(io.Discard, "", 0), // what clients do wrong isn't news
 	}
 	served := make(chan error, 1)
@@ -232,6 +253,7 @@ type request struct {
 	from            string // id to resume after
 	remote          string
 	resumeByMessage bool
+	mute            bool // of what it publishes itself
 }
 
 // admit reads the request and counts the subscriber in. It has answered when it gives false.
@@ -241,16 +263,9 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*request, bool) 
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return nil, false
 	}
-	if f, ok := s.doorman.refuse(); ok {
+	if f, ok := s.refuser.refuse(); ok {
 		s.hub.count.refused.Add(1)
-		if f.retryAfter >= 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(f.retryAfter))
-		}
-		if f.status == http.StatusNoContent {
-			w.WriteHeader(f.status)
-		} else {
-			http.Error(w, "refused on purpose", f.status)
-		}
+		f.answer(w)
 		return nil, false
 	}
 	if !s.hub.admit() {
@@ -269,6 +284,7 @@ func (s *Server) parseRequest(r *http.Request) (*request, error) {
 		from:            q.Get("from"),
 		remote:          r.RemoteAddr,
 		resumeByMessage: q.Get("resume") == "message",
+		mute:            q.Get("echo") == "0",
 	}
 	if req.from == "" {
 		req.from = q.Get("last_id")

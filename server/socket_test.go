@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -50,53 +49,6 @@ func TestTruthIsExactWhenClientsLeaveMidBatch(t *testing.T) {
 			}
 			wg.Wait()
 		})
-	}
-}
-
-func TestPublishedMessagesArriveAsPosted(t *testing.T) {
-	g := start(t, Options{Topics: []string{"a", "b"}})
-	stream, conn := g.sse("topic=b"), g.ws("/ws?topic=b")
-	publisher := g.ws("/publish?topic=b")
-	ctx := t.Context()
-	messages := []struct {
-		typ        websocket.MessageType
-		body, data string // as posted, and as data of an SSE event
-	}{
-		{websocket.MessageText, "plain", "plain"},
-		{websocket.MessageText, "", ""},
-		{websocket.MessageText, "\n", "\n"},
-		{websocket.MessageText, "two\nlines\n", "two\nlines\n"},
-		{websocket.MessageText, " a\r\n\r\nb\rc ", " a\n\nb\nc "}, // a line end is a line end in an event stream
-		{websocket.MessageText, "id: 9\ndata: x\n\nevent: y", "id: 9\ndata: x\n\nevent: y"},
-		{websocket.MessageText, strings.Repeat("ü", 1<<19), strings.Repeat("ü", 1<<19)},
-		{websocket.MessageBinary, "\x00\xff", base64.StdEncoding.EncodeToString([]byte("\x00\xff"))},
-	}
-	for i, m := range messages {
-		if p := g.publish("b", m.body); p.ID != uint64(2*i+1) || p.Seq != p.ID || p.Topic != "b" {
-			t.Errorf("%+v", p)
-		}
-		if err := publisher.Write(ctx, m.typ, []byte(m.body)); err != nil {
-			t.Fatal(err)
-		}
-		for range 2 { // the messages of a WebSocket aren't acknowledged, so take both before going on
-			typ, got, err := next(conn)
-			if err != nil || typ != m.typ || got != m.body {
-				t.Fatalf("message %d over WebSocket: %v %.100q %v", i, typ, got, err)
-			}
-		}
-	}
-	defer stream.conn.Close()
-	i := 0
-	for e, err := range sse.Read(stream.resp.Body, &sse.ReadConfig{MaxEventSize: 4 << 20}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if e.Data != messages[i/2].data || e.LastEventID != fmt.Sprint(i+1) {
-			t.Errorf("event %d over SSE: id %s, %.100q", i, e.LastEventID, e.Data)
-		}
-		if i++; i == 2*len(messages) {
-			break
-		}
 	}
 }
 
@@ -409,7 +361,7 @@ func TestSlowSubscribersAreCutAlone(t *testing.T) {
 	for step := range steps {
 		want := fmt.Sprint(step)
 		for i, data := range [][]byte{[]byte(want), big} {
-			if _, err := g.srv.hub.publish(t.Context(), topics[i], data, false); err != nil {
+			if _, err := g.srv.hub.publish(t.Context(), topics[i], message{data: data}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -458,6 +410,7 @@ func TestHostileRequests(t *testing.T) {
 		{"GET", "/", "", 200, ""},
 		{"GET", "/nothing", "", 404, ""},
 		{"GET", "/ws", "", 426, ""},
+		{"GET", "/ws/chat", "", 426, ""},
 		{"GET", "/ws/echo", "", 426, ""},
 		{"GET", "/publish", "", 426, ""},
 		{"POST", "/publish", strings.Repeat("x", maxBody), 200, ""},
@@ -471,6 +424,8 @@ func TestHostileRequests(t *testing.T) {
 		{"GET", "/sse?client=" + long, "", 400, ""},
 		{"GET", "/sse?client=%ff", "", 400, ""},
 		{"GET", "/truth?events=-1", "", 400, ""},
+		{"GET", "/truth/writes", "", 404, ""},
+		{"POST", "/truth/writes", "", 405, "GET"},
 		{"GET", "/truth?subscribers=many", "", 400, ""},
 	} {
 		resp, body := g.do(c.method, c.path, c.body)
@@ -492,7 +447,7 @@ func TestHostileRequests(t *testing.T) {
 
 func TestHostileMessages(t *testing.T) {
 	g := start(t, Options{})
-	for _, path := range []string{"/ws", "/ws/echo", "/publish"} {
+	for _, path := range []string{"/ws", "/ws/chat", "/ws/echo", "/publish"} {
 		c := g.ws(path)
 		if err := c.Write(t.Context(), websocket.MessageText, make([]byte, maxBody+1)); err != nil {
 			t.Fatal(err)

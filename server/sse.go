@@ -21,11 +21,13 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // An sseSink writes an event stream.
 type sseSink struct {
-	w  http.ResponseWriter
-	rc *http.ResponseController
+	w       http.ResponseWriter
+	rc      *http.ResponseController
+	witness *witness
 }
 
 func (k *sseSink) write(batch []delivery) (n int, unsure bool, err error) {
+	k.witness.begin()
 	if len(batch) == 1 && !batch[0].dropped {
 		_, err = k.w.Write(batch[0].ev.block())
 	} else {
@@ -47,6 +49,7 @@ func (k *sseSink) write(batch []delivery) (n int, unsure bool, err error) {
 	if err != nil {
 		return 0, true, err
 	}
+	k.witness.saw(batch)
 	return len(batch), false, nil
 }
 
@@ -86,9 +89,9 @@ func (s *Server) serveSSE(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.hub.leave()
 	rc := http.NewResponseController(w)
-	sink := &sseSink{w: w, rc: rc}
 	// Subscribed before the head is written: a client that has seen the head gets everything published from then on.
 	sub := s.hub.subscribe(req, "sse")
+	sink := &sseSink{w: w, rc: rc, witness: s.hub.witness(r, sub.rec.sub.N)}
 	reason := sub.serve(sink, r.Context().Done(), func() error { return sink.open(s.hub.opts, r.ProtoMajor) })
 	s.hub.unsubscribe(sub, reason)
 	switch {
@@ -114,7 +117,7 @@ func abort(rc *http.ResponseController, reset bool) {
 
 // breakConn closes the connection below TLS, without a word and with RST if reset.
 func breakConn(conn net.Conn, reset bool) {
-	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
+	for t, ok := conn.(interface{ NetConn() net.Conn }); ok; t, ok = conn.(interface{ NetConn() net.Conn }) {
 		conn = t.NetConn()
 	}
 	if t, ok := conn.(*net.TCPConn); ok && reset {

@@ -29,6 +29,7 @@ type subscriber struct {
 	hub    *hub
 	shard  *shard
 	topics []*topic
+	mute   bool // leaves out what it published itself
 	rec    *record
 	wake   chan struct{} // it is worth looking at the log again
 	stop   chan struct{} // closed once reason is set
@@ -197,11 +198,12 @@ func (s *subscriber) idle(wait time.Duration, gone <-chan struct{}, beat <-chan 
 	return nil
 }
 
-// park gets ready to wait for wake, unless there are events to take.
+// park gets ready to wait for wake, unless there are events to take. Nothing is pending.
 func (s *subscriber) park() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.parked = s.hub.log.last.Load() == s.taken
+	s.done = s.taken
 	return s.parked
 }
 
@@ -225,7 +227,7 @@ func (s *subscriber) fill() bool {
 			return false
 		}
 		s.taken++
-		if !slices.Contains(s.topics, e.topic) {
+		if !slices.Contains(s.topics, e.topic) || s.mute && e.sender == s.rec.sub.N {
 			continue
 		}
 		d := delivery{ev: e, prev: s.prev}

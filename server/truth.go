@@ -35,25 +35,36 @@ const (
 )
 
 // Truth is what /truth answers: what the server published, and what it wrote to whom. All times are ns since the
-// Unix epoch.
+// Unix epoch, on the true clock.
 type Truth struct {
 	Run         string            `json:"run"` // run number of the server's stamps, 8 hexadecimal digits
 	Now         int64             `json:"now"`
+	Clock       TruthClock        `json:"clock"`
 	Totals      TruthTotals       `json:"totals"`
 	Events      []TruthEvent      `json:"events"`      // the latest, oldest first
 	Subscribers []TruthSubscriber `json:"subscribers"` // ended ones in the order they ended, then open ones by number
 }
 
+// TruthClock says how wrong the server's clock is: at true time t it shows t + Offset + Drift·(t - Since)/1e6.
+type TruthClock struct {
+	Offset int64   `json:"offset"`    // ns
+	Drift  float64 `json:"drift_ppm"` // parts per million
+	Since  int64   `json:"since"`     // true time, ns since the Unix epoch
+}
+
 // TruthTotals count since the server was made.
 type TruthTotals struct {
-	Published        uint64 `json:"published"`  // events
-	Sent             uint64 `json:"sent"`       // deliveries written, duplicates included
-	Duplicated       uint64 `json:"duplicated"` // of them, duplicates on purpose
-	Dropped          uint64 `json:"dropped"`    // deliveries left out on purpose
-	Delayed          uint64 `json:"delayed"`    // deliveries delayed on purpose
-	Reordered        uint64 `json:"reordered"`  // deliveries overtaken on purpose
-	Cut              uint64 `json:"cut"`        // subscribers cut because they were slow
-	Refused          uint64 `json:"refused"`    // subscribers refused, by a fault or the limit
+	Published        uint64 `json:"published"`        // events
+	Sent             uint64 `json:"sent"`             // deliveries written, duplicates included
+	Duplicated       uint64 `json:"duplicated"`       // of them, duplicates on purpose
+	Dropped          uint64 `json:"dropped"`          // deliveries left out on purpose
+	Delayed          uint64 `json:"delayed"`          // deliveries delayed on purpose
+	Reordered        uint64 `json:"reordered"`        // deliveries overtaken on purpose
+	Cut              uint64 `json:"cut"`              // subscribers cut because they were slow
+	Refused          uint64 `json:"refused"`          // subscribers refused, by a fault or the limit
+	Rejected         uint64 `json:"rejected"`         // posted messages that a fault answered and that weren't published
+	Writes           uint64 `json:"writes"`           // deliveries noted for /truth/writes
+	WritesForgotten  uint64 `json:"writes_forgotten"` // of them, those it has no room for any more
 	SubscribersOpen  int64  `json:"subscribers_open"`
 	SubscribersTotal uint64 `json:"subscribers_total"`
 }
@@ -65,6 +76,8 @@ type TruthEvent struct {
 	Seq   uint64 `json:"seq"`
 	Due   int64  `json:"due"`  // of the schedule, or of the stamp in a published message
 	Sent  int64  `json:"sent"` // when the hub published it
+	// Sender is the number of the subscriber whose message it is; 0 if it was scheduled or published otherwise.
+	Sender uint64 `json:"sender,omitempty"`
 }
 
 // A TruthSubscriber is what one subscriber got. What the server calls sent is what the operating system has taken in
@@ -74,6 +87,7 @@ type TruthSubscriber struct {
 	Client      string   `json:"client"` // the name it gave
 	Protocol    string   `json:"protocol"`
 	Topics      []string `json:"topics"`
+	Mute        bool     `json:"mute,omitempty"` // what it sent itself is not of its subscription
 	Remote      string   `json:"remote"`
 	Opened      int64    `json:"opened"`
 	Closed      int64    `json:"closed"` // 0 while open, and for a moment after a client's Close was answered
@@ -82,7 +96,7 @@ type TruthSubscriber struct {
 	Horizon     bool     `json:"horizon"`      // some of what it asked for was forgotten already
 	Sent        uint64   `json:"sent"`         // deliveries
 	// Ranges are the runs of deliveries in the order written. [first, last] stands for every event of the
-	// subscription from id first to id last, once and in order; with one topic these are consecutive ids.
+	// subscription from id first to id last, once and in order; with one topic, and not mute, these are consecutive ids.
 	Ranges      [][2]uint64 `json:"ranges"`
 	Truncated   bool        `json:"truncated"`             // there were more ranges than are remembered
 	Unconfirmed []uint64    `json:"unconfirmed,omitempty"` // events of a write that failed: they may have arrived
@@ -183,22 +197,28 @@ func (f *TruthFaults) note(ids *[]uint64, id uint64) {
 	*ids = append(*ids, id)
 }
 
+// settle waits until the write under way is committed or ctx is done. r.mu is held, but not while it waits.
+func (r *record) settle(ctx context.Context) {
+	if !r.writing {
+		return
+	}
+	if r.settled == nil {
+		r.settled = make(chan struct{})
+	}
+	settled := r.settled
+	r.mu.Unlock()
+	defer r.mu.Lock()
+	select {
+	case <-settled:
+	case <-ctx.Done():
+	}
+}
+
 // snapshot copies what is known, once the write under way is committed or ctx is done.
 func (r *record) snapshot(ctx context.Context) TruthSubscriber {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.writing {
-		if r.settled == nil {
-			r.settled = make(chan struct{})
-		}
-		settled := r.settled
-		r.mu.Unlock()
-		select {
-		case <-settled:
-		case <-ctx.Done():
-		}
-		r.mu.Lock()
-	}
+	r.settle(ctx)
 	s := r.sub
 	s.Ranges = append([][2]uint64{}, s.Ranges...)
 	s.Unconfirmed = append([]uint64(nil), s.Unconfirmed...)
@@ -255,12 +275,12 @@ func newRegistry(events, subscribers int) *registry {
 func (t *registry) published(e *event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.events.add(TruthEvent{ID: e.id, Topic: e.topic.name, Seq: e.seq, Due: e.due, Sent: e.sent})
+	t.events.add(TruthEvent{ID: e.id, Topic: e.topic.name, Seq: e.seq, Due: e.due, Sent: e.sent, Sender: e.sender})
 }
 
 func (t *registry) opened(n uint64, r *request, protocol string) *record {
 	rec := &record{sub: TruthSubscriber{
-		N: n, Client: r.client, Protocol: protocol, Remote: r.remote, ResumedFrom: r.from,
+		N: n, Client: r.client, Mute: r.mute, Protocol: protocol, Remote: r.remote, ResumedFrom: r.from,
 		Topics: make([]string, 0, len(r.topics)), Opened: time.Now().UnixNano(),
 	}}
 	for _, topic := range r.topics {
@@ -315,13 +335,16 @@ func (h *hub) report(ctx context.Context, q truthQuery) Truth {
 		subscribers[i] = r.snapshot(ctx)
 	}
 	c := &h.count
+	writes, forgotten := h.writes.counts()
 	return Truth{
-		Run: fmt.Sprintf("%08x", h.run),
-		Now: time.Now().UnixNano(),
+		Run:   fmt.Sprintf("%08x", h.run),
+		Now:   time.Now().UnixNano(),
+		Clock: TruthClock{int64(h.clock.offset), h.clock.drift, h.clock.since},
 		Totals: TruthTotals{
 			Published: c.published.Load(), Sent: c.sent.Load(), Duplicated: c.duplicated.Load(),
 			Dropped: c.dropped.Load(), Delayed: c.delayed.Load(), Reordered: c.reordered.Load(),
-			Cut: c.cut.Load(), Refused: c.refused.Load(),
+			Cut: c.cut.Load(), Refused: c.refused.Load(), Rejected: c.rejected.Load(),
+			Writes: writes, WritesForgotten: forgotten,
 			SubscribersOpen: c.open.Load(), SubscribersTotal: c.total.Load(),
 		},
 		Events:      events,

@@ -85,8 +85,9 @@ func (c *wsConn) receive(handle func(websocket.MessageType, []byte) error) error
 
 // A wsSink writes one message an event.
 type wsSink struct {
-	conn *wsConn
-	ping chan struct{} // asks for a ping
+	conn    *wsConn
+	ping    chan struct{} // asks for a ping
+	witness *witness
 }
 
 func (k *wsSink) write(batch []delivery) (int, bool, error) {
@@ -101,9 +102,11 @@ func (k *wsSink) write(batch []delivery) (int, bool, error) {
 		// A frame whose write fails has not been written in full, so it can't have arrived. And once the client's
 		// Close is answered, under the same lock as this write, every write fails: what was written before the
 		// answer arrives before it.
+		k.witness.begin()
 		if err := k.conn.Write(context.Background(), typ, d.ev.data); err != nil {
 			return i, false, err
 		}
+		k.witness.saw(batch[i : i+1])
 	}
 	return len(batch), false, nil
 }
@@ -133,7 +136,22 @@ func (k *wsSink) pings(ctx context.Context) {
 	}
 }
 
+// serveWS serves a subscriber whose messages mean nothing, but for the one that says where to resume.
 func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
+	s.subscribeWS(w, r, func(context.Context, *subscriber, message) {})
+}
+
+// serveChat serves a subscriber whose messages are events of its first topic.
+func (s *Server) serveChat(w http.ResponseWriter, r *http.Request) {
+	s.subscribeWS(w, r, func(ctx context.Context, sub *subscriber, m message) {
+		m.data, m.sender = bytes.Clone(m.data), sub.rec.sub.N
+		_, _ = s.hub.publish(ctx, sub.topics[0], m) // what comes once the subscription is over isn't published
+	})
+}
+
+// subscribeWS serves a subscriber and hands its messages to handle, with a context that ends with the subscription or
+// with the server. The data of a message is valid until handle returns.
+func (s *Server) subscribeWS(w http.ResponseWriter, r *http.Request, handle func(context.Context, *subscriber, message)) {
 	req, ok := s.admit(w, r)
 	if !ok {
 		return
@@ -152,17 +170,22 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
+	ctx, cancel := context.WithCancel(s.hub.closing)
+	defer cancel()
 	first := make(chan []byte, 1)
-	gone := make(chan struct{})
+	subscribed, gone := make(chan struct{}), make(chan struct{})
 	var readErr error
 	go func() {
 		defer close(gone)
-		heard := false
-		readErr = conn.receive(func(_ websocket.MessageType, data []byte) error {
+		heard := !req.resumeByMessage
+		readErr = conn.receive(func(typ websocket.MessageType, data []byte) error {
 			if !heard {
 				heard = true
 				first <- bytes.Clone(data[:min(len(data), maxResume)])
+				return nil
 			}
+			<-subscribed
+			handle(ctx, sub, message{data: data, binary: typ == websocket.MessageBinary})
 			return nil
 		})
 	}()
@@ -170,13 +193,15 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 		req.from = s.awaitResume(first, gone)
 		sub = s.hub.subscribe(req, "ws")
 	}
-	sink := &wsSink{conn: conn, ping: make(chan struct{})}
-	ctx, cancel := context.WithCancel(context.Background())
+	close(subscribed)
+	sink := &wsSink{conn: conn, ping: make(chan struct{}), witness: s.hub.witness(r, sub.rec.sub.N)}
 	var pinger sync.WaitGroup
+	pinging, stopPinging := context.WithCancel(context.Background())
 	if s.hub.opts.Heartbeat > 0 {
-		pinger.Go(func() { sink.pings(ctx) })
+		pinger.Go(func() { sink.pings(pinging) })
 	}
 	reason := sub.serve(sink, gone, nil)
+	cancel()
 	if reason == ReasonError {
 		// Writing fails as soon as the client's Close is answered; the reader knows whether that was it, and leaves
 		// no connection open that is broken.
@@ -189,7 +214,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 	}
 	s.hub.unsubscribe(sub, reason)
 	s.endWS(conn, sub, reason)
-	cancel()
+	stopPinging()
 	_ = conn.CloseNow() // closed already, or broken
 	<-gone
 	pinger.Wait()
