@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -8,7 +9,7 @@ import (
 // account adds up what is delivered and lost, from what every connection has seen. While the run goes on only what
 // can't come any more is lost; afterwards everything that didn't come.
 func (r *run) account() {
-	var delivered, lost uint64
+	var pairs, echoes pairs
 	over := r.phase == PhaseFinish
 	feeds := len(r.allFeeds())
 	for _, s := range r.everybody() {
@@ -22,7 +23,7 @@ func (r *run) account() {
 			if over {
 				unique, gone = t.tracker.Totals(s.lastExpected(t.feed))
 			}
-			delivered, lost = delivered+unique, lost+gone
+			pairs.add(unique, s.missing(t, gone))
 		}
 		if r.echoes() {
 			unique, gone := s.echo.unique, s.echo.lost
@@ -30,13 +31,89 @@ func (r *run) account() {
 				s.echo.Expect(1)
 				unique, gone = s.echo.Totals(s.sent)
 			}
-			delivered, lost = delivered+unique, lost+gone
+			echoes.add(unique, gone)
 		}
 		s.shard.mu.Unlock()
 	}
-	r.set(Delivered, delivered)
-	r.set(Lost, lost)
-	r.set(Expected, delivered+lost)
+	r.lostPairs, r.lostEchoes = pairs.lost, echoes.lost
+	r.set(Delivered, pairs.delivered+echoes.delivered)
+	r.set(Lost, pairs.lost+echoes.lost)
+	r.set(Expected, pairs.delivered+echoes.delivered+pairs.lost+echoes.lost)
+}
+
+// lostSoFar is what is missing of what was due before the window began.
+func (r *run) lostSoFar() (inFeeds, echoes uint64) {
+	feeds := r.allFeeds()
+	last := make(map[*feed]uint64, len(feeds))
+	for _, f := range feeds {
+		last[f] = f.dueBefore(r.window.begin)
+	}
+	for _, s := range r.everybody() {
+		s.shard.mu.Lock()
+		for i := range s.tracked {
+			if t := &s.tracked[i]; last[t.feed] > 0 && r.trusts(t.feed) && !t.assumed(len(feeds)) {
+				_, gone := t.tracker.Totals(last[t.feed])
+				inFeeds += s.missing(t, gone)
+			}
+		}
+		echoes += s.echo.lost
+		s.shard.mu.Unlock()
+	}
+	return inFeeds, echoes
+}
+
+// pairs counts (event, subscriber) pairs.
+type pairs struct{ delivered, lost uint64 }
+
+func (p *pairs) add(delivered, lost uint64) {
+	p.delivered += delivered
+	p.lost += lost
+}
+
+// missing is how many of a subscriber's gaps in a feed are losses: not those where the run itself failed to publish, nor
+// its own messages where the server gives nobody theirs. The shard's mutex must be held.
+func (s *subscriber) missing(t *tracked, gaps uint64) uint64 {
+	if t.feed.own == nil || gaps == 0 {
+		return gaps
+	}
+	base, last := t.tracker.base, s.lastOf(t)
+	excused := t.feed.own.voided(base, last)
+	if t.feed.others.Load() {
+		excused += s.spoken + t.feed.own.partedFrom(uint32(s.index), base)
+		for _, ordinal := range s.early {
+			if ordinal >= base {
+				excused++
+			}
+		}
+	}
+	return gaps - min(gaps, excused)
+}
+
+// spoke notes that the connection has published an event. Whether it is one of its account isn't known before that has
+// begun. The shard's mutex must be held.
+func (s *subscriber) spoke(ordinal uint64) {
+	own := s.run.own
+	if own == nil || !own.counts(ordinal) {
+		return
+	}
+	switch t := s.track(own.key); {
+	case t == nil:
+	case t.tracker.base == 0:
+		s.early = append(s.early, ordinal)
+	case ordinal >= t.tracker.base:
+		s.spoken++
+	}
+}
+
+// lastOf is the last ordinal of a feed that counts: of a connection that was ended on purpose, the last that it has seen.
+func (s *subscriber) lastOf(t *tracked) uint64 {
+	switch line := t.feed.line.Load(); {
+	case s.retired:
+		return t.tracker.next - 1
+	case line > 0:
+		return line - 1
+	}
+	return t.feed.highest.Load()
 }
 
 func (r *run) set(m Metric, n uint64) { r.tally.counts[m-numTimings] = n }
@@ -52,17 +129,22 @@ func (s *subscriber) lastExpected(f *feed) uint64 {
 
 // assumed reports whether nothing but there having been no other feed said that the connection subscribes to this one,
 // and now there is.
-func (t *tracked) assumed(feeds int) bool { return t.tracker.unique == 0 && feeds > 1 }
+func (t *tracked) assumed(feeds int) bool {
+	return t.tracker.unique == 0 && feeds > 1 && t.feed.own == nil
+}
 
 // joinSilent finds the connections that should have received something by now, and have not.
 func (r *run) joinSilent() {
-	feeds := r.allFeeds()
-	if len(feeds) != 1 {
+	only := r.own // what the run publishes for all is for everybody
+	if feeds := r.allFeeds(); only == nil && len(feeds) == 1 {
+		only = feeds[0]
+	}
+	if only == nil {
 		return
 	}
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
-		s.join(feeds[0], r.now())
+		s.join(only, r.now())
 		s.shard.mu.Unlock()
 	}
 }
@@ -70,7 +152,7 @@ func (r *run) joinSilent() {
 // trusts reports whether gaps in a feed's ordinals mean loss: the numbers are consecutive by declaration, and were not
 // used twice, or several connections saw the same ids, and one of them was always there to see them.
 func (r *run) trusts(f *feed) bool {
-	if f.renumbered() {
+	if f.renumbered() || f.own != nil && f.own.blurred() {
 		return false
 	}
 	return f.declared || f.shared() && !r.blackout.Load()
@@ -110,6 +192,9 @@ func (r *run) noteSilence(end int64) {
 func (r *run) drained() bool {
 	echoes := r.echoes() || r.plan.Send.Unstamped && r.tally.counts[Sent-numTimings] > 0
 	feeds := len(r.allFeeds())
+	if r.posting.Load() > 0 {
+		return false
+	}
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
 		waiting := !s.ended && !s.retired && s.waits(echoes, feeds)
@@ -134,7 +219,7 @@ func (s *subscriber) waits(echoes bool, feeds int) bool {
 		if t.past || !s.run.trusts(t.feed) || t.assumed(feeds) {
 			continue
 		}
-		if _, lost := t.tracker.Totals(s.lastExpected(t.feed)); lost > t.tracker.lost {
+		if _, gaps := t.tracker.Totals(s.lastExpected(t.feed)); s.missing(t, gaps) > s.missing(t, t.tracker.lost) {
 			return true
 		}
 	}
@@ -145,7 +230,11 @@ func (s *subscriber) waits(echoes bool, feeds int) bool {
 func (r *run) unmeasured() map[Metric]string {
 	why := make(map[Metric]string)
 	tracked, distrusted := r.tracked()
-	if !tracked && !r.echoes() {
+	if reason := r.unpublished(); reason != "" {
+		for _, m := range []Metric{Expected, Delivered, Lost, Late, Reach, Duplicate, Reordered} {
+			why[m] = reason
+		}
+	} else if !tracked && !r.echoes() {
 		reason := "the events carry no id, sequence or stamp (--seq names one)"
 		if r.plan.Sequence != (Sequence{}) {
 			reason = "no event had a number where --seq says"
@@ -153,6 +242,8 @@ func (r *run) unmeasured() map[Metric]string {
 		switch {
 		case r.plan.Streams:
 			reason = "request streams have no events in common"
+		case distrusted && r.own != nil && r.own.own.blurred():
+			reason = "more messages failed to be published, here and there, than can be told from those that were lost"
 		case distrusted && r.renumbered():
 			reason = "numbers were used again for other events: was the server restarted, and does it count anew?"
 		case distrusted && r.blackout.Load():
@@ -160,7 +251,7 @@ func (r *run) unmeasured() map[Metric]string {
 		case distrusted:
 			reason = "the ids are not known to be consecutive, and no two connections saw the same events (--seq id, or more connections)"
 		case r.broadcast.Load():
-			reason = "messages between the connections of a run are timed, not counted"
+			reason = "the connections received each other's messages, which are timed but not counted (--chat, if all are to receive them)"
 		case r.tally.counts[Received-numTimings] == 0:
 			reason = "nothing was received"
 		}
@@ -174,7 +265,13 @@ func (r *run) unmeasured() map[Metric]string {
 			}
 		}
 	}
-	why[ClientLag] = "arrivals carry no kernel stamp"
+	if !r.segments.Load() {
+		why[Resent] = "the system does not tell what became of TCP segments (TCP_INFO)"
+		why[OutOfOrder] = why[Resent]
+	}
+	if r.tally.timings[ClientLag] == nil {
+		why[ClientLag] = "arrivals carry no kernel stamp"
+	}
 	switch {
 	case r.tally.timings[Delivery] != nil || r.tally.counts[Received-numTimings] == 0:
 	case r.stamped.Load():
@@ -189,6 +286,29 @@ func (r *run) unmeasured() map[Metric]string {
 		why[LagBehindFirst], why[FanoutSpread] = reason, reason
 	}
 	return why
+}
+
+// unpublished says why the run can't account for what it was to publish for all; "" if it can, or was to publish nothing.
+func (r *run) unpublished() string {
+	count := func(m Metric) uint64 { return r.tally.counts[m-numTimings] }
+	switch {
+	case r.own == nil:
+		return ""
+	case count(Due) > 0 && count(Due) <= count(Unsent)+count(PublishErrors) && r.own.distinct.Load() == 0:
+		return "nothing was published"
+	case count(Received) > 0 && count(Sent) > 0 && r.own.distinct.Load() == 0:
+		return "nothing of what was published was recognised in what was received" + r.tokenHint()
+	case count(Ancient)*10 > count(Lost) && count(Ancient) > 0:
+		return fmt.Sprintf("%d events came more than %d behind the newest, where late can't be told from again, nor from lost", count(Ancient), window)
+	}
+	return ""
+}
+
+func (r *run) tokenHint() string {
+	if r.plan.Token.IsZero() {
+		return " (--token says where an event has its stamp)"
+	}
+	return ": there is no stamp at " + r.plan.Token.String()
 }
 
 // renumbered reports whether any feed's numbers were used again.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"net/http"
 	"sort"
 	"strings"
 	"sync"
@@ -15,16 +16,45 @@ const maxErrorGroups = 64
 // maxErrorText bounds the message kept of each kind, in bytes.
 const maxErrorText = 512
 
+// What a connection was for, where that wasn't the stream: the key of its errors begins with it.
+const (
+	publishing    = "publish"
+	askingForTime = "clock"
+)
+
+// Hint says what to try; "" if there is nothing to say.
+func (g ErrorGroup) Hint() string {
+	doing, _, _ := strings.Cut(g.Key, " ")
+	if doing == askingForTime {
+		return "check --clock and --clock-field"
+	}
+	if doing != publishing || g.Class != client.ClassStatus {
+		return g.Class.Hint(g.Code)
+	}
+	switch g.Code {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return "--publish-header sends what the publish URL asks for; -H and --bearer don't go there"
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone:
+		return "check --publish and --publish-method"
+	case http.StatusUnsupportedMediaType, http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return "check --publish-body and its Content-Type (--publish-header)"
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return "the server refuses to take so much: a lower --rate, or look in its log"
+	}
+	return ""
+}
+
 // An errorLog counts errors by kind and keeps the last message of each. Safe for concurrent use.
 type errorLog struct {
 	mu     sync.Mutex
 	groups map[string]*ErrorGroup
 }
 
-func (l *errorLog) add(at int64, e *client.Error) {
+// add counts an error. doing says what the connection was for, where that isn't the stream.
+func (l *errorLog) add(at int64, e *client.Error, doing string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := e.Key()
+	key := strings.TrimSpace(doing + " " + e.Key())
 	g := l.groups[key]
 	if g == nil {
 		if l.groups == nil {

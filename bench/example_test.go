@@ -86,7 +86,7 @@ func ExampleTracker() {
 	var t bench.Tracker
 	for _, ordinal := range []uint64{1, 2, 4, 3, 3, 7} {
 		sighting, _ := t.Observe(ordinal)
-		fmt.Println(ordinal, map[bench.Sighting]string{bench.New: "new", bench.Late: "late", bench.Again: "again"}[sighting])
+		fmt.Println(ordinal, map[bench.Sighting]string{bench.New: "new", bench.Overdue: "late", bench.Again: "again"}[sighting])
 	}
 	unique, lost := t.Totals(8)
 	fmt.Println(unique, "seen,", lost, "lost, of 8")

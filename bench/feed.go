@@ -2,6 +2,7 @@ package bench
 
 import (
 	"hash/maphash"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,32 +16,45 @@ import (
 // Safe for concurrent use.
 type feed struct {
 	key      feedKey
-	declared bool // the numbers are consecutive, by the stamp or by the user's word
+	openings *openings   // of all connections; nil where that isn't known
+	own      *ledger     // of what this run publishes for everybody; nil for a feed of the server's
+	others   atomic.Bool // as far as is known, what a connection has published goes only to the others
+	declared bool        // the numbers are consecutive, by the stamp or by the user's word
 	ids      identity
 	slots    []slot
-	highest  atomic.Uint64 // ordinal
-	line     atomic.Uint64 // the first ordinal that doesn't count any more; 0 while the run goes on
-	distinct atomic.Uint64 // different events
-	repeats  atomic.Uint64 // times an event was seen by a further connection
-	foreign  atomic.Uint64 // of them, with another content: then it isn't the same event
-	behind   atomic.Int64  // of them, by connections that never were level with the others
-	anew     atomic.Uint64 // events with a number that another event had before
-	unheld   atomic.Uint64 // arrivals that came too late to be held against the first one
+	highest  atomic.Uint64               // ordinal
+	line     atomic.Uint64               // the first ordinal that doesn't count any more; 0 while the run goes on
+	distinct atomic.Uint64               // different events
+	repeats  atomic.Uint64               // times an event was seen by a further connection
+	foreign  atomic.Uint64               // of them, with another content: then it isn't the same event
+	behind   atomic.Int64                // of them, by connections that never were level with the others
+	anew     atomic.Uint64               // events with a number that another event had before
+	unheld   atomic.Uint64               // arrivals that came too late to be held against the first one
+	short    [len(reaches)]atomic.Uint64 // events of the window that never reached that share of the subscribers
 }
+
+// reaches are the shares of the subscribers that an event's way to them is timed by.
+var reaches = [...]struct {
+	metric Metric
+	share  float64
+}{{Reach50, .5}, {Reach95, .95}, {Reach99, .99}, {Reach100, 1}}
 
 // A slot holds what is known of one event, until a newer one takes its place.
 type slot struct {
-	mu      sync.Mutex
-	ordinal uint64
-	content uint64
-	when    int64   // due, or the earliest arrival; ns after the start
-	origin  int64   // the arrival recorded first, which may not be the earliest; ns after the start
-	lags    []int64 // arrivals relative to that one, until they are held against the earliest
-	pairs   int     // arrivals in all
-	first   int64   // the earliest arrival, relative to origin; where held
-	last    int64   // the latest
-	held    bool    // all who could have received it had: lags are recorded
-	settled bool    // all who should have had: the spread is
+	mu       sync.Mutex
+	ordinal  uint64
+	content  uint64
+	when     int64   // due, or the earliest arrival; ns after the start
+	due      bool    // when is due, by our clock
+	origin   int64   // the arrival recorded first, which may not be the earliest; ns after the start
+	lags     []int64 // arrivals relative to that one, until all have been recorded
+	audience int     // how many connections had been opened when it was due
+	wanted   int     // how many subscribers should have it, the one that published it included
+	seen     bool    // somebody has received it
+	void     bool    // it failed to be published, as far as is known
+	first    int64   // the earliest arrival, relative to origin; where held
+	held     bool    // all who could have received it had: lags are recorded
+	settled  bool    // all who should have had: the spread and the times of reaching them are
 }
 
 const (
@@ -50,14 +64,38 @@ const (
 	maxSlots  = 4096
 )
 
-func newFeed(key feedKey, connections int) *feed {
+func newFeed(key feedKey, connections int, own *ledger) *feed {
 	n := minSlots
 	for n < maxSlots && 2*n*connections <= lagBudget {
 		n *= 2
 	}
-	f := &feed{key: key, declared: key.kind != byOpaqueID, slots: make([]slot, n)}
+	f := &feed{key: key, own: own, declared: key.kind != byOpaqueID, slots: make([]slot, n)}
 	f.ids.seed = maphash.MakeSeed()
 	return f
+}
+
+// openings are when connections were first open, ns after the start. Safe for concurrent use.
+type openings struct {
+	mu    sync.Mutex
+	times []int64 // sorted
+}
+
+func (o *openings) add(at int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	i, _ := slices.BinarySearch(o.times, at)
+	o.times = slices.Insert(o.times, i, at)
+}
+
+// before counts those up to a time.
+func (o *openings) before(at int64) int {
+	if o == nil {
+		return math.MaxInt
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	i, _ := slices.BinarySearch(o.times, at+1)
+	return i
 }
 
 // A sighted is one event as one connection saw it.
@@ -67,6 +105,7 @@ type sighted struct {
 	at      int64 // arrival, ns after the start
 	due     int64 // ns after the start; used where known
 	known   bool  // due is
+	exact   bool  // it is by our clock
 	since   int64 // when the connection was first open, ns after the start
 }
 
@@ -74,27 +113,35 @@ type sighted struct {
 // that saw it, in ns. open is how many connections could have received it by now, and subscribed how many should at
 // some time: those that are down now may catch up.
 func (f *feed) see(ev sighted, open, subscribed int, c *cell) (behind int64) {
-	s := &f.slots[ev.ordinal%uint64(len(f.slots))]
-	content := maphash.Bytes(f.ids.seed, ev.content)
+	s := f.slot(ev.ordinal)
+	content := f.content(ev.content)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.ordinal < ev.ordinal:
-		s.settle(c)
-		s.ordinal, s.content, s.held, s.settled = ev.ordinal, content, false, false
-		s.when, s.origin, s.lags, s.pairs = ev.at, ev.at, s.lags[:0], 0
+		s.settle(f, c)
+		s.renew(ev.ordinal, ev.at)
+		s.content = content
 		if ev.known {
-			s.when = ev.due
+			s.when, s.due = ev.due, ev.exact
 		}
+		s.audience = f.openings.before(s.when)
 		f.distinct.Add(1)
 		f.raise(ev.ordinal)
 	case s.ordinal > ev.ordinal: // too old to have a slot
 		f.repeats.Add(1)
 		f.unheld.Add(1)
+		if f.own != nil {
+			f.own.see(ev.ordinal)
+		}
 		if !ev.known {
 			behind = never
 		}
 		return behind
+	case f.own != nil:
+		if !f.received(s) {
+			f.repeats.Add(1)
+		}
 	case s.content != content:
 		f.repeats.Add(1)
 		f.foreign.Add(1)
@@ -106,26 +153,112 @@ func (f *feed) see(ev sighted, open, subscribed int, c *cell) (behind int64) {
 			s.when = min(s.when, ev.at)
 		}
 	}
-	if s.when >= ev.since { // else it is from the time before the subscription
-		s.arrived(ev.at, open, c)
-		if s.pairs >= subscribed {
-			s.settle(c)
-		}
+	if s.when < ev.since { // it is from the time before the subscription
+		return behind
+	}
+	if f.own == nil { // else it was announced to those who were there
+		s.wanted = max(s.wanted, min(subscribed, s.audience))
+	}
+	s.arrived(ev.at, open, c)
+	if len(s.lags) >= max(2, f.wants(s)) {
+		s.settle(f, c)
 	}
 	return behind
 }
 
+// received takes an event of the run's own that somebody has received; false where another one had before. The slot's
+// mutex must be held.
+func (f *feed) received(s *slot) (first bool) {
+	if s.seen {
+		return false
+	}
+	s.seen, s.void = true, false
+	f.distinct.Add(1)
+	f.own.see(s.ordinal)
+	return true
+}
+
+// leftOut takes an event of the run's own that is in no account of whoever has received it.
+func (f *feed) leftOut(ordinal uint64) {
+	s := f.slot(ordinal)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ordinal == ordinal {
+		f.received(s)
+	} else {
+		f.own.see(ordinal)
+	}
+}
+
+// wants is how many subscribers an event should reach. The slot's mutex must be held.
+func (f *feed) wants(s *slot) int {
+	if f.others.Load() {
+		return s.wanted - 1
+	}
+	return s.wanted
+}
+
+func (f *feed) slot(ordinal uint64) *slot { return &f.slots[ordinal%uint64(len(f.slots))] }
+
+// content is what an event is recognised by, besides its number. What the run itself has published carries its token.
+func (f *feed) content(data []byte) uint64 {
+	if f.own != nil {
+		return 0
+	}
+	return maphash.Bytes(f.ids.seed, data)
+}
+
+// announce enters an event that the run is about to publish for so many subscribers, so that it counts whether anybody
+// receives it or not.
+func (f *feed) announce(ordinal uint64, due int64, subscribed int, c *cell) {
+	s := f.slot(ordinal)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle(f, c)
+	s.renew(ordinal, due)
+	s.when, s.due, s.content, s.wanted = due, true, 0, subscribed
+	f.raise(ordinal)
+}
+
+// withdraw takes an announcement back, unless somebody has received the event all the same.
+func (f *feed) withdraw(ordinal uint64) {
+	voided, short := f.own.void(ordinal)
+	if !voided {
+		return
+	}
+	if short {
+		for i := range f.short {
+			f.short[i].Add(^uint64(0))
+		}
+	}
+	s := f.slot(ordinal)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ordinal == ordinal && !s.seen {
+		s.void = true
+	}
+}
+
+// renew gives the slot to another event.
+func (s *slot) renew(ordinal uint64, at int64) {
+	s.ordinal, s.when, s.due, s.origin, s.lags, s.wanted = ordinal, at, false, at, s.lags[:0], 0
+	s.seen, s.void, s.first, s.held, s.settled = false, false, 0, false, false
+}
+
 // arrived notes one arrival.
 func (s *slot) arrived(at int64, open int, c *cell) {
+	if len(s.lags) == 0 {
+		s.origin = at
+	}
 	lag := at - s.origin
-	s.pairs++
-	if s.held {
-		s.last = max(s.last, lag)
+	if s.settled {
 		s.record(LagBehindFirst, lag-s.first, c)
 		return
 	}
 	s.lags = append(s.lags, lag)
-	if len(s.lags) >= open {
+	if s.held {
+		s.record(LagBehindFirst, lag-s.first, c)
+	} else if len(s.lags) >= open {
 		s.hold(c)
 	}
 }
@@ -133,10 +266,10 @@ func (s *slot) arrived(at int64, open int, c *cell) {
 // again takes an event that is no news, and notes whether it is another one under the same number, as far as its
 // content is remembered.
 func (f *feed) again(ordinal uint64, content []byte) {
-	s := &f.slots[ordinal%uint64(len(f.slots))]
+	s := f.slot(ordinal)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ordinal == ordinal && s.content != maphash.Bytes(f.ids.seed, content) {
+	if s.ordinal == ordinal && s.content != f.content(content) {
 		f.anew.Add(1)
 	}
 }
@@ -162,18 +295,40 @@ func (s *slot) hold(c *cell) {
 		return
 	}
 	s.held = true
-	s.first, s.last = slices.Min(s.lags), slices.Max(s.lags)
+	s.first = slices.Min(s.lags)
 	for _, lag := range s.lags {
 		s.record(LagBehindFirst, lag-s.first, c)
 	}
 }
 
-// settle records the spread. What arrives after that doesn't change it.
-func (s *slot) settle(c *cell) {
+// settle records the spread, and how long it took to reach the subscribers. What arrives after that doesn't change it.
+func (s *slot) settle(f *feed, c *cell) {
+	if s.settled || s.ordinal == 0 {
+		return
+	}
 	s.hold(c)
-	if s.held && !s.settled {
-		s.settled = true
-		s.record(FanoutSpread, s.last-s.first, c)
+	s.settled = true
+	slices.Sort(s.lags)
+	if s.held {
+		s.record(FanoutSpread, s.lags[len(s.lags)-1]-s.first, c)
+	}
+	from := s.origin + s.first
+	if s.due {
+		from = s.when
+	}
+	wanted := f.wants(s)
+	if s.void || wanted < 2 || !c.window.holds(from) {
+		return
+	}
+	if f.own != nil && !s.seen {
+		f.own.missed(s.ordinal)
+	}
+	for i, reach := range reaches {
+		if n := int(math.Ceil(reach.share * float64(wanted))); n <= len(s.lags) {
+			c.time(reach.metric, s.origin+s.lags[n-1]-from)
+		} else {
+			f.short[i].Add(1)
+		}
 	}
 }
 
@@ -189,17 +344,34 @@ func (f *feed) settleAll(c *cell) {
 	for i := range f.slots {
 		s := &f.slots[i]
 		s.mu.Lock()
-		s.settle(c)
+		s.settle(f, c)
 		s.mu.Unlock()
 	}
+}
+
+// dueBefore is the last event that was due, or first came, before a time; 0 if none did, as far as is remembered.
+func (f *feed) dueBefore(at int64) (last uint64) {
+	for i := range f.slots {
+		s := &f.slots[i]
+		s.mu.Lock()
+		if s.ordinal > last && s.when < at {
+			last = s.ordinal
+		}
+		s.mu.Unlock()
+	}
+	return last
 }
 
 // head finds which events before its first one a connection should have seen, that was open since opened (ns after
 // the start): those of race after that at the earliest. boundary is how many fell into the race of subscribing.
 func (f *feed) head(first uint64, opened int64, race time.Duration) (expect, boundary uint64) {
+	if f.own != nil {
+		begin, end := f.own.after(opened), f.own.after(opened+int64(race))
+		return min(first, end), min(first, end) - min(first, begin)
+	}
 	expect = first
 	for n := first - 1; n > 0 && first-n < uint64(len(f.slots)); n-- {
-		s := &f.slots[n%uint64(len(f.slots))]
+		s := f.slot(n)
 		s.mu.Lock()
 		ordinal, when := s.ordinal, s.when
 		s.mu.Unlock()
@@ -229,6 +401,9 @@ func (f *feed) counts(ordinal uint64) bool {
 // the same number or id had another content, or came to a connection long after another one all the time: a server
 // that counts for each connection gives everybody event 5, but each at its own time.
 func (f *feed) shared() bool {
+	if f.own != nil {
+		return true
+	}
 	repeats := f.repeats.Load()
 	return repeats > 0 && (f.foreign.Load()+uint64(max(0, f.behind.Load())))*100 <= repeats
 }

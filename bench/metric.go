@@ -12,6 +12,10 @@ const (
 	RoundTrip
 	LagBehindFirst
 	FanoutSpread
+	Reach50
+	Reach95
+	Reach99
+	Reach100
 	InterArrival
 	Connect
 	DNS
@@ -22,7 +26,9 @@ const (
 	FirstEvent
 	StreamTotal
 	Outage
+	Wait
 	PublishLateness
+	PublishReply
 	ClientLag
 	numTimings
 )
@@ -42,8 +48,10 @@ const (
 	Due
 	Sent
 	Unsent
+	PublishErrors
 	Expected
 	Delivered
+	Late
 	Lost
 	Duplicate
 	Reordered
@@ -51,6 +59,8 @@ const (
 	Boundary
 	Unstamped
 	OutOfRange
+	Resent
+	OutOfOrder
 	StreamsStarted
 	StreamsDone
 	StreamsFailed
@@ -92,6 +102,10 @@ var metrics = [endMetrics]struct {
 	RoundTrip:       {"round_trip", Nanoseconds, true, none, "from when a message was due to be sent to when its echo arrived"},
 	LagBehindFirst:  {"lag_behind_first", Nanoseconds, true, none, "how much later than the first subscriber each other one had an event; needs no server clock"},
 	FanoutSpread:    {"fanout_spread", Nanoseconds, true, none, "per event, from its first to its last subscriber"},
+	Reach50:         {"reach_50", Nanoseconds, true, none, "per event, from when it was due until half of its subscribers had it; from its first arrival where nothing says when it was due"},
+	Reach95:         {"reach_95", Nanoseconds, true, none, "the same, until 95 % of them had it"},
+	Reach99:         {"reach_99", Nanoseconds, true, none, "the same, until 99 % of them had it"},
+	Reach100:        {"reach_100", Nanoseconds, true, none, "the same, until all of them had it"},
 	InterArrival:    {"inter_arrival", Nanoseconds, true, none, "between two events on one connection"},
 	Connect:         {"connect", Nanoseconds, true, none, "from dialing to an open stream, all phases"},
 	DNS:             {"dns", Nanoseconds, true, none, "name resolution, where one was made"},
@@ -102,7 +116,9 @@ var metrics = [endMetrics]struct {
 	FirstEvent:      {"first_event", Nanoseconds, true, none, "from dialing to the first event; of a request stream, from when it was due to start"},
 	StreamTotal:     {"stream_total", Nanoseconds, true, none, "of a request stream, from when it was due to start to its end marker"},
 	Outage:          {"outage", Nanoseconds, true, none, "from the last byte before a drop to the first event after it"},
+	Wait:            {"wait", Nanoseconds, true, none, "of an outage, the client's own: from the end of a stream, or of an attempt that failed, to the dialing of the attempt that succeeded"},
 	PublishLateness: {"publish_lateness", Nanoseconds, true, none, "how late the tester sent what was due; the tester's own error"},
+	PublishReply:    {"publish_reply", Nanoseconds, true, none, "from when a message was due to be published to the reply that accepted it"},
 	ClientLag:       {"client_lag", Nanoseconds, true, none, "from the kernel's receive stamp to user space; the tester's own error"},
 
 	Received:       {"received", Number, false, none, "events that arrived, drain and warm-up included"},
@@ -118,8 +134,10 @@ var metrics = [endMetrics]struct {
 	Due:            {"due", Number, false, none, "messages that the schedule wanted sent"},
 	Sent:           {"sent", Number, false, Due, "messages sent"},
 	Unsent:         {"unsent", Number, true, Due, "messages due that could not be sent: no open connection, or its queue was full"},
+	PublishErrors:  {"publish_errors", Number, true, Due, "messages whose publishing was refused or got no reply"},
 	Expected:       {"expected", Number, false, none, "(event, subscriber) pairs that should have arrived"},
 	Delivered:      {"delivered", Number, false, Expected, "expected pairs that did arrive"},
+	Late:           {"late", Number, true, Expected, "expected pairs that arrived only after the measured window had ended"},
 	Lost:           {"lost", Number, true, Expected, "expected pairs that never arrived"},
 	Duplicate:      {"duplicate", Number, true, Received, "events that a subscriber had already received"},
 	Reordered:      {"reordered", Number, true, Received, "events that arrived after a later one"},
@@ -127,6 +145,8 @@ var metrics = [endMetrics]struct {
 	Boundary:       {"boundary", Number, false, none, "pairs left out because the event fell into the subscribe race or the end of the run"},
 	Unstamped:      {"unstamped", Number, true, Received, "events in which the stamp asked for was not found"},
 	OutOfRange:     {"out_of_range", Number, true, Received, "timings that could not be recorded: negative, as when clocks disagree, or over an hour"},
+	Resent:         {"resent", Number, true, none, "TCP segments that this host had to send again"},
+	OutOfOrder:     {"out_of_order", Number, true, none, "TCP segments that arrived out of order: lost or overtaken on the way"},
 	StreamsStarted: {"streams_started", Number, false, none, "request streams started"},
 	StreamsDone:    {"streams_done", Number, false, StreamsStarted, "request streams that ended on their marker"},
 	StreamsFailed:  {"streams_failed", Number, true, StreamsStarted, "request streams that failed to open, broke off or ended without their marker"},
@@ -134,6 +154,9 @@ var metrics = [endMetrics]struct {
 	Reach:      {"reach", Fraction, false, none, "delivered ÷ expected"},
 	Throughput: {"throughput", PerSecond, false, none, "events received a second in the measured window"},
 }
+
+// misnomers are what other tools call a metric.
+var misnomers = map[string]Metric{"latency": Delivery, "rtt": RoundTrip, "loss": Lost, "errors": ConnectErrors}
 
 // Timings lists the metrics that are histograms, Counts those that are counters, Metrics all.
 func Timings() []Metric { return metricRange(0, numTimings) }
@@ -184,6 +207,9 @@ func ParseMetric(name string) (m Metric, near string, ok bool) {
 			return m, "", true
 		}
 		names = append(names, m.String())
+	}
+	if meant, ok := misnomers[strings.ToLower(name)]; ok {
+		return 0, meant.String(), false
 	}
 	return 0, Nearest(name, names), false
 }

@@ -8,7 +8,7 @@ import (
 
 // TestMetricTable holds the table against what its readers count on: JSON keys, a sentence each, no name twice.
 func TestMetricTable(t *testing.T) {
-	key := regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)
+	key := regexp.MustCompile(`^[a-z]+(_[a-z0-9]+)*$`)
 	seen := make(map[string]bool)
 	for _, m := range Metrics() {
 		if !key.MatchString(m.String()) || seen[m.String()] {
@@ -38,7 +38,7 @@ func TestMetricTable(t *testing.T) {
 
 func TestParseMetricNear(t *testing.T) {
 	for name, near := range map[string]string{
-		"Delivery": "delivery", "deliver": "delivery", "latency": "", "": "", "p99": "", "dn": "dns",
+		"Delivery": "delivery", "deliver": "delivery", "latency": "delivery", "rtt": "round_trip", "": "", "p99": "", "dn": "dns",
 		"reconnect": "reconnects", "LOST": "lost", "interarrival": "inter_arrival", "zzzzzzzzzzzz": "",
 	} {
 		if _, got, ok := ParseMetric(name); ok || got != near {

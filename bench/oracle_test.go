@@ -141,8 +141,8 @@ func (m member) through(outages []outage, at time.Duration, n int) time.Duration
 	return at
 }
 
-// A ledger is what a run comes to.
-type ledger struct {
+// An account is what a run comes to.
+type account struct {
 	measured                                bool // loss is
 	expected, delivered, lost               uint64
 	received, duplicate, reordered, ancient uint64
@@ -150,7 +150,7 @@ type ledger struct {
 	delivery                                []int64
 }
 
-func (a *ledger) String() string {
+func (a *account) String() string {
 	return fmt.Sprintf("measured %v, expected %d, delivered %d, lost %d, received %d, duplicate %d, reordered %d, ancient %d, reach %v, %d deliveries",
 		a.measured, a.expected, a.delivered, a.lost, a.received, a.duplicate, a.reordered, a.ancient, a.reach, len(a.delivery))
 }
@@ -224,7 +224,7 @@ func (w *world) event(r *run, n int, now time.Time) client.Event {
 //   - 256 events behind the newest is the limit beyond which an arrival is neither a duplicate nor late but ancient,
 //     and its event, if it was missing, lost.
 //   - A delivery is timed for the first arrival of a pair, if the event was due after the subscription was open.
-func (w *world) count() *ledger {
+func (w *world) count() *account {
 	b := &books{world: w, first: make(map[uint64]time.Duration), ordinals: make(map[int]uint64), pages: make([]page, len(w.members))}
 	for i := range b.pages {
 		b.pages[i].seen = make(map[uint64]bool)
@@ -251,7 +251,7 @@ func (w *world) count() *ledger {
 // books are what count keeps while it reads the log.
 type books struct {
 	*world
-	sum           ledger
+	sum           account
 	first         map[uint64]time.Duration // when an event that counts was, by ordinal: due, or seen by anybody
 	ordinals      map[int]uint64
 	highest, line uint64
@@ -354,7 +354,7 @@ func (b *books) lookBack(now time.Duration) {
 	}
 }
 
-func (b *books) balance() *ledger {
+func (b *books) balance() *account {
 	behind := 0
 	for i := range b.pages {
 		if !b.pages[i].level {
@@ -390,24 +390,25 @@ func (b *books) balance() *ledger {
 // TestAccountingAgainstRawLog: whatever goes wrong on the way, the figures are those of the raw log.
 func TestAccountingAgainstRawLog(t *testing.T) {
 	checked := make(map[feedKind]int)
+	fewerUnderRace(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		w := drawWorld(rt)
 		want := w.count()
 		var result *Result
 		synctest.Test(t, func(t *testing.T) { result = w.play(t) })
 		count := result.Count
-		got := &ledger{
+		got := &account{
 			received: count(Received), duplicate: count(Duplicate), reordered: count(Reordered), ancient: count(Ancient),
 			measured: result.Unmeasured[Lost] == "", delivery: want.delivery,
 		}
 		if got.measured {
 			got.expected, got.delivered, got.lost = count(Expected), count(Delivered), count(Lost)
-			got.reach, _ = result.Figure(Threshold{Metric: Reach})
+			got.reach = result.Figure(Threshold{Metric: Reach}).Value
 		}
 		if got.String() != want.String() {
 			rt.Fatalf("%+v, kind %d\ngot  %v\nwant %v", w.members, w.kind, got, want)
 		}
-		if !equalTiming(&cell{timings: result.Histograms}, Delivery, want.delivery) {
+		if !equalTiming(result.Histogram(Delivery), want.delivery) {
 			rt.Fatalf("delivery %s\nwant %v", show(result.Histogram(Delivery)), want.delivery)
 		}
 		if got.measured && want.lost > 0 {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -29,24 +30,53 @@ type Plan struct {
 
 	Stamp      client.Field // the server's send time in a payload; zero for rtbench's own stamp
 	Sequence   Sequence
+	Token      client.Field // where an event has rtbench's own stamp; zero to search for it
+	Clock      Clock        // tells the server's time, where that is by another clock than ours; nil for nobody
 	Thresholds []Threshold
 	Abort      bool // end the run when a threshold fails that more time can't mend
 }
 
-// Sending says what connections send, on a schedule that waits for nothing.
+// Sending says what is sent, on a schedule that waits for nothing: by every connection for itself, as to a server that
+// echoes; or for all of them to receive, by every so many-th connection, or by publishers.
 type Sending struct {
-	Rate          float64 // messages (or streams) a second; 0 for none
-	PerConnection bool    // Rate is of each connection, else of all together
+	Rate          float64     // messages (or streams) a second; 0 for none
+	PerConnection bool        // Rate is of each connection that sends, else of all together
+	Every         int         // every so many-th connection sends, for all to receive; 0 where each sends for itself
+	Publishers    []Publisher // publish in turn, for all connections to receive; none where the connections send
 	// Message appends one message to dst. It is called from many goroutines at once. nil for the stamp alone.
 	Message func(dst []byte, m Outgoing) []byte
 	// Unstamped says that Message leaves the stamp out: an echo is then known by its content.
 	Unstamped bool
 }
 
+// A Publisher publishes messages by other means than the connections. Publish is called from several goroutines at
+// once; it says when the message had left, and returns when it was accepted or why it wasn't.
+type Publisher interface {
+	Publish(ctx context.Context, message []byte) (sent time.Time, err error)
+}
+
+// A quick Publisher can hand a message to the system without waiting, where it has a connection that is idle. Where it
+// isn't ok nothing was sent, and Publish is to be used; else reply must be called, and returns as Publish does. Prepare
+// opens such a connection.
+type quickPublisher interface {
+	Publisher
+	Post(message []byte) (reply func(context.Context) error, sent time.Time, ok bool)
+	Prepare(ctx context.Context) error
+}
+
+// forAll reports whether what is sent is for all connections to receive.
+func (s *Sending) forAll() bool { return s.Every > 0 || len(s.Publishers) > 0 }
+
+// senders is how many of so many connections send.
+func (s *Sending) senders(connections int) int {
+	every := max(1, s.Every)
+	return (connections + every - 1) / every
+}
+
 // Outgoing is what a message can be made of.
 type Outgoing struct {
-	Connection int
-	Number     uint64 // of this connection's messages, from 0
+	Connection int    // or publisher
+	Number     uint64 // of this connection's messages, or of those for all, from 0
 	Stamp      []byte // an encoded client.Stamp
 }
 
@@ -84,6 +114,12 @@ func (p *Plan) validate() error {
 		return errors.New("durations and rates must be finite and not negative")
 	case p.Streams && p.Send.Rate == 0:
 		return errors.New("request streams need a rate at which they are started")
+	case p.Streams && p.Send.forAll():
+		return errors.New("request streams have no events in common, so nothing can be published to them")
+	case p.Send.forAll() && p.Send.Unstamped:
+		return errors.New("a message that is for all connections needs a stamp, or it can't be known again")
+	case p.Send.Every > 0 && len(p.Send.Publishers) > 0, p.Send.Every < 0:
+		return errors.New("either connections send or publishers do")
 	}
 	for i, stage := range p.Stages {
 		if stage.Length < 0 || stage.Target < 0 {
@@ -162,12 +198,15 @@ func (t timetable) schedule(p *Plan, length time.Duration) Segments {
 	case rate == 0:
 		return nil
 	case p.staged() && p.Send.PerConnection:
-		return perConnection(p.Stages, t.opens, rate)
+		return perConnection(p.Stages, t.opens, rate/float64(max(1, p.Send.Every)))
 	case p.staged(), p.Streams:
 		return Segments{{t.end, rate, rate}}
 	case p.Send.PerConnection:
-		rate *= float64(p.Stages[len(p.Stages)-1].Target)
+		rate *= float64(p.Send.senders(p.Stages[len(p.Stages)-1].Target))
 	}
 	from := min(t.begin, length+settling)
+	if p.Events > 0 {
+		from = length + settling // the window begins before, so that whatever comes counts
+	}
 	return Segments{{from, 0, 0}, {t.end - from, rate, rate}}
 }

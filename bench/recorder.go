@@ -3,11 +3,14 @@ package bench
 import (
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/rtbench/rtbench/client"
 )
 
 // The range and precision of every histogram: values in ns from a microsecond to an hour, three digits. A lowest
@@ -30,29 +33,81 @@ type measured struct {
 // holds reports whether a time lies in the window.
 func (m *measured) holds(at int64) bool { return at >= m.begin && at < m.end.Load() }
 
+// A slot is one histogram of a cell: a timing, or one end of a bounded timing's arrivals that are known only between
+// two times. Those are kept apart from the others, so that both distributions can be put together.
+type slotIndex int
+
+const numSlots = slotIndex(numTimings) + 2*slotIndex(len(bounded))
+
+// bounded are the timings of which both ends are kept: those from a known moment to one arrival.
+var bounded = [...]Metric{Delivery, RoundTrip}
+
+// ends gives the slots of the upper and the lower ends of a timing; ok is false where it isn't a bounded one.
+func ends(m Metric) (upper, lower slotIndex, ok bool) {
+	i := slices.Index(bounded[:], m)
+	upper = slotIndex(numTimings) + 2*slotIndex(i)
+	return upper, upper + 1, i >= 0
+}
+
+// An arrival is when an event's last byte came, in ns after the start. earliest is the lower end where one read held
+// several events.
+type arrival struct {
+	at, earliest int64
+	shared       bool
+}
+
 // A cell is what one shard has recorded since it was last collected. The shard's mutex guards it.
 type cell struct {
 	window   *measured
 	counts   [numCounts]uint64
 	inWindow Window
-	timings  [numTimings]*hdrhistogram.Histogram
-	used     [numTimings]bool
+	timings  [numSlots]*hdrhistogram.Histogram
+	used     [numSlots]bool
+	heard    bool // a stamp of another clock
+	soonest  oneWay
 }
 
 func (c *cell) add(m Metric, n uint64) { c.counts[m-numTimings] += n }
 
 // time records one duration in ns.
-func (c *cell) time(m Metric, ns int64) {
-	h := c.timings[m]
+func (c *cell) time(m Metric, ns int64) { c.put(slotIndex(m), ns) }
+
+// arrived counts an event of the window.
+func (c *cell) arrived(ev *client.Event) {
+	c.inWindow.Received++
+	c.inWindow.Bytes += uint64(len(ev.Data))
+	if ev.Arrival.Shared {
+		c.inWindow.Shared++
+	}
+	if stamp := ev.Arrival.Kernel; stamp != 0 {
+		c.inWindow.Stamped++
+		c.time(ClientLag, max(0, ev.Arrival.User.UnixNano()-stamp))
+	}
+}
+
+// since records the duration from a moment to an arrival, with both its ends where it has two.
+func (c *cell) since(m Metric, from int64, a arrival) {
+	upper, lower, ok := ends(m)
+	if !ok || !a.shared {
+		c.time(m, a.at-from)
+	} else if c.put(upper, a.at-from) {
+		c.put(lower, max(0, a.earliest-from))
+	}
+}
+
+// put records one value; false if it is out of range.
+func (c *cell) put(slot slotIndex, ns int64) bool {
+	h := c.timings[slot]
 	if h == nil {
 		h = NewHistogram()
-		c.timings[m] = h
+		c.timings[slot] = h
 	}
 	if ns < 0 || h.RecordValue(ns) != nil {
 		c.add(OutOfRange, 1)
-		return
+		return false
 	}
-	c.used[m] = true
+	c.used[slot] = true
+	return true
 }
 
 // A shard takes the recordings of some of the connections.
@@ -96,7 +151,40 @@ type tally struct {
 	counts   [numCounts]uint64
 	inWindow Window
 	timings  [numTimings]*hdrhistogram.Histogram
+	earliest [len(bounded)]*hdrhistogram.Histogram // the same by the lower ends; nil where all ends are equal
+	batches  *batches                              // of the timings of the window; nil where nobody asks for them
+	heard    []oneWay                              // stamps of another clock since they were taken last
 	step     stepTally
+}
+
+// windowed reports whether a timing takes only what belongs to the measured window.
+func (m Metric) windowed() bool {
+	switch m {
+	case Delivery, RoundTrip, LagBehindFirst, FanoutSpread, Reach50, Reach95, Reach99, Reach100, InterArrival, StreamTotal,
+		PublishReply, ClientLag:
+		return true
+	}
+	return false
+}
+
+// The batches have a slot for each timing, and behind those one for the lower ends of each bounded one.
+const numBatchSlots = int(numTimings) + len(bounded)
+
+// lowerSlot is that of the lower ends; ok is false where a timing has none.
+func lowerSlot(m Metric) (slot int, ok bool) {
+	i := slices.Index(bounded[:], m)
+	return int(numTimings) + i, i >= 0
+}
+
+// batch adds values of a timing to the batches, and to the lower ends what those are.
+func (t *tally) batch(m Metric, values, lower *hdrhistogram.Histogram) {
+	if t.batches == nil || !m.windowed() {
+		return
+	}
+	t.batches.add(int(m), values)
+	if slot, ok := lowerSlot(m); ok {
+		t.batches.add(slot, lower)
+	}
 }
 
 // stepTally is the part that belongs to the current step of the series.
@@ -122,24 +210,60 @@ func (t *tally) take(c *cell) {
 	for i, n := range c.counts {
 		t.counts[i] += n
 	}
-	t.inWindow.Received += c.inWindow.Received
-	t.inWindow.Bytes += c.inWindow.Bytes
-	for m := range numTimings {
-		if !c.used[m] {
-			continue
-		}
-		if t.timings[m] == nil {
-			t.timings[m] = NewHistogram()
-		}
-		t.timings[m].Merge(c.timings[m])
-		if metric, ok := t.headline(); ok && metric == m {
-			t.step.add(m, c.timings[m])
-		}
-		c.timings[m].Reset()
-		c.used[m] = false
+	t.inWindow.add(c.inWindow)
+	if c.heard {
+		t.heard = append(t.heard, c.soonest)
+		c.heard = false
 	}
+	for m := range numTimings {
+		t.takeTiming(m, c)
+	}
+	for slot, used := range c.used {
+		if used {
+			c.timings[slot].Reset()
+		}
+	}
+	c.used = [numSlots]bool{}
 	c.counts = [numCounts]uint64{}
 	c.inWindow = Window{}
+}
+
+// takeTiming adds the slots of one timing.
+func (t *tally) takeTiming(m Metric, c *cell) {
+	if c.used[m] {
+		t.latest(m, c.timings[m])
+		t.batch(m, c.timings[m], c.timings[m])
+	}
+	upper, lower, ok := ends(m)
+	if !ok {
+		return
+	}
+	earliest := &t.earliest[slices.Index(bounded[:], m)]
+	switch {
+	case *earliest != nil && c.used[m]:
+		(*earliest).Merge(c.timings[m])
+	case *earliest == nil && c.used[upper]: // up to now both ends were equal
+		*earliest = NewHistogram()
+		if t.timings[m] != nil {
+			(*earliest).Merge(t.timings[m])
+		}
+	}
+	if c.used[upper] {
+		t.latest(m, c.timings[upper])
+		t.batch(m, c.timings[upper], c.timings[lower])
+		(*earliest).Merge(c.timings[lower])
+	}
+}
+
+// latest adds values of a timing, or the upper ends of such.
+func (t *tally) latest(m Metric, h *hdrhistogram.Histogram) {
+	if t.timings[m] == nil {
+		t.timings[m] = NewHistogram()
+	}
+	t.timings[m].Merge(h)
+	if metric, ok := t.headline(); ok && metric == m {
+		t.step.add(m, h)
+	}
 }
 
 // headline is the timing that the run is about, as far as is known.

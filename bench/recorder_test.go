@@ -219,10 +219,10 @@ func TestErrorLog(t *testing.T) {
 	for range 4 {
 		group.Go(func() {
 			for code := range 200 {
-				log.add(int64(code), &client.Error{Class: client.ClassCloseCode, Code: 4000 + code, Detail: strings.Repeat("ü", 300)})
+				log.add(int64(code), &client.Error{Class: client.ClassCloseCode, Code: 4000 + code, Detail: strings.Repeat("ü", 300)}, "")
 			}
 			for range 50 {
-				log.add(int64(time.Hour), &client.Error{Class: client.ClassEOF, Err: errors.New("cut")})
+				log.add(int64(time.Hour), &client.Error{Class: client.ClassEOF, Err: errors.New("cut")}, "")
 			}
 		})
 	}
@@ -288,4 +288,14 @@ func TestFeedsAreBounded(t *testing.T) {
 	}
 	result := r.result()
 	checkTexts(t, "warnings", result.Warnings, "there were more than "+strconv.Itoa(maxFeeds)+" sequences; loss in the others is not counted")
+}
+
+// TestErrorHints: what helps a stream helps neither a publisher nor the clock.
+func TestErrorHints(t *testing.T) {
+	stream := ErrorGroup{Class: client.ClassStatus, Code: 401, Key: "status 401"}
+	publish, clock := stream, stream
+	publish.Key, clock.Key = "publish status 401", "clock status 401"
+	if s, p, c := stream.Hint(), publish.Hint(), clock.Hint(); !strings.Contains(s, "--bearer)") || !strings.Contains(p, "--publish-header") || !strings.Contains(c, "--clock") {
+		t.Errorf("%q, %q, %q", s, p, c)
+	}
 }

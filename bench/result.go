@@ -22,16 +22,6 @@ const (
 	StopEnded       Stop = "ended"       // every connection had ended for good
 )
 
-// A Verdict says how far the timings of a run can be trusted.
-type Verdict string
-
-const (
-	// UpperBound: arrivals were stamped in user space, so the tester's own queue is in the figures.
-	UpperBound Verdict = "UPPER BOUND"
-	// NoVerdict: the tester or the clocks were off, so the figures don't describe the target.
-	NoVerdict Verdict = "NO VERDICT"
-)
-
 // A Result is everything that a run found. It is complete when Runner.Run returns it and is not changed afterwards.
 type Result struct {
 	Start    time.Time     // wall clock
@@ -47,6 +37,13 @@ type Result struct {
 	OpenAtEnd   int // open when the measured window ended
 	Counts      [numCounts]uint64
 	Histograms  [numTimings]*hdrhistogram.Histogram // ns; nil where nothing was recorded
+	Estimates   map[Metric][]Estimate               // the quantiles of Percentiles and of the thresholds, by Q
+	Absent      map[Metric]uint64                   // how many of a timing never came: they count as infinitely late
+	Waited      time.Duration                       // for which at least those were waited
+	Health      Health                              // the evidence for the verdicts
+	Trimmed     time.Duration                       // taken off the start of the window: the target was still warming up
+	Drift       *Drift                              // of the headline over the window; nil where it is steady, or can't be told
+	Clock       *ClockBound                         // how far the server's clock is ahead, where delivery is between two; nil otherwise
 	Sources     map[Metric]string                   // where a timing's other end comes from
 	Unmeasured  map[Metric]string                   // what could not be measured, and why
 	Window      Window                              // the counts within the measured window
@@ -54,8 +51,8 @@ type Result struct {
 	SeriesStep  time.Duration
 	Errors      []ErrorGroup
 	Judgements  []Judgement
-	Verdict     Verdict
-	Doubts      []Warning // why there is no verdict; empty otherwise
+	Verdict     Verdict   // of the headline's p99, or of the highest quantile below it that has a value
+	Doubts      []Warning // why there is no verdict on anything; empty otherwise
 	Warnings    []Warning
 	DistinctIDs uint64 // different events seen by anybody; 0 where events carry no identity
 	Environment Environment
@@ -65,6 +62,26 @@ type Result struct {
 type Window struct {
 	Received uint64
 	Bytes    uint64
+	Shared   uint64 // of Received, those that arrived in a read that held more than one event
+	Stamped  uint64 // of Received, those whose arrival the kernel stamped
+}
+
+// arrivals says what stamped the arrivals.
+func (w *Window) arrivals() string {
+	switch {
+	case w.Stamped == 0:
+		return "user space"
+	case w.Stamped == w.Received:
+		return "the kernel"
+	}
+	return "the kernel, some in user space"
+}
+
+func (w *Window) add(more Window) {
+	w.Received += more.Received
+	w.Bytes += more.Bytes
+	w.Shared += more.Shared
+	w.Stamped += more.Stamped
 }
 
 // A Bucket is one step of the series.
@@ -84,6 +101,18 @@ type Quantiles struct {
 	Samples       int64
 	P50, P99, Max int64
 }
+
+// A Drift is how a timing changed over the window, beyond what chance explains: the run is not stationary, and its
+// figures depend on how long it was.
+type Drift struct {
+	Metric Metric
+	Q      float64 // of which quantile
+	Share  float64 // change from the start to the end, of what it was at the start
+	P      float64 // of there being none (Spearman)
+}
+
+// Percentiles are the quantiles that a Result estimates of every timing.
+func Percentiles() []float64 { return []float64{.5, .75, .9, .95, .99, .999, .9999} }
 
 // An ErrorGroup is all errors of one kind.
 type ErrorGroup struct {
@@ -136,9 +165,30 @@ func (r *Result) Headline() (Metric, bool) {
 // headlines is the order of preference; it also decides which timing the series shows.
 var headlines = [...]Metric{Delivery, RoundTrip, StreamTotal, LagBehindFirst, InterArrival, Connect}
 
+// Estimate gives a quantile of a timing. Where it is none of those in Estimates it says nothing of their worth.
+func (r *Result) Estimate(m Metric, q float64) Estimate {
+	for _, e := range r.Estimates[m] {
+		if e.Q == q {
+			return e
+		}
+	}
+	h := r.Histograms[m]
+	if h == nil || h.TotalCount() == 0 {
+		return Estimate{Q: q, Unknown: "no samples"}
+	}
+	s := distribution{histogram: h, absent: r.Absent[m], waited: int64(r.Waited)}
+	e := Estimate{Q: q, Unknown: s.tooFew(q)}
+	e.Value, e.AtLeast = s.at(q)
+	e.Low, e.High = e.Value, e.Value
+	return e
+}
+
 // Figure implements Figures.
-func (r *Result) Figure(t Threshold) (float64, string) {
-	return figures{counts: &r.Counts, histograms: &r.Histograms, unmeasured: r.Unmeasured, window: r.End - r.Begin, received: r.Window.Received}.Figure(t)
+func (r *Result) Figure(t Threshold) Figure {
+	return figures{
+		counts: &r.Counts, histograms: &r.Histograms, unmeasured: r.Unmeasured, window: r.End - r.Begin, received: r.Window.Received,
+		estimate: r.Estimate, absent: r.Absent, waited: int64(r.Waited),
+	}.Figure(t)
 }
 
 // figures is what both a finished run and a running one judge thresholds by.
@@ -148,57 +198,66 @@ type figures struct {
 	unmeasured map[Metric]string
 	window     time.Duration
 	received   uint64 // in the window
+	estimate   func(Metric, float64) Estimate
+	absent     map[Metric]uint64
+	waited     int64 // ns for which at least that was waited for
 }
 
 // Figure implements Figures.
-func (f figures) Figure(t Threshold) (float64, string) {
+func (f figures) Figure(t Threshold) Figure {
 	if why, ok := f.unmeasured[t.Metric]; ok {
-		return 0, "not measurable: " + why
+		return unknown("not measurable: " + why)
 	}
 	switch {
 	case t.Metric == Reach:
 		return f.share(Delivered, Expected)
 	case t.Metric == Throughput:
 		if f.window <= 0 {
-			return 0, "there was no measured window"
+			return unknown("there was no measured window")
 		}
-		return float64(f.received) / f.window.Seconds(), ""
+		return Figure{Value: float64(f.received) / f.window.Seconds()}
 	case t.Aggregate == Rate:
 		of, _ := t.Metric.Of()
 		return f.share(t.Metric, of)
 	case t.Metric.IsCount():
-		return float64(f.counts[t.Metric-numTimings]), ""
+		return Figure{Value: float64(f.counts[t.Metric-numTimings])}
 	}
 	h := f.histograms[t.Metric]
 	if h == nil || h.TotalCount() == 0 {
-		return 0, "no samples"
+		return unknown("no samples")
 	}
-	return timingFigure(h, t)
+	return f.timing(h, t)
 }
 
-func (f figures) share(part, whole Metric) (float64, string) {
+func unknown(why string) Figure { return Figure{Unknown: why} }
+
+func (f figures) share(part, whole Metric) Figure {
 	n := f.counts[whole-numTimings]
 	if n == 0 {
-		return 0, fmt.Sprintf("no samples: %s is 0", whole)
+		return unknown(fmt.Sprintf("no samples: %s is 0", whole))
 	}
-	return float64(f.counts[part-numTimings]) / float64(n), ""
+	return Figure{Value: float64(f.counts[part-numTimings]) / float64(n)}
 }
 
-func timingFigure(h *hdrhistogram.Histogram, t Threshold) (float64, string) {
+func (f figures) timing(h *hdrhistogram.Histogram, t Threshold) Figure {
+	some := f.absent[t.Metric] > 0 // never came, which makes mean and maximum infinite
 	switch t.Aggregate {
 	case Min:
-		return float64(h.Min()), ""
+		return Figure{Value: float64(h.Min())}
 	case Mean:
-		return h.Mean(), ""
+		return Figure{Value: h.Mean(), AtLeast: some}
 	case Max:
-		return float64(h.Max()), ""
+		if some {
+			return Figure{Value: float64(max(h.Max(), f.waited)), AtLeast: true}
+		}
+		return Figure{Value: float64(h.Max())}
 	case Count:
-		return float64(h.TotalCount()), ""
+		return Figure{Value: float64(h.TotalCount())}
 	}
-	if need := SamplesFor(t.Q); h.TotalCount() < need {
-		return 0, fmt.Sprintf("too few samples: %d of the %d that this quantile needs", h.TotalCount(), need)
+	e := f.estimate(t.Metric, t.Q)
+	return Figure{
+		Value: float64(e.Value), Low: float64(e.Low), High: float64(e.High), AtLeast: e.AtLeast, Unknown: e.Unknown, Verdict: e.Verdict,
 	}
-	return float64(h.ValueAtQuantile(t.Q * 100)), ""
 }
 
 // SamplesFor is how many samples the quantile q (0…1) needs, so that the chance that none of them lies above it is at

@@ -5,10 +5,13 @@ import (
 	"hash/maphash"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/rtbench/rtbench/client"
 )
@@ -36,12 +39,15 @@ type run struct {
 	sessions sync.WaitGroup
 	senders  sync.WaitGroup
 
-	mu     sync.Mutex
-	closed bool          // the measured window has ended
-	all    []*subscriber // every one there was
-	active []*subscriber // those that the plan wants open, oldest first
-	idle   []*subscriber // request streams: places that are free
-	feeds  map[feedKey]*feed
+	mu       sync.Mutex
+	closed   bool          // the measured window has ended
+	all      []*subscriber // every one there was
+	active   []*subscriber // those that the plan wants open, oldest first
+	idle     []*subscriber // request streams: places that are free
+	feeds    map[feedKey]*feed
+	openings openings
+	own      *feed   // of what the run sends for all; nil where it sends nothing such
+	posts    []*post // the plan's publishers
 
 	openNow, openPeak atomic.Int64
 	subscribed        atomic.Int64  // connections that were open, and neither ended for good nor were ended by the plan
@@ -56,19 +62,29 @@ type run struct {
 	failed            atomic.Int64 // connections whose first attempt failed for what waiting doesn't mend
 	allStarted        atomic.Bool  // every connection of the plan was dialed
 	elsewhere         atomic.Bool  // the server isn't on this host
+	ahead             atomic.Int64 // by which the server's clock is guessed to be, where it isn't ours, ns; never before there is a guess
+	segments          atomic.Bool  // the system has told what became of TCP segments
+	posting           atomic.Int64 // messages that publishers have under way
 	dialError         atomic.Pointer[client.Error]
 
 	// Below, only the goroutine of Run.
-	tally     tally
-	series    series
-	stepFrom  time.Duration
-	phase     Phase
-	stop      Stop
-	stopText  string
-	openAtEnd int
-	past      []moment      // of the snapshots of the last second
-	silence   time.Duration // nobody received anything for so long before the end; 0 where that is nothing unusual
-	cpu       time.Duration // used before the run
+	tally                 tally
+	series                series
+	stepFrom              time.Duration
+	phase                 Phase
+	stop                  Stop
+	stopText              string
+	openAtEnd             int
+	past                  []moment // of the snapshots of the last second
+	watch                 watch
+	clocks                clocks
+	shifted               bool                           // deliveries were recorded by a guess of the offset
+	fastest, slowest      *hdrhistogram.Histogram        // deliveries between two clocks, by the ends of the bounds on their offset
+	lostBefore            struct{ pairs, echoes uint64 } // before the window
+	drainedAt             int64                          // ns after the start
+	lostPairs, lostEchoes uint64                         // as accounted last
+	silence               time.Duration                  // nobody received anything for so long before the end; 0 where that is nothing unusual
+	cpu                   time.Duration                  // used before the run
 }
 
 func newRun(runner *Runner) *run {
@@ -80,6 +96,10 @@ func newRun(runner *Runner) *run {
 		series: series{step: seriesStep}, phase: PhaseRamp, cpu: processCPU(),
 	}
 	r.wall = r.start.UnixNano()
+	r.watch = newWatch(r.start, r.times.begin)
+	r.clocks.run = r
+	r.ahead.Store(never)
+	r.tally.batches = newBatches(numBatchSlots, r.times.begin)
 	r.window.begin = int64(r.times.begin)
 	r.window.end.Store(int64(r.times.end))
 	r.recorder = newRecorder(&r.window)
@@ -88,12 +108,32 @@ func newRun(runner *Runner) *run {
 	if runner.fakable {
 		r.pace.exact = timerSleep
 	}
+	if plan.Send.forAll() {
+		key := feedKey{kind: byPublication}
+		r.own = newFeed(key, plan.Peak(), newLedger())
+		r.own.openings = &r.openings
+		r.own.others.Store(plan.Send.Every > 0)
+		r.feeds[key] = r.own
+	}
+	for i, publisher := range plan.Send.Publishers {
+		r.posts = append(r.posts, &post{index: uint32(i), publisher: publisher, inbox: make(chan parcel)})
+	}
 	return r
 }
 
 func (r *run) now() int64           { return int64(time.Since(r.start)) }
 func (r *run) at(t time.Time) int64 { return int64(t.Sub(r.start)) }
 func (r *run) open() int            { return int(r.openNow.Load()) }
+
+// arrival is when an event came: by the kernel's stamp where there is one, else when user space had it. The kernel
+// stamps by the wall clock, whose steps are watched.
+func (r *run) arrival(a client.Arrival) arrival {
+	if a.Kernel == 0 {
+		at := r.at(a.User)
+		return arrival{at: at, earliest: at}
+	}
+	return arrival{at: a.Kernel - r.wall, earliest: a.Earliest - r.wall, shared: a.Shared}
+}
 
 func (r *run) nowOpen(change int64) {
 	n := r.openNow.Add(change)
@@ -116,6 +156,9 @@ func (r *run) countdown(at int64) {
 
 // startAll starts what keeps the schedules.
 func (r *run) startAll() {
+	if r.plan.Clock != nil {
+		r.pacers.Go(func() { r.clocks.ask(r.plan.Clock) })
+	}
 	if r.plan.Streams {
 		r.pacers.Go(r.startStreams)
 		return
@@ -142,8 +185,8 @@ func (r *run) openConnections() {
 		if s == nil {
 			continue
 		}
-		if r.times.sends != nil {
-			s.outbox = make(chan time.Duration, outboxSize)
+		if r.times.sends != nil && len(r.posts) == 0 && s.sends() {
+			s.outbox = make(chan parcel, outboxSize)
 			r.senders.Go(func() { s.deliver(r.ctx) })
 		}
 		r.mu.Lock()
@@ -182,7 +225,7 @@ func (r *run) newSubscriber(index int, backoff client.Backoff) *subscriber {
 	dialer, err := r.runner.Dialer(index)
 	if err != nil {
 		e := client.Classify(err)
-		r.errors.add(r.now(), e)
+		r.errors.add(r.now(), e, "")
 		r.noteFailed(s, e, true)
 		return nil
 	}
@@ -267,7 +310,12 @@ func (r *run) pick(n uint64) *subscriber {
 	if len(r.active) == 0 {
 		return nil
 	}
-	return r.active[n%uint64(len(r.active))]
+	senders := r.plan.Send.senders(len(r.active))
+	s := r.active[int(n%uint64(senders))*max(1, r.plan.Send.Every)]
+	if s.outbox == nil { // others have gone, and it has moved to a sender's place
+		return nil
+	}
+	return s
 }
 
 func (r *run) everybody() []*subscriber {
@@ -318,14 +366,29 @@ func (r *run) noteRemote(info client.Info) {
 	}
 }
 
+// noteDate takes the Date header that a stream was opened with as a reading of the server's clock.
+func (r *run) noteDate(o client.Opened) {
+	if !r.twoClocks() || r.own != nil {
+		return
+	}
+	if date, err := http.ParseTime(o.Info.Header.Get("Date")); err == nil {
+		r.clocks.read(Reading{Sent: o.Info.Started, Received: o.At, Stamp: date.UnixNano(), Grain: int64(dateGrain)})
+	}
+}
+
 // feedKind says by what a feed's events are known.
 type feedKind uint8
 
 const (
-	byStamp    feedKind = iota // the sequence in a stamp
-	byNumber                   // Plan.Sequence
-	byOpaqueID                 // event ids of any kind
+	byStamp       feedKind = iota // the sequence in a stamp
+	byNumber                      // Plan.Sequence
+	byOpaqueID                    // event ids of any kind
+	byPublication                 // what the run itself sends for all
 )
+
+// forAllMark, in the sequence of a stamp, says that it counts what a run has sent for all, whoever sent it. Another run
+// that receives it knows neither its order nor what of it failed, and can't tell loss by it.
+const forAllMark = 1 << 47
 
 // A feedKey names one feed.
 type feedKey struct {
@@ -336,13 +399,16 @@ type feedKey struct {
 // identify says which feed an event belongs to, and its ordinal there, except where the feed gives it one.
 func (r *run) identify(ev *client.Event, stamp client.Stamp, stamped bool) (key feedKey, ordinal uint64, ok bool) {
 	switch sequence := r.plan.Sequence; {
+	case stamped && stamp.Run == r.id && r.own != nil:
+		n := stamp.Seq &^ forAllMark
+		return r.own.key, n, n > 0
 	case sequence.ID:
 		n, ok := client.ParseUint(ev.ID)
 		return feedKey{kind: byNumber}, n + 1, ok && ev.OwnID && n < math.MaxInt64
 	case !sequence.Field.IsZero():
 		n, ok := sequence.Field.Uint(ev.Data)
 		return feedKey{kind: byNumber}, n + 1, ok && n < math.MaxInt64
-	case stamped:
+	case stamped && stamp.Seq&forAllMark == 0:
 		return feedKey{byStamp, uint64(stamp.Run)<<32 | uint64(stamp.Source)}, stamp.Seq, stamp.Seq > 0
 	case ev.OwnID && len(ev.ID) > 0:
 		return feedKey{kind: byOpaqueID}, 0, true
@@ -356,7 +422,8 @@ func (r *run) feed(key feedKey) *feed {
 	defer r.mu.Unlock()
 	f := r.feeds[key]
 	if f == nil && len(r.feeds) < maxFeeds {
-		f = newFeed(key, r.plan.Peak())
+		f = newFeed(key, r.plan.Peak(), nil)
+		f.openings = &r.openings
 		if r.closed {
 			f.stop()
 		}

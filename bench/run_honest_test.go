@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -125,6 +126,48 @@ func TestDropAtTheEnd(t *testing.T) {
 		s.tracked[0].tracker.Observe(2)
 		if !s.level() {
 			t.Error("not level with both events")
+		}
+	})
+}
+
+// TestOthersPublications: what another rtbench publishes for its own subscribers is timed, but says nothing of loss: its
+// numbers count over all its publishers, and over what failed.
+func TestOthersPublications(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(nil)
+		f.dial = func(attempt) (*fakeStream, error) {
+			return &fakeStream{lines: ticker(100*millisecond, 5*second, millisecond, func(n int, due time.Duration) client.Event {
+				stamp := client.Stamp{Run: 7, Source: uint32(n % 3), Seq: uint64(n) | forAllMark, Due: f.epoch(due), Sent: f.epoch(due)}
+				return event(string(client.AppendStamp(nil, stamp)))
+			})}, nil
+		}
+		result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 4 * second, Warmup: -1})
+		if result.Unmeasured[Lost] == "" || result.Histogram(Delivery) == nil {
+			t.Errorf("%d lost, %v", result.Count(Lost), result.Unmeasured)
+		}
+	})
+}
+
+// A brokenPublisher refuses everything.
+type brokenPublisher struct{}
+
+func (brokenPublisher) Publish(context.Context, []byte) (time.Time, error) {
+	return time.Now(), &client.Error{Class: client.ClassStatus, Code: 404}
+}
+
+// TestNothingPublished: where nothing could be published nothing can be lost, and no gate passes for that.
+func TestNothingPublished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(func(attempt) (*fakeStream, error) { return &fakeStream{}, nil })
+		result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 2 * second, Warmup: -1, Thresholds: thresholds(t, "lost == 0", "late == 0"),
+			Send: Sending{Rate: 10, Publishers: []Publisher{brokenPublisher{}}}})
+		if result.Unmeasured[Lost] != "nothing was published" || !doubted(result, "nothing was published") {
+			t.Errorf("%v, %s: %v", result.Unmeasured, result.Verdict, result.Doubts)
+		}
+		for _, j := range result.Judgements {
+			if j.Passed {
+				t.Errorf("%s passed", j.Threshold.Text)
+			}
 		}
 	})
 }

@@ -318,7 +318,7 @@ func TestLateTester(t *testing.T) {
 		result := f.run(t, Plan{Stages: []Stage{{0, 1}}, Duration: 4 * second, Warmup: -1, Send: Sending{Rate: 100}})
 		checkTiming(t, result, PublishLateness, samples{0: 362, 15 * millisecond: 19, 5 * millisecond: 19})
 		checkTiming(t, result, RoundTrip, samples{50 * millisecond: 362, 65 * millisecond: 19, 55 * millisecond: 19})
-		checkTexts(t, "doubts", result.Doubts, "the tester sent late: p99 15.008ms, which is 23 % of the p99 reported")
+		checkTexts(t, "doubts", result.Doubts, "the tester sent late: p99 15.01ms, which is 23 % of the p99 reported")
 		if result.Verdict != NoVerdict {
 			t.Error(result.Verdict)
 		}
@@ -441,8 +441,8 @@ func TestTwoClocks(t *testing.T) {
 			return &fakeStream{remote: "192.0.2.1:443", lines: ticker(100*millisecond, time.Minute, millisecond, f.stamped)}, nil
 		})
 		result := f.run(t, Plan{Stages: []Stage{{0, 1}}, Duration: second, Warmup: -1})
-		checkTexts(t, "doubts", result.Doubts, "delivery compares the clocks of two hosts, whose offset is not known")
-		if result.Verdict != NoVerdict || result.Sources[Delivery] != "rtbench's stamp, from when the event was due; two clocks: the server's and this host's, offset unknown" {
+		checkTexts(t, "doubts", result.Doubts, "delivery compares the clocks of two hosts, whose offset is not known: it is above the best path only")
+		if result.Verdict != NoVerdict || result.Sources[Delivery] != "rtbench's stamp, from when the event was due; two clocks: the server's and this host's, above the best path" {
 			t.Errorf("%s, %v", result.Verdict, result.Sources)
 		}
 	})

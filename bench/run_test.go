@@ -41,7 +41,7 @@ func TestDelivery(t *testing.T) {
 		if headline, ok := result.Headline(); headline != Delivery || !ok || result.DistinctIDs != 99 {
 			t.Errorf("headline %v, %d distinct", headline, result.DistinctIDs)
 		}
-		if result.Planned != 3 || result.Peak != 3 || result.OpenAtEnd != 3 || result.Window != (Window{297, 297 * client.StampLen}) {
+		if result.Planned != 3 || result.Peak != 3 || result.OpenAtEnd != 3 || result.Window != (Window{Received: 297, Bytes: 297 * client.StampLen}) {
 			t.Errorf("planned %d, peak %d, open at the end %d, window %+v", result.Planned, result.Peak, result.OpenAtEnd, result.Window)
 		}
 		if result.Sources[Delivery] != "rtbench's stamp, from when the event was due; one clock: the server is on this host" {

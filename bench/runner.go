@@ -3,7 +3,7 @@
 //
 // The pipeline: a [Plan] gives [Segments], which say when connections are opened and messages are due; a [Runner] keeps
 // them and waits for nothing that happens; a session tells its subscriber about every event, which asks a [Tracker]
-// what to make of it and records into the shard of the connection; a collector merges the shards four times a second
+// what to make of it and records into the shard of the connection; a collector merges the shards ten times a second
 // into a [Snapshot]; and the run ends in a [Result], against which every [Threshold] is judged.
 //
 //	Plan → Schedule → client.Session → subscriber → Tracker, feed → recorder → Snapshot → Result
@@ -34,7 +34,8 @@ type Runner struct {
 }
 
 const (
-	tick        = 250 * time.Millisecond // between two collections
+	tick        = 100 * time.Millisecond // between two looks at what was recorded
+	looks       = 2                      // of them for one snapshot
 	drainTick   = 20 * time.Millisecond  // between two looks at whether all has arrived
 	seriesStep  = time.Second
 	finishWait  = 2 * time.Second  // how long servers have to end one more of their streams
@@ -60,7 +61,7 @@ func (r *Runner) Run(ctx context.Context) (*Result, error) {
 	return run.result(), nil
 }
 
-// Snapshot gives the run as it was at the last collection, at most a quarter of a second ago; nil before Run. It is
+// Snapshot gives the run as it was at the last collection, at most a fifth of a second ago; nil before Run. It is
 // immutable.
 func (r *Runner) Snapshot() *Snapshot { return r.live.Load() }
 
@@ -70,11 +71,13 @@ func (r *run) collectUntilEnd(ctx context.Context) {
 	defer ticker.Stop()
 	end := time.NewTimer(r.times.end - time.Since(r.start))
 	defer end.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-ticker.C:
-			r.collect()
-			if r.stopEarly() {
+			if r.gather(); n%looks > 0 {
+				continue
+			}
+			if r.collect(); r.stopEarly() {
 				return
 			}
 		case <-end.C:
@@ -116,6 +119,7 @@ func (r *run) close(stop Stop, why string) {
 		r.window.end.Store(now)
 	}
 	r.openAtEnd = r.open()
+	r.watch.stop(time.Duration(r.window.end.Load()))
 	r.noteSilence(r.window.end.Load())
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -134,6 +138,9 @@ func (r *run) stopSending() {
 			close(s.outbox)
 		}
 	}
+	for _, p := range r.posts {
+		close(p.inbox)
+	}
 }
 
 // drain waits for what is under way, as long as there is something, and as long as is allowed.
@@ -149,7 +156,8 @@ func (r *run) drain(ctx context.Context) {
 	for n := 1; !r.drained(); n++ {
 		select {
 		case <-ticker.C:
-			if n%int(tick/drainTick) == 0 {
+			if n%int(looks*tick/drainTick) == 0 {
+				r.gather()
 				r.collect()
 			}
 		case <-limit.C:
@@ -175,6 +183,7 @@ func (r *run) drainLimit() time.Duration {
 
 // finish asks every server to end its streams, waits a little for it and then closes what is left.
 func (r *run) finish() {
+	r.drainedAt = r.now()
 	r.enter(PhaseFinish)
 	ended := make(chan struct{})
 	go func() {

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rtbench/rtbench/client"
@@ -14,17 +15,32 @@ import (
 // outboxSize is how many messages a connection may be behind before more of them count as unsent.
 const outboxSize = 64
 
-// send keeps the schedule: it hands every message that is due to a connection and waits for none of them.
+// maxPosts is how many messages a publisher may have under way before more of them count as unsent.
+const maxPosts = 256
+
+// preparing is how long before the first message publishers open their connections.
+const preparing = 300 * time.Millisecond
+
+// A parcel is a message that is due.
+type parcel struct {
+	due     time.Duration // after the start
+	ordinal uint64        // among what is for all; 0 for what a connection sends for itself
+}
+
+// send keeps the schedule: it hands every message that is due to whoever is to send it, and waits for nobody.
 func (r *run) send() {
 	runtime.LockOSThread() // so that the system's clock wakes us, and not Go's scheduler
 	defer runtime.UnlockOSThread()
+	if first, ok := r.times.sends.At(0); !ok || !r.pace.until(first-preparing) {
+		return
+	}
+	r.prepare()
 	for n := uint64(0); ; n++ {
 		due, ok := r.times.sends.At(n)
 		if !ok || !r.pace.until(due) {
 			return
 		}
-		s := r.pick(n)
-		taken := s != nil && s.enqueue(due)
+		taken := r.dispatch(n, due)
 		r.recorder.record(func(c *cell) {
 			c.add(Due, 1)
 			if !taken {
@@ -34,10 +50,176 @@ func (r *run) send() {
 	}
 }
 
-// enqueue hands a message that is due to the connection's own goroutine. It fails where that is too far behind.
-func (s *subscriber) enqueue(due time.Duration) bool {
+// prepare opens a connection for each publisher, so that the first messages aren't late for that. Where it can't be
+// opened, they will tell.
+func (r *run) prepare() {
+	ctx, cancel := context.WithTimeout(r.ctx, preparing)
+	defer cancel()
+	var opening sync.WaitGroup
+	for _, p := range r.posts {
+		if quick, ok := p.publisher.(quickPublisher); ok {
+			opening.Go(func() { _ = quick.Prepare(ctx) })
+		}
+	}
+	opening.Wait()
+}
+
+// dispatch hands on message n of the schedule; false where nobody can take it.
+func (r *run) dispatch(n uint64, due time.Duration) bool {
+	p := parcel{due: due}
+	if r.own == nil {
+		s := r.pick(n)
+		return s != nil && s.enqueue(p)
+	}
+	var taken bool
+	if len(r.posts) > 0 {
+		source := n % uint64(len(r.posts))
+		p.ordinal = r.announce(due, uint32(source))
+		taken = r.posts[source].enqueue(r, p)
+	} else if s := r.pick(n); s != nil {
+		p.ordinal = r.announce(due, uint32(s.index))
+		taken = s.enqueue(p)
+	} else {
+		return false
+	}
+	if !taken {
+		r.own.withdraw(p.ordinal)
+	}
+	return taken
+}
+
+// announce enters a message for all in the ledger and in the feed of such, before anybody can have received it.
+func (r *run) announce(due time.Duration, source uint32) (ordinal uint64) {
+	ordinal = r.own.own.add(int64(due), source)
+	audience := min(int(r.subscribed.Load()), r.openings.before(int64(due)))
+	r.recorder.record(func(c *cell) { r.own.announce(ordinal, int64(due), audience, c) })
+	return ordinal
+}
+
+// stamp makes the token of a message that is sent now.
+func (r *run) stamp(dst []byte, source uint32, seq uint64, due time.Duration) (token []byte, now int64) {
+	now = r.now()
+	if r.own != nil {
+		seq |= forAllMark
+	}
+	return client.AppendStamp(dst, client.Stamp{
+		Run: r.id, Source: source, Seq: seq, Due: r.wall + int64(due), Sent: r.wall + now,
+	}), now
+}
+
+// A post is one publisher and what it has under way.
+type post struct {
+	index     uint32
+	publisher Publisher
+	inbox     chan parcel // taken by whoever is free
+	workers   int
+	under     atomic.Int64 // messages under way
+}
+
+// enqueue hands over a message; false where too many are under way. Called by the sending goroutine only, which sends it
+// itself where that takes no waiting: another goroutine would have to be woken first.
+func (p *post) enqueue(r *run, m parcel) bool {
+	if p.under.Load() >= maxPosts {
+		return false
+	}
+	p.under.Add(1)
+	r.posting.Add(1)
+	if p.quick(r, m) {
+		return true
+	}
 	select {
-	case s.outbox <- due:
+	case p.inbox <- m:
+		return true
+	default:
+	}
+	p.workers++
+	r.senders.Go(func() { p.work(r, m) })
+	return true
+}
+
+// quick sends a message at once, if it can be.
+func (p *post) quick(r *run, m parcel) bool {
+	publisher, ok := p.publisher.(quickPublisher)
+	if !ok {
+		return false
+	}
+	reply, sent, ok := publisher.Post(p.message(r, m))
+	if !ok {
+		return false
+	}
+	r.senders.Go(func() { p.published(r, m, sent, reply(r.ctx)) })
+	return true
+}
+
+// work publishes one message after the other, until there are no more to come.
+func (p *post) work(r *run, m parcel) {
+	for ok := true; ok; m, ok = <-p.inbox {
+		sent, err := p.publisher.Publish(r.ctx, p.message(r, m))
+		p.published(r, m, sent, err)
+	}
+}
+
+func (p *post) message(r *run, m parcel) []byte {
+	token, now := r.stamp(nil, p.index, m.ordinal, m.due)
+	r.own.own.began(m.ordinal, now)
+	return r.plan.Send.message(nil, token, int(p.index), m.ordinal-1)
+}
+
+// published notes what came of a message, now.
+func (p *post) published(r *run, m parcel, sent time.Time, err error) {
+	defer r.posting.Add(-1)
+	defer p.under.Add(-1)
+	accepted := r.now()
+	if err != nil {
+		r.refused(m, sent, err)
+		return
+	}
+	left := r.at(sent)
+	r.own.own.accept(m.ordinal, accepted)
+	r.recorder.record(func(c *cell) {
+		c.add(Sent, 1)
+		c.time(PublishLateness, max(0, left-int64(m.due)))
+		if c.window.holds(int64(m.due)) {
+			c.time(PublishReply, accepted-int64(m.due))
+		}
+	})
+}
+
+// refused takes a message that was not accepted, or of which that isn't known.
+func (r *run) refused(m parcel, sent time.Time, err error) {
+	r.own.withdraw(m.ordinal)
+	over := r.ctx.Err() != nil
+	r.recorder.record(func(c *cell) {
+		if sent.IsZero() {
+			c.add(Unsent, 1)
+		} else {
+			c.add(Sent, 1)
+			c.time(PublishLateness, max(0, r.at(sent)-int64(m.due)))
+		}
+		if !over || !sent.IsZero() {
+			c.add(PublishErrors, 1)
+		}
+	})
+	switch {
+	case !over:
+		r.errors.add(r.now(), client.Classify(err), publishing)
+	case !sent.IsZero():
+		r.errors.add(r.now(), &client.Error{Class: client.ClassTimeout, Detail: "no reply by the end of the run"}, publishing)
+	}
+}
+
+// message appends one message to dst.
+func (s *Sending) message(dst, token []byte, source int, number uint64) []byte {
+	if s.Message == nil {
+		return append(dst, token...)
+	}
+	return s.Message(dst, Outgoing{Connection: source, Number: number, Stamp: token})
+}
+
+// enqueue hands a message that is due to the connection's own goroutine. It fails where that is too far behind.
+func (s *subscriber) enqueue(p parcel) bool {
+	select {
+	case s.outbox <- p:
 		return true
 	default:
 		return false
@@ -49,34 +231,43 @@ func (s *subscriber) deliver(ctx context.Context) {
 	var token, body []byte
 	plan := &s.run.plan.Send
 	number := uint64(0)
-	for due := range s.outbox {
-		now := s.run.now()
-		token = client.AppendStamp(token[:0], client.Stamp{
-			Run: s.run.id, Source: uint32(s.index), Seq: number,
-			Due: s.run.wall + int64(due), Sent: s.run.wall + now,
-		})
-		body = append(body[:0], token...)
-		if plan.Message != nil {
-			body = plan.Message(body[:0], Outgoing{Connection: s.index, Number: number, Stamp: token})
+	for p := range s.outbox {
+		seq := number
+		if p.ordinal > 0 {
+			seq = p.ordinal
 		}
+		var now int64
+		token, now = s.run.stamp(token[:0], uint32(s.index), seq, p.due)
+		body = plan.message(body[:0], token, s.index, number)
 		if plan.Unstamped {
-			s.pending.add(awaited{maphash.Bytes(s.run.seed, body), int64(due), number})
+			s.pending.add(awaited{maphash.Bytes(s.run.seed, body), int64(p.due), number})
 		}
 		err := s.session.Send(ctx, body)
-		if err != nil && plan.Unstamped {
-			s.pending.drop(number)
-		}
-		s.shard.mu.Lock()
-		if err != nil {
-			s.shard.cell.add(Unsent, 1)
-		} else {
+		if err == nil {
 			number++
-			s.sent = number
-			s.shard.cell.add(Sent, 1)
-			s.shard.cell.time(PublishLateness, now-int64(due))
 		}
-		s.shard.mu.Unlock()
+		s.delivered(p, number, now, err)
 	}
+}
+
+// delivered notes what came of a message that was to be sent at now, the number-th.
+func (s *subscriber) delivered(p parcel, number uint64, now int64, err error) {
+	switch {
+	case err != nil && p.ordinal > 0:
+		s.run.own.withdraw(p.ordinal)
+	case err != nil && s.run.plan.Send.Unstamped:
+		s.pending.drop(number)
+	}
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	if err != nil {
+		s.shard.cell.add(Unsent, 1)
+		return
+	}
+	s.sent = number
+	s.spoke(p.ordinal)
+	s.shard.cell.add(Sent, 1)
+	s.shard.cell.time(PublishLateness, now-int64(p.due))
 }
 
 // echoes holds what a connection has sent without a stamp and not yet seen again, oldest first.

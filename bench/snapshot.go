@@ -30,14 +30,28 @@ type Snapshot struct {
 // Count gives one of the counters.
 func (s *Snapshot) Count(m Metric) uint64 { return s.Counts[m-numTimings] }
 
-// collect gathers what the shards have, adds to the series and publishes a snapshot.
-func (r *run) collect() {
+// gather takes what the shards have.
+func (r *run) gather() {
 	now := time.Duration(r.now())
+	r.recorder.collect(&r.tally)
+	if r.twoClocks() {
+		r.clocks.gather(now, r.tally.heard)
+		r.tally.heard = r.tally.heard[:0]
+	}
 	if r.phase == PhaseRamp && now >= r.times.begin {
 		r.phase = PhaseMeasure
+		r.lostBefore.pairs, r.lostBefore.echoes = r.lostSoFar()
 	}
+	if r.phase == PhaseMeasure {
+		r.watch.tick(now)
+		r.tally.batches.next(now)
+	}
+}
+
+// collect takes stock of what was gathered, adds to the series and publishes a snapshot.
+func (r *run) collect() {
+	now := time.Duration(r.now())
 	r.joinSilent()
-	r.recorder.collect(&r.tally)
 	if now-r.stepFrom >= r.series.step {
 		r.series.add(r.stepFrom, r.open(), &r.tally)
 		r.stepFrom = now.Truncate(r.series.step)
@@ -49,6 +63,7 @@ func (r *run) collect() {
 // enter goes on to another phase, and shows it.
 func (r *run) enter(phase Phase) {
 	r.phase = phase
+	r.gather()
 	r.collect()
 }
 
@@ -102,8 +117,10 @@ func (r *run) before(now time.Duration) moment {
 
 func (r *run) figures() figures {
 	end := min(r.now(), r.window.end.Load())
+	judge := judge{r.watch.health(r.tally.inWindow), time.Duration(end - r.window.begin), r.tally.timings[ClientLag], false}
 	return figures{
-		counts: &r.tally.counts, histograms: &r.tally.timings, unmeasured: r.unmeasured(),
+		estimate: func(m Metric, q float64) Estimate { return judge.estimate(m, r.distribution(m, r.tally.timings[m]), q) },
+		counts:   &r.tally.counts, histograms: &r.tally.timings, unmeasured: r.unmeasured(),
 		window: time.Duration(end - r.window.begin), received: r.tally.inWindow.Received,
 	}
 }

@@ -21,8 +21,8 @@ type subscriber struct {
 	shard   *shard
 	index   int
 	session client.Session
-	outbox  chan time.Duration // when what it is to send is due; nil where the plan sends nothing
-	due     int64              // of a request stream: when it was due to start, ns after the start
+	outbox  chan parcel // what it is to send; nil where it sends nothing
+	due     int64       // of a request stream: when it was due to start, ns after the start
 
 	opened   int64 // when it was first open, ns after the start; never before that
 	dropped  int64 // last byte before the drop it is recovering from; never if none
@@ -30,6 +30,7 @@ type subscriber struct {
 	started  int64 // when that was dialed
 	last     int64 // arrival of the event before on this stream; never if none
 	latest   int64 // arrival of the latest event on any stream; 0 if none
+	failedAt int64 // when the stream, or the attempt to open one, failed last
 	fresh    bool  // no event yet on this stream
 	ended    bool  // the session has ended
 	retired  bool  // the plan ended it
@@ -39,9 +40,11 @@ type subscriber struct {
 	wireOut  uint64
 	hint     int // where a stamp was found last
 	tracked  []tracked
-	echo     Tracker // of its own messages
-	sent     uint64  // of these
-	pending  echoes  // of these, where they carry no stamp
+	echo     Tracker  // of its own messages
+	sent     uint64   // of these
+	spoken   uint64   // of these, those for all that its account holds
+	early    []uint64 // those of which that isn't known yet
+	pending  echoes   // of these, where they carry no stamp
 }
 
 // tracked is a subscriber's place in one feed.
@@ -49,10 +52,11 @@ type tracked struct {
 	key     feedKey
 	feed    *feed
 	tracker Tracker
-	past    bool  // it has received what comes after the end of the window
-	level   bool  // it has received an event when others did
-	behind  int64 // events that others had seen long before, while it never was level
-	newest  int64 // latest due time of its events, ns after the start
+	skipped uint64 // what was left out before the first event that it expects
+	past    bool   // it has received what comes after the end of the window
+	level   bool   // it has received an event when others did
+	behind  int64  // events that others had seen long before, while it never was level
+	newest  int64  // latest due time of its events, ns after the start
 }
 
 // again takes an event whose number is no news: one that was due later than all before is another event.
@@ -80,8 +84,12 @@ func (s *subscriber) Opened(o client.Opened) {
 		s.opened = at
 		s.listed = true
 		s.run.subscribed.Add(1)
+		s.run.openings.add(at)
 	}
 	s.reopened, s.started, s.last, s.fresh = at, s.run.at(o.Info.Started), never, true
+	if s.dropped != never {
+		c.time(Wait, s.started-s.failedAt)
+	}
 	s.wireIn, s.wireOut = 0, o.Info.WireOut
 	c.add(WireOut, o.Info.WireOut)
 	phases := [...]struct {
@@ -94,11 +102,13 @@ func (s *subscriber) Opened(o client.Opened) {
 		}
 	}
 	s.run.noteRemote(o.Info)
+	s.run.noteDate(o)
 }
 
 // Received implements client.Observer.
 func (s *subscriber) Received(ev client.Event) {
-	at := s.run.at(ev.Arrival.User)
+	a := s.run.arrival(ev.Arrival)
+	at := a.at
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
 	c := s.shard.cell
@@ -113,8 +123,7 @@ func (s *subscriber) Received(ev client.Event) {
 	c.add(Received, 1)
 	c.add(Bytes, uint64(len(ev.Data)))
 	if c.window.holds(at) {
-		c.inWindow.Received++
-		c.inWindow.Bytes += uint64(len(ev.Data))
+		c.arrived(&ev)
 		if s.last != never && s.last >= c.window.begin {
 			c.time(InterArrival, at-s.last)
 		}
@@ -124,7 +133,7 @@ func (s *subscriber) Received(ev client.Event) {
 	if s.fresh {
 		s.first(c, at)
 	}
-	due, known := s.timing(c, &ev, at)
+	due, known := s.timing(c, &ev, a)
 	if s.dropped != never && (!known || due >= s.reopened) {
 		c.time(Outage, at-s.dropped)
 		s.dropped = never
@@ -142,57 +151,75 @@ func (s *subscriber) first(c *cell, at int64) {
 }
 
 // timing finds out which event this is and when it was due (ns after the start), and records what follows from that.
-func (s *subscriber) timing(c *cell, ev *client.Event, at int64) (due int64, known bool) {
+func (s *subscriber) timing(c *cell, ev *client.Event, a arrival) (due int64, known bool) {
 	r := s.run
-	stamp, pos, stamped := client.FindStamp(ev.Data, s.hint)
-	if stamped {
-		s.hint = pos
-	}
-	if stamped && stamp.Run == r.id {
-		return s.own(c, stamp, at), true
+	stamp, stamped := s.token(ev.Data)
+	own := stamped && stamp.Run == r.id
+	if own && r.own == nil {
+		return s.own(c, stamp, a), true
 	}
 	if r.plan.Send.Unstamped {
 		if sent, ok := s.pending.match(maphash.Bytes(r.seed, ev.Data)); ok {
-			s.echoed(c, sent.number, sent.due, at)
+			s.echoed(c, sent.number, sent.due, a)
 			return sent.due, true
 		}
 	}
 	switch field := r.plan.Stamp; {
+	case own:
+		due, known = stamp.Due-r.wall, true
+		if r.plan.Send.Every > 0 && stamp.Source == uint32(s.index) {
+			r.own.others.Store(false)
+		}
 	case !field.IsZero():
 		var ns int64
 		if ns, known = field.Time(ev.Data); known {
-			due = ns - r.wall
+			due = s.stampedAt(c, ns, a)
 		} else {
 			c.add(Unstamped, 1)
 		}
 	case stamped:
-		due, known = stamp.Due-r.wall, true
+		due, known = s.stampedAt(c, stamp.Due, a), true
 	}
 	if known && !r.stamped.Load() {
 		r.stamped.Store(true)
 	}
-	fresh := r.plan.Streams || s.order(c, ev, stamp, stamped, sighted{content: ev.Data, at: at, due: due, known: known, since: s.opened})
+	fresh := r.plan.Streams || s.order(c, ev, stamp, stamped, sighted{content: ev.Data, at: a.at, due: due, known: known, exact: known && (own || !r.twoClocks()), since: s.opened})
 	if fresh && known && due >= s.opened && c.window.holds(due) {
-		c.time(Delivery, at-due)
+		c.since(Delivery, due, a)
 	}
 	return due, known
 }
 
+// token finds rtbench's own stamp in a payload.
+func (s *subscriber) token(data []byte) (stamp client.Stamp, ok bool) {
+	hint := s.hint
+	if field := s.run.plan.Token; !field.IsZero() {
+		if data, ok = field.Text(data); !ok {
+			return client.Stamp{}, false
+		}
+	}
+	stamp, pos, ok := client.FindStamp(data, hint)
+	if ok {
+		s.hint = pos
+	}
+	return stamp, ok
+}
+
 // own takes a message of this very run: an echo, or what another of its connections sent. One clock measures both.
-func (s *subscriber) own(c *cell, stamp client.Stamp, at int64) (due int64) {
+func (s *subscriber) own(c *cell, stamp client.Stamp, a arrival) (due int64) {
 	due = stamp.Due - s.run.wall
 	if stamp.Source != uint32(s.index) {
 		s.run.broadcast.Store(true)
 		if c.window.holds(due) {
-			c.time(Delivery, at-due)
+			c.since(Delivery, due, a)
 		}
 		return due
 	}
-	s.echoed(c, stamp.Seq, due, at)
+	s.echoed(c, stamp.Seq, due, a)
 	return due
 }
 
-func (s *subscriber) echoed(c *cell, number uint64, due, at int64) {
+func (s *subscriber) echoed(c *cell, number uint64, due int64, a arrival) {
 	s.echo.Expect(1)
 	switch sighting, _ := s.echo.Observe(number + 1); sighting {
 	case Again:
@@ -201,11 +228,11 @@ func (s *subscriber) echoed(c *cell, number uint64, due, at int64) {
 	case TooOld:
 		c.add(Ancient, 1)
 		return
-	case Late:
+	case Overdue:
 		c.add(Reordered, 1)
 	}
 	if c.window.holds(due) {
-		c.time(RoundTrip, at-due)
+		c.since(RoundTrip, due, a)
 	}
 }
 
@@ -217,7 +244,7 @@ func (s *subscriber) order(c *cell, ev *client.Event, stamp client.Stamp, stampe
 		return true
 	}
 	t := s.track(key)
-	if t == nil {
+	if t == nil || t.feed.own != nil && ordinal > t.feed.highest.Load() { // which nobody has published
 		return true
 	}
 	if key.kind == byOpaqueID {
@@ -229,11 +256,8 @@ func (s *subscriber) order(c *cell, ev *client.Event, stamp client.Stamp, stampe
 		return true
 	}
 	if t.tracker.unique == 0 {
-		expect, boundary := t.feed.head(ordinal, s.opened, race)
-		if t.tracker.base == 0 {
-			c.add(Boundary, boundary)
-		}
-		t.tracker.Expect(expect)
+		first, boundary := t.feed.head(ordinal, s.opened, race)
+		t.begin(first, boundary, c)
 	}
 	switch sighting, _ := t.tracker.Observe(ordinal); sighting {
 	case Again:
@@ -245,16 +269,47 @@ func (s *subscriber) order(c *cell, ev *client.Event, stamp client.Stamp, stampe
 		t.again(ordinal, seen)
 		return false
 	case beforeAll:
-		c.add(Boundary, 1)
-		return true
-	case Late:
-		c.add(Reordered, 1)
+		if t.feed.own == nil || seen.due <= s.opened {
+			c.add(Boundary, 1)
+		}
+		if t.feed.own != nil {
+			t.feed.leftOut(ordinal)
+		}
+		return t.feed.own == nil
+	case Overdue:
+		if t.overtaken(ordinal, s.run.plan.Send.Every > 0) {
+			c.add(Reordered, 1)
+		}
+	}
+	if seen.at >= c.window.end.Load() {
+		c.add(Late, 1)
 	}
 	seen.ordinal = ordinal
 	t.newest = max(t.newest, seen.due)
-	t.compare(t.feed.see(seen, s.run.open(), int(s.run.subscribed.Load()), c))
+	open, subscribed := s.run.open(), int(s.run.subscribed.Load())
+	if t.feed.others.Load() {
+		open = min(open, subscribed-1)
+	}
+	t.compare(t.feed.see(seen, open, subscribed, c))
 	return true
 }
+
+// overtaken reports whether a late event was to come before any of those that came before it. That holds for all of
+// them, but where the run publishes by several ways at once.
+func (t *tracked) overtaken(ordinal uint64, inTurn bool) bool {
+	if t.feed.own == nil {
+		return true
+	}
+	for later := ordinal + 1; later < t.tracker.next; later++ {
+		if t.tracker.has(later) && t.feed.own.ordered(ordinal, later, inTurn) {
+			return true
+		}
+	}
+	return false
+}
+
+// sends reports whether the connection is one of those that send.
+func (s *subscriber) sends() bool { return s.index%max(1, s.run.plan.Send.Every) == 0 }
 
 // level reports whether the subscriber has received all that it should have by the end of the window. The shard's
 // mutex must be held.
@@ -282,7 +337,7 @@ func (t *tracked) compare(behind int64) {
 	}
 }
 
-// join makes a connection that has received nothing, long after it was opened, a subscriber of the only feed there is.
+// join makes a connection that has received nothing, long after it was opened, a subscriber of a feed.
 func (s *subscriber) join(f *feed, now int64) {
 	if s.opened == never || now-int64(race) <= s.opened {
 		return
@@ -293,8 +348,17 @@ func (s *subscriber) join(f *feed, now int64) {
 	}
 	next := f.highest.Load() + 1
 	if first, boundary := f.head(next, s.opened, race); first < next {
+		t.begin(first, boundary, s.shard.cell)
+	}
+}
+
+// begin sets the first event that the subscriber should see, as long as it has seen none, and how many before it are
+// left out; of several the lowest.
+func (t *tracked) begin(first, boundary uint64, c *cell) {
+	if t.tracker.base == 0 || first < t.tracker.base {
 		t.tracker.Expect(first)
-		s.shard.cell.add(Boundary, boundary)
+		c.add(Boundary, boundary-t.skipped) // modulo 2⁶⁴: some that were left out may not be after all
+		t.skipped = boundary
 	}
 }
 
@@ -334,6 +398,11 @@ func (s *subscriber) Closed(closed client.Closed) {
 	if closed.Opened {
 		c.add(WireIn, closed.Info.WireIn-s.wireIn)
 		c.add(WireOut, closed.Info.WireOut-s.wireOut)
+		if info := closed.Info; info.Resent >= 0 && info.OutOfOrder >= 0 {
+			s.run.segments.Store(true)
+			c.add(Resent, uint64(info.Resent))
+			c.add(OutOfOrder, uint64(info.OutOfOrder))
+		}
 		if !closed.Info.FirstByte.IsZero() {
 			c.time(FirstByte, int64(closed.Info.FirstByte.Sub(closed.Info.Started)))
 		}
@@ -345,12 +414,13 @@ func (s *subscriber) Closed(closed client.Closed) {
 	if closed.Asked || done {
 		return
 	}
+	s.failedAt = at
 	e := client.Classify(closed.Err)
 	if closed.Opened && at >= c.window.end.Load() && s.level() {
 		s.session.Finish() // it has what it should have: whether it ends a little before the run is nobody's concern
 		return
 	}
-	s.run.errors.add(at, e)
+	s.run.errors.add(at, e, "")
 	if !closed.Opened {
 		s.run.refusals.Add(1)
 		c.add(Attempts, 1)

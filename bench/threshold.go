@@ -35,7 +35,7 @@ type Threshold struct {
 	Bound     float64 // in the metric's base unit; a fraction for Rate and ratios
 }
 
-var thresholdForm = regexp.MustCompile(`^\s*(?:([a-zA-Z]+[0-9.]*)\s*\(\s*([a-zA-Z_]+)\s*\)|([a-zA-Z_]+))\s*(<=|>=|==|!=|<|>|=)\s*(\S.*?)\s*$`)
+var thresholdForm = regexp.MustCompile(`^\s*(?:([a-zA-Z]+[0-9.]*)\s*\(\s*([a-zA-Z_][a-zA-Z_0-9]*)\s*\)|([a-zA-Z_][a-zA-Z_0-9]*))\s*(<=|>=|==|!=|<|>|=)\s*(\S.*?)\s*$`)
 
 const thresholdExample = "write it like 'p99(delivery) < 250ms', 'lost == 0', 'rate(connect_errors) < 1%' or 'reach >= 99.9%'"
 
@@ -160,22 +160,38 @@ func parsePercent(s string) (float64, error) {
 
 // Figures is what a threshold is judged by.
 type Figures interface {
-	// Figure gives an aggregate of a metric in base units. unknown says why there is none, "" where there is one.
-	Figure(t Threshold) (value float64, unknown string)
+	Figure(t Threshold) Figure
+}
+
+// A Figure is an aggregate of a metric, in base units.
+type Figure struct {
+	Value   float64 // meaningless where Unknown is set
+	Low     float64 // for a quantile, the ends between which it lies: equal but where it is known no better
+	High    float64
+	AtLeast bool    // it is that or more: some never came
+	Unknown string  // why there is no value; "" if there is one
+	Verdict Verdict // of a quantile of what arrived; "" otherwise
 }
 
 // A Judgement is how a threshold came out.
 type Judgement struct {
 	Threshold Threshold
-	Value     float64 // in base units; meaningless where Unknown is set
-	Unknown   string  // why there is no value; "" if there is one
-	Passed    bool
+	Figure
+	Passed bool
 }
 
 // Judge holds a threshold against the figures of a run.
 func (t Threshold) Judge(f Figures) Judgement {
-	value, unknown := f.Figure(t)
-	return Judgement{Threshold: t, Value: value, Unknown: unknown, Passed: unknown == "" && t.holds(value)}
+	figure := f.Figure(t)
+	value := figure.Value
+	if figure.AtLeast { // what never came is later than any bound
+		value = math.Inf(1)
+	}
+	passed := figure.Unknown == "" && t.holds(value)
+	if figure.Low < figure.High && !figure.AtLeast { // it must hold wherever the value lies
+		passed = passed && t.holds(figure.Low) && t.holds(figure.High)
+	}
+	return Judgement{Threshold: t, Figure: figure, Passed: passed}
 }
 
 func (t Threshold) holds(v float64) bool {

@@ -182,7 +182,10 @@ func TestJudge(t *testing.T) {
 		}
 	}
 	histograms[Connect] = NewHistogram()
-	run := figures{&counts, &histograms, map[Metric]string{ClientLag: "arrivals carry no kernel stamp"}, 10 * time.Second, 4000}
+	run := figures{
+		counts: &counts, histograms: &histograms, unmeasured: map[Metric]string{ClientLag: "arrivals carry no kernel stamp"},
+		window: 10 * time.Second, received: 4000, estimate: (&Result{Histograms: histograms}).Estimate,
+	}
 	for text, want := range map[string]struct {
 		value   float64 // to three digits; timings in ms
 		unknown string
@@ -269,10 +272,10 @@ func TestCanRecover(t *testing.T) {
 		if threshold.holds(row.value) {
 			t.Errorf("%s holds for %v", row.text, row.value)
 		}
-		if got := (Judgement{Threshold: threshold, Value: row.value}).canRecover(); got != row.want {
+		if got := (Judgement{Threshold: threshold, Figure: Figure{Value: row.value}}).canRecover(); got != row.want {
 			t.Errorf("%s at %v: %v", row.text, row.value, got)
 		}
-		if !(Judgement{Threshold: threshold, Unknown: "no samples"}).canRecover() {
+		if !(Judgement{Threshold: threshold, Figure: Figure{Unknown: "no samples"}}).canRecover() {
 			t.Errorf("%s without a value can't recover", row.text)
 		}
 	}

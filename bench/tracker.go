@@ -22,7 +22,7 @@ type Sighting uint8
 
 const (
 	New       Sighting = iota // the next one, or one further on
-	Late                      // missing so far: it arrived after a later one
+	Overdue                   // missing so far: it arrived after a later one
 	Again                     // seen before
 	TooOld                    // behind the window: late or again, that can't be told
 	beforeAll                 // older than the first one expected
@@ -53,11 +53,17 @@ func (t *Tracker) Observe(n uint64) (s Sighting, gone uint64) {
 	if n < t.base {
 		return beforeAll, 0
 	}
-	if word, mask := t.bit(n); *word&mask != 0 {
+	if t.has(n) {
 		return Again, 0
 	}
 	t.mark(n)
-	return Late, 0
+	return Overdue, 0
+}
+
+// has reports whether an ordinal within the window was seen.
+func (t *Tracker) has(n uint64) bool {
+	word, mask := t.bit(n)
+	return *word&mask != 0
 }
 
 func (t *Tracker) mark(n uint64) {

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-var sightingNames = map[string]Sighting{"new": New, "late": Late, "again": Again, "too-old": TooOld, "before-all": beforeAll}
+var sightingNames = map[string]Sighting{"new": New, "late": Overdue, "again": Again, "too-old": TooOld, "before-all": beforeAll}
 
 // TestTrackerScenarios runs the files in testdata/tracker; its README says how they are written.
 func TestTrackerScenarios(t *testing.T) {
@@ -121,7 +121,7 @@ func (b *bookkeeper) observe(n uint64) (s Sighting, gone uint64) {
 		return Again, 0
 	}
 	b.seen[n] = true
-	return Late, 0
+	return Overdue, 0
 }
 
 func (b *bookkeeper) totals(last uint64) (unique, lost uint64) {

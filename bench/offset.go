@@ -1,0 +1,262 @@
+package bench
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/rtbench/rtbench/client"
+)
+
+// A Clock asks the server for its time. Ask is called by one goroutine at a time.
+type Clock interface {
+	Ask(ctx context.Context) (Reading, error)
+}
+
+// A Reading is what the server's clock said, and between which of our times: it was asked at Sent and the answer was
+// there at Received. The clock then stood between Stamp and Stamp + Grain, in ns since the epoch.
+type Reading struct {
+	Sent, Received time.Time
+	Stamp, Grain   int64
+}
+
+const (
+	clockPeriod = 200 * time.Millisecond // between two questions
+	// dateGrain is how much later than its Date header a server's clock may be: it is cut to a second, and many servers
+	// make it anew but once a second.
+	dateGrain = 2 * time.Second
+	// guessMargin is how far above the best path so far a guess is, so that a better one doesn't make a delivery negative.
+	guessMargin = int64(10 * time.Millisecond)
+	maxBounds   = 1 << 12 // readings between two looks; more are dropped, which only widens the bounds
+)
+
+// clocks bounds how far the server's clock is ahead of ours, where they are two. Deliveries are recorded by a guess of
+// that, near the best path and so much above that none is negative, and corrected at the end.
+type clocks struct {
+	run *run
+
+	mu       sync.Mutex
+	readings []Reading
+
+	// Below, only the collector.
+	offset  clockOffset
+	guesses []guess
+	asked   bool // for the time, and it was told
+}
+
+// A guess of the offset, in ns, was used for what was recorded from a time after the start on.
+type guess struct {
+	from   time.Duration
+	offset int64
+}
+
+// read notes a reading of the server's clock. Safe for concurrent use.
+func (k *clocks) read(r Reading) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.readings) < maxBounds {
+		k.readings = append(k.readings, r)
+	}
+}
+
+// ask asks for the server's time until the run's schedules stop.
+func (k *clocks) ask(clock Clock) {
+	ctx, cancel := context.WithCancel(k.run.ctx)
+	defer cancel()
+	asking := make(chan struct{})
+	go func() {
+		defer close(asking)
+		ticker := time.NewTicker(clockPeriod)
+		defer ticker.Stop()
+		for ctx.Err() == nil {
+			if r, err := clock.Ask(ctx); err == nil {
+				k.read(r)
+			} else if ctx.Err() == nil {
+				k.run.errors.add(k.run.now(), client.Classify(err), askingForTime)
+			}
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	<-k.run.quit
+	cancel()
+	<-asking
+}
+
+// gather takes what was read since the last time, and one-way stamps, into the bounds, and makes a new guess.
+func (k *clocks) gather(now time.Duration, heard []oneWay) {
+	k.mu.Lock()
+	readings := k.readings
+	k.readings = nil
+	k.mu.Unlock()
+	for _, r := range readings {
+		k.asked = true
+		k.offset.exchange(k.run.at(r.Sent), r.Stamp-k.run.wall, k.run.at(r.Received), r.Grain)
+	}
+	newest := int64(math.MinInt64)
+	for _, h := range heard {
+		k.offset.received(h.stamp, h.at)
+		newest = max(newest, h.stamp)
+	}
+	if newest == math.MinInt64 {
+		return
+	}
+	if first := k.run.ahead.Load(); len(k.guesses) == 0 && first != never {
+		k.guesses = append(k.guesses, guess{0, first})
+	}
+	low, ok := k.offset.atLeast(newest)
+	if !ok {
+		return
+	}
+	offset := low + guessMargin
+	if _, high, ok := k.offset.at(newest); ok {
+		offset = min(offset, high)
+	}
+	if last := len(k.guesses) - 1; last < 0 || k.guesses[last].offset != offset && now-k.guesses[last].from >= time.Second {
+		k.guesses = append(k.guesses, guess{now, offset})
+		k.run.ahead.Store(offset)
+	}
+}
+
+// guessed gives the least and the greatest of the guesses that were in use between two times.
+func (k *clocks) guessed(from, to time.Duration) (least, most int64) {
+	least, most = math.MaxInt64, math.MinInt64
+	for i, g := range k.guesses {
+		ended := i+1 < len(k.guesses) && k.guesses[i+1].from < from-tick // shards are gathered a little later
+		if !ended && g.from <= to {
+			least, most = min(least, g.offset), max(most, g.offset)
+		}
+	}
+	if most == math.MinInt64 { // before the first one
+		return 0, 0
+	}
+	return least, most
+}
+
+// A oneWay is when something with a stamp arrived, the stamp less our wall clock at the start; both in ns.
+type oneWay struct{ stamp, at int64 }
+
+// hear keeps, of a tick's stamps, the one that says most: that which came soonest by the server's clock.
+func (c *cell) hear(stamp, at int64) {
+	if !c.heard || stamp-at > c.soonest.stamp-c.soonest.at {
+		c.heard, c.soonest = true, oneWay{stamp, at}
+	}
+}
+
+// A ClockBound says how far the server's clock is ahead of this host's: between Low and High over the whole window, in
+// ns.
+type ClockBound struct{ Low, High int64 }
+
+// aboveBestPath is a timing between two clocks whose offset is bounded from below alone: what it took longer than the
+// quickest delivery. It isn't ok where not even that is known throughout.
+func (k *clocks) aboveBestPath(b *batches, slot, from int, until time.Duration) (h *hdrhistogram.Histogram, ok bool) {
+	h = NewHistogram()
+	for batch := from; batch < len(b.slots[slot].parts); batch++ {
+		part := b.slots[slot].part(batch)
+		if part == nil {
+			continue
+		}
+		begin, end := b.span(batch, until)
+		_, guess := k.guessed(begin, end)
+		low, known := k.offset.atLeast(int64(end) + guess)
+		if !known {
+			return nil, false
+		}
+		for v, n := range part.ForEachBucket {
+			if h.RecordValues(max(0, v+low-guess), n) != nil {
+				return nil, false
+			}
+		}
+	}
+	return h, h.TotalCount() > 0
+}
+
+// corrected is a timing between two clocks by the lower ends of the bounds on their offset, by their middle, and by
+// their upper ends. It isn't ok where the offset isn't bounded throughout.
+func (k *clocks) corrected(b *batches, slot, from int, most int64, until time.Duration) (low, middle, high *hdrhistogram.Histogram, bound ClockBound, ok bool) {
+	low, middle, high = NewHistogram(), NewHistogram(), NewHistogram()
+	bound = ClockBound{math.MaxInt64, math.MinInt64}
+	for batch := from; batch < len(b.slots[slot].parts); batch++ {
+		part := b.slots[slot].part(batch)
+		if part == nil {
+			continue
+		}
+		begin, end := b.span(batch, until)
+		least, greatest := k.guessed(begin, end)
+		// What arrived in the batch was stamped up to the longest delivery before.
+		down, up, known := k.offset.over(int64(begin)+least-most, int64(end)+greatest, func(int64) int64 { return 0 })
+		if !known {
+			return nil, nil, nil, bound, false
+		}
+		bound.Low, bound.High = min(bound.Low, down), max(bound.High, up)
+		below, above := down-greatest, up-least
+		for v, n := range part.ForEachBucket {
+			for _, to := range []struct {
+				h     *hdrhistogram.Histogram
+				shift int64
+			}{{low, below}, {middle, below + (above-below)/2}, {high, above}} {
+				if to.h.RecordValues(max(0, v+to.shift), n) != nil {
+					return nil, nil, nil, bound, false // over an hour
+				}
+			}
+		}
+	}
+	return low, middle, high, bound, middle.TotalCount() > 0
+}
+
+// span is when a batch began and ended, after the start. The last one has all that came until then.
+func (b *batches) span(batch int, until time.Duration) (begin, end time.Duration) {
+	if batch+1 < b.ticks/b.perBatch {
+		return b.begins[batch], b.begins[batch+1]
+	}
+	return b.begins[batch], max(until, b.begins[batch])
+}
+
+// twoClocks reports whether the server's stamps are by another clock than ours.
+func (r *run) twoClocks() bool { return r.plan.Clock != nil || r.elsewhere.Load() }
+
+// stampedAt is when something was stamped by the server, ns since the epoch, by our clock after the start. Between two
+// clocks it is by the guess of their offset.
+func (s *subscriber) stampedAt(c *cell, stamp int64, a arrival) int64 {
+	at := stamp - s.run.wall
+	if !s.run.twoClocks() {
+		return at
+	}
+	c.hear(at, a.at)
+	s.run.ahead.CompareAndSwap(never, at-a.at+guessMargin) // nothing else has been heard: the first guess
+	return at - s.run.ahead.Load()
+}
+
+// betweenClocks corrects the deliveries of a result, from a batch on, where they were stamped by another clock.
+func (r *run) betweenClocks(result *Result, from int) {
+	h := result.Histogram(Delivery)
+	if h == nil || !r.twoClocks() || r.own != nil || r.broadcast.Load() {
+		return
+	}
+	r.shifted = true
+	low, middle, high, bound, ok := r.clocks.corrected(r.tally.batches, int(Delivery), from, h.Max(), time.Duration(r.drainedAt))
+	if !ok {
+		if h, ok := r.clocks.aboveBestPath(r.tally.batches, int(Delivery), from, time.Duration(r.drainedAt)); ok {
+			result.Histograms[Delivery] = h
+		}
+		return
+	}
+	result.Clock = &bound
+	result.Histograms[Delivery], r.slowest, r.fastest = middle, high, low
+}
+
+// widen gives an estimate the ends that the clocks leave it.
+func (r *run) widen(e *Estimate, d distribution) {
+	low, high := d, d
+	low.histogram, high.histogram = r.fastest, r.slowest
+	e.Low, _ = low.at(e.Q)
+	e.High, _ = high.at(e.Q)
+	if e.Verdict == Trusted {
+		e.Verdict = Bounded
+	}
+}
