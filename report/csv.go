@@ -7,14 +7,16 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rtbench/rtbench/bench"
 )
 
-// CSVSummary writes one row for each figure of the run, in base units: its verdict, connections, timings, counters,
-// ratios, thresholds, errors, doubts and warnings; the first column says which it is. A cell is empty where there is
-// no such value, where it was not measured (the note says why) or where there were too few samples. It follows RFC
-// 4180 but ends lines with LF, and no cell can be taken for a formula.
+// CSVSummary writes one row for each figure of the run, in base units: its verdict, what the tester knows of itself,
+// connections, timings and the trust in their quantiles, counters, ratios, thresholds, errors, doubts and warnings; the
+// first column says which it is. A cell is empty where there is no such value, where it was not measured (the note says
+// why) or where there were too few samples. It follows RFC 4180 but ends lines with LF, and no cell can be taken for a
+// formula.
 func CSVSummary(w io.Writer, run Run) error {
 	if err := run.check(); err != nil {
 		return err
@@ -24,7 +26,7 @@ func CSVSummary(w io.Writer, run Run) error {
 	for _, q := range quantiles {
 		t.header = append(t.header, q.name)
 	}
-	t.header = append(t.header, "max", "value", "note")
+	t.header = append(t.header, "max", "value", "at_least", "verdict", "note")
 	t.write(t.header...)
 
 	t.row("run", "target", "note", run.Config.Target)
@@ -36,8 +38,9 @@ func CSVSummary(w io.Writer, run Run) error {
 	t.row("run", "window_begin", "unit", string(bench.Nanoseconds), "value", integer(r.Begin))
 	t.row("run", "window_end", "unit", string(bench.Nanoseconds), "value", integer(r.End))
 	if r.Verdict != "" {
-		t.row("run", "verdict", "value", string(r.Verdict), "note", verdicts[r.Verdict])
+		t.row("run", "verdict", "verdict", string(r.Verdict), "note", meaning(r, r.Verdict))
 	}
+	t.health(r)
 	for _, d := range r.Doubts {
 		t.row("doubt", "", "note", d.Text)
 	}
@@ -45,13 +48,15 @@ func CSVSummary(w io.Writer, run Run) error {
 	t.row("connections", "peak", "unit", string(bench.Number), "value", integer(r.Peak))
 	t.row("connections", "open_at_end", "unit", string(bench.Number), "value", integer(r.OpenAtEnd))
 	t.metrics(r)
+	t.trust(r)
 	for _, j := range r.Judgements {
 		note := map[bool]string{true: "passed", false: "failed"}[j.Passed]
 		if j.Unknown != "" {
 			t.row("threshold", j.Threshold.Text, "unit", string(j.Threshold.Unit()), "note", note+": "+j.Unknown)
 			continue
 		}
-		t.row("threshold", j.Threshold.Text, "unit", string(j.Threshold.Unit()), "value", decimal(j.Value), "note", note)
+		column := map[bool]string{true: "at_least", false: "value"}[j.AtLeast]
+		t.row("threshold", j.Threshold.Text, "unit", string(j.Threshold.Unit()), column, decimal(j.Value), "verdict", string(j.Verdict), "note", note)
 	}
 	for _, e := range r.Errors {
 		t.row("error", e.Key, "unit", string(bench.Number), "value", integer(e.Count), "note", e.Text)
@@ -146,6 +151,59 @@ func (t *csvTable) metrics(r *bench.Result) {
 			}
 		}
 		t.row(kind, m.String(), pairs...)
+	}
+}
+
+// health has a row for each thing that is known.
+func (t *csvTable) health(r *bench.Result) {
+	h := r.Health
+	for _, x := range []struct {
+		name  string
+		value float64
+	}{{"shared", h.Shared}, {"not_by_kernel", h.Unstamped}, {"steal", h.Steal}, {"pressure", h.Pressure}} {
+		if x.value >= 0 {
+			t.row("health", x.name, "unit", string(bench.Fraction), "value", decimal(x.value))
+		}
+	}
+	for _, x := range []struct {
+		name  string
+		value time.Duration
+		known bool
+	}{
+		{"stalled", h.Stalled, h.Stalled >= 0}, {"clock_step", h.ClockStep, true}, {"throttled", h.Throttled, h.Throttled >= 0},
+		{"scheduler_p99", h.SchedulerP99, h.SchedulerP99 >= 0}, {"collector_max", h.CollectorMax, h.CollectorMax >= 0},
+	} {
+		if x.known {
+			t.row("health", x.name, "unit", string(bench.Nanoseconds), "value", integer(x.value))
+		}
+	}
+	t.row("run", "trimmed", "unit", string(bench.Nanoseconds), "value", integer(r.Trimmed))
+	if d := r.Drift; d != nil {
+		t.row("run", "drift", "unit", string(bench.Fraction), "value", decimal(d.Share), "note", quantileName(d.Q)+"("+d.Metric.String()+")")
+	}
+}
+
+// trust has a row for each quantile that has a value and a verdict, and one for what never came. The ends of the range of one
+// that is known between two ends only are its min and max.
+func (t *csvTable) trust(r *bench.Result) {
+	for _, s := range timings(r) {
+		if n := r.Absent[s.metric]; n > 0 {
+			t.row("absent", s.metric.String(), "unit", string(bench.Number), "value", integer(n))
+		}
+		for _, e := range r.Estimates[s.metric] {
+			pairs := []string{"unit", string(bench.Nanoseconds), "verdict", string(e.Verdict)}
+			switch {
+			case e.Verdict == "" || e.Unknown != "":
+				continue
+			case e.AtLeast:
+				pairs = append(pairs, "at_least", integer(e.Value))
+			case ranged(e):
+				pairs = append(pairs, "value", integer(e.Value), "min", integer(e.Low), "max", integer(e.High))
+			default:
+				pairs = append(pairs, "value", integer(e.Value))
+			}
+			t.row("trust", quantileName(e.Q)+"("+s.metric.String()+")", pairs...)
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ func Example() {
 	result := &bench.Result{
 		Start: time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC), Elapsed: 3 * time.Second, End: 2 * time.Second,
 		Stop: bench.StopDuration, Planned: 400, Peak: 400, OpenAtEnd: 400, Verdict: bench.UpperBound,
+		Health:      bench.Health{Unstamped: 1},
 		Environment: bench.Environment{Version: "0.1.0"},
 	}
 	result.Histograms[bench.Connect] = connect
@@ -45,7 +46,7 @@ func Example() {
 	// rtbench sse  http://127.0.0.1:8080/sse?token=REDACTED
 	// 2.00 s measured of 3.00 s | ran its full time
 	//
-	//   connect p99  4.95 ms   UPPER BOUND (user-space stamps)
+	//   connect p99  4.95 ms   UPPER BOUND (stamped in user space)
 	//
 	// Connecting  count     min    mean     p50     p90     p99  p99.9     max
 	//   connect     400  1.00ms  3.00ms  2.99ms  4.59ms  4.95ms      -  4.99ms

@@ -2,6 +2,8 @@ package report
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
@@ -24,10 +26,24 @@ var stops = map[bench.Stop]string{
 	bench.StopEnded:       "every connection had ended",
 }
 
-// verdicts says what each verdict means, in a few words beside it.
+// verdicts says what each verdict means, in a few words beside it; meaning knows better of UPPER BOUND.
 var verdicts = map[bench.Verdict]string{
-	bench.UpperBound: "user-space stamps",
+	bench.Trusted:    "stamped by the kernel",
+	bench.Bounded:    "the truth lies between",
+	bench.UpperBound: "the truth is no worse",
+	bench.Saturated:  "the tester was too slow to tell",
 	bench.NoVerdict:  "does not describe the target",
+}
+
+// meaning says what a verdict on a run's figures means.
+func meaning(r *bench.Result, v bench.Verdict) string {
+	switch {
+	case v == bench.UpperBound && userStamped(r.Health):
+		return "stamped in user space"
+	case v == bench.UpperBound && r.Health.Shared > 0:
+		return "batched delivery"
+	}
+	return verdicts[v]
 }
 
 // timing is a timing that has samples.
@@ -35,6 +51,7 @@ type timing struct {
 	metric    bench.Metric
 	histogram *hdrhistogram.Histogram
 	source    string
+	estimate  func(q float64) bench.Estimate
 }
 
 // timings lists those that have samples and were not declared unmeasurable.
@@ -45,27 +62,40 @@ func timings(r *bench.Result) []timing {
 		if _, unmeasured := r.Unmeasured[m]; unmeasured || h == nil || h.TotalCount() == 0 {
 			continue
 		}
-		all = append(all, timing{m, h, r.Sources[m]})
+		all = append(all, newTiming(r, m))
 	}
 	return all
 }
 
-// quantile gives no value where there are too few samples for one.
-func (t timing) quantile(q float64) (ns int64, ok bool) {
-	if t.histogram.TotalCount() < bench.SamplesFor(q) {
-		return 0, false
-	}
-	return t.histogram.ValueAtQuantile(q * 100), true
+func newTiming(r *bench.Result, m bench.Metric) timing {
+	return timing{m, r.Histogram(m), r.Sources[m], func(q float64) bench.Estimate { return r.Estimate(m, q) }}
 }
 
-// named is quantile by its name in the table.
-func (t timing) named(name string) (ns int64, ok bool) {
-	for _, q := range quantiles {
-		if q.name == name {
-			return t.quantile(q.q)
-		}
+// quantile gives no value where there are too few samples for one, or where it lies among what never came.
+func (t timing) quantile(q float64) (ns int64, ok bool) {
+	e := t.estimate(q)
+	return e.Value, e.Unknown == "" && !e.AtLeast
+}
+
+// quantileName is a quantile's name in every format: of .999, p99.9.
+func quantileName(q float64) string {
+	whole, part, _ := strings.Cut(strconv.FormatFloat(q, 'f', -1, 64), ".")
+	part += "00"[:max(0, 2-len(part))]
+	name := strings.TrimLeft(whole+part[:2], "0")
+	if name == "" {
+		name = "0"
 	}
-	return 0, false
+	if len(part) > 2 {
+		name += "." + part[2:]
+	}
+	return "p" + name
+}
+
+// parseQuantile reads what quantileName gives, and nothing else.
+func parseQuantile(name string) (q float64, ok bool) {
+	digits, _ := strings.CutPrefix(name, "p")
+	q, err := strconv.ParseFloat(digits+"e-2", 64)
+	return q, err == nil && q >= 0 && q <= 1 && quantileName(q) == name
 }
 
 // headline is the timing that the run is about; what was declared unmeasurable cannot be.
@@ -77,7 +107,7 @@ func headline(r *bench.Result) (timing, bool) {
 		}
 	}
 	m, ok := measured.Headline()
-	return timing{m, r.Histogram(m), r.Sources[m]}, ok
+	return newTiming(r, m), ok
 }
 
 // ratio gives one of the ratios; unknown says why there is none.
@@ -89,7 +119,8 @@ func ratio(r *bench.Result, m bench.Metric) (f float64, unknown string) {
 			}
 		}
 	}
-	return r.Figure(bench.Threshold{Metric: m})
+	figure := r.Figure(bench.Threshold{Metric: m})
+	return figure.Value, figure.Unknown
 }
 
 // ratios lists the metrics that are neither timings nor counts.
@@ -112,8 +143,19 @@ func (run Run) check() error {
 	if r == nil {
 		return fmt.Errorf("report: there is no result")
 	}
-	if _, ok := verdicts[r.Verdict]; !ok && r.Verdict != "" {
-		return fmt.Errorf("report: unknown verdict %q", r.Verdict)
+	all := []bench.Verdict{r.Verdict}
+	for _, estimates := range r.Estimates {
+		for _, e := range estimates {
+			all = append(all, e.Verdict)
+		}
+	}
+	for _, j := range r.Judgements {
+		all = append(all, j.Verdict)
+	}
+	for _, v := range all {
+		if _, ok := verdicts[v]; !ok && v != "" {
+			return fmt.Errorf("report: unknown verdict %q", v)
+		}
 	}
 	if _, ok := stops[r.Stop]; !ok {
 		return fmt.Errorf("report: unknown reason to stop %q", r.Stop)

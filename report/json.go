@@ -41,6 +41,11 @@ type (
 		StopReasonText string               `json:"stop_reason_text"`
 		Failure        *string              `json:"failure"`
 		Verdict        *bench.Verdict       `json:"verdict"`
+		Health         docHealth            `json:"health"`
+		TrimmedNS      time.Duration        `json:"trimmed_ns"`
+		WaitedNS       time.Duration        `json:"waited_ns"`
+		Drift          *docDrift            `json:"drift"`
+		Clock          *docClock            `json:"clock"`
 		Doubts         []docWarning         `json:"doubts"`
 		Warnings       []docWarning         `json:"warnings"`
 		Thresholds     []docThreshold       `json:"thresholds"`
@@ -81,18 +86,45 @@ type (
 		EndNS    time.Duration `json:"end_ns"`
 		Received uint64        `json:"received"`
 		Bytes    uint64        `json:"bytes"`
+		Shared   uint64        `json:"shared"`
+		Stamped  uint64        `json:"stamped"`
+	}
+	docHealth struct {
+		Shared         *float64       `json:"shared"`
+		NotByKernel    *float64       `json:"not_by_kernel"`
+		StalledNS      *time.Duration `json:"stalled_ns"`
+		ClockStepNS    time.Duration  `json:"clock_step_ns"`
+		Steal          *float64       `json:"steal"`
+		ThrottledNS    *time.Duration `json:"throttled_ns"`
+		Pressure       *float64       `json:"pressure"`
+		SchedulerP99NS *time.Duration `json:"scheduler_p99_ns"`
+		CollectorMaxNS *time.Duration `json:"collector_max_ns"`
+	}
+	docClock struct {
+		LowNS  int64 `json:"low_ns"`
+		HighNS int64 `json:"high_ns"`
+	}
+	docDrift struct {
+		Metric   string  `json:"metric"`
+		Quantile string  `json:"quantile"`
+		Share    float64 `json:"share"`
+		P        float64 `json:"p"`
 	}
 	docWarning struct {
 		Text   string `json:"text"`
 		Advice string `json:"advice"`
 	}
 	docThreshold struct {
-		Text    string     `json:"text"`
-		Passed  bool       `json:"passed"`
-		Value   *float64   `json:"value"`
-		Unknown string     `json:"unknown"`
-		Bound   float64    `json:"bound"`
-		Unit    bench.Unit `json:"unit"`
+		Text    string         `json:"text"`
+		Passed  bool           `json:"passed"`
+		Value   *float64       `json:"value"`
+		Low     *float64       `json:"low"`
+		High    *float64       `json:"high"`
+		AtLeast bool           `json:"at_least"`
+		Verdict *bench.Verdict `json:"verdict"`
+		Unknown string         `json:"unknown"`
+		Bound   float64        `json:"bound"`
+		Unit    bench.Unit     `json:"unit"`
 	}
 	docConnections struct {
 		Planned   int `json:"planned"`
@@ -110,21 +142,33 @@ type (
 		Hint    string        `json:"hint"`
 	}
 	docTiming struct {
-		Unit      bench.Unit   `json:"unit"`
-		Source    string       `json:"source,omitempty"`
-		Count     int64        `json:"count"`
-		Min       int64        `json:"min"`
-		Mean      float64      `json:"mean"`
-		StdDev    float64      `json:"stddev"`
-		Max       int64        `json:"max"`
-		P50       *int64       `json:"p50"`
-		P75       *int64       `json:"p75"`
-		P90       *int64       `json:"p90"`
-		P95       *int64       `json:"p95"`
-		P99       *int64       `json:"p99"`
-		P999      *int64       `json:"p99.9"`
-		P9999     *int64       `json:"p99.99"`
-		Histogram docHistogram `json:"histogram"`
+		Unit      bench.Unit          `json:"unit"`
+		Source    string              `json:"source,omitempty"`
+		Count     int64               `json:"count"`
+		Absent    uint64              `json:"absent"`
+		Min       int64               `json:"min"`
+		Mean      float64             `json:"mean"`
+		StdDev    float64             `json:"stddev"`
+		Max       int64               `json:"max"`
+		P50       *int64              `json:"p50"`
+		P75       *int64              `json:"p75"`
+		P90       *int64              `json:"p90"`
+		P95       *int64              `json:"p95"`
+		P99       *int64              `json:"p99"`
+		P999      *int64              `json:"p99.9"`
+		P9999     *int64              `json:"p99.99"`
+		Trust     map[string]docTrust `json:"trust"`
+		Histogram docHistogram        `json:"histogram"`
+	}
+	docTrust struct {
+		Verdict     *bench.Verdict `json:"verdict"`
+		LowNS       *int64         `json:"low_ns"`
+		HighNS      *int64         `json:"high_ns"`
+		AtLeastNS   *int64         `json:"at_least_ns"`
+		Indicative  *int64         `json:"indicative_ns"`
+		Unknown     string         `json:"unknown"`
+		Effective   *float64       `json:"effective_samples"`
+		WithinRunNS []*int64       `json:"within_run_ns"`
 	}
 	docHistogram struct {
 		Encoding string `json:"encoding"`
@@ -175,11 +219,14 @@ func newDocument(run Run) (*document, error) {
 			env.Arrivals, known(env.CPU, env.CPU != 0), known(env.MaxRSS, env.MaxRSS != 0)},
 		Start:          r.Start.UTC(),
 		ElapsedNS:      r.Elapsed,
-		Window:         docWindow{r.Begin, r.End, r.Window.Received, r.Window.Bytes},
+		Window:         docWindow{r.Begin, r.End, r.Window.Received, r.Window.Bytes, r.Window.Shared, r.Window.Stamped},
 		Stop:           r.Stop,
 		StopReasonText: r.StopText,
 		Failure:        known(r.Failure, r.Failure != ""),
 		Verdict:        known(r.Verdict, r.Verdict != ""),
+		Health:         newHealth(r.Health),
+		TrimmedNS:      r.Trimmed,
+		WaitedNS:       r.Waited,
 		Doubts:         docWarnings(r.Doubts),
 		Warnings:       docWarnings(r.Warnings),
 		Thresholds:     []docThreshold{},
@@ -193,14 +240,20 @@ func newDocument(run Run) (*document, error) {
 		SeriesStepNS:   r.SeriesStep,
 		Series:         []docBucket{},
 	}
+	if d := r.Drift; d != nil {
+		doc.Drift = &docDrift{d.Metric.String(), quantileName(d.Q), d.Share, d.P}
+	}
+	if c := r.Clock; c != nil {
+		doc.Clock = &docClock{c.Low, c.High}
+	}
 	doc.addFigures(r)
 	for _, j := range r.Judgements {
 		doc.Thresholds = append(doc.Thresholds, docThreshold{j.Threshold.Text, j.Passed, known(j.Value, j.Unknown == ""),
-			j.Unknown, j.Threshold.Bound, j.Threshold.Unit()})
+			known(j.Low, j.Low < j.High && j.Unknown == ""), known(j.High, j.Low < j.High && j.Unknown == ""), j.AtLeast, known(j.Verdict, j.Verdict != ""), j.Unknown, j.Threshold.Bound, j.Threshold.Unit()})
 	}
 	for _, e := range r.Errors {
 		doc.Errors = append(doc.Errors, docError{e.Class.String(), known(e.Code, e.Code != 0), e.Key, e.Count, e.First,
-			e.Last, e.Text, e.Class.Hint(e.Code)})
+			e.Last, e.Text, e.Hint()})
 	}
 	for _, b := range r.Series {
 		doc.Series = append(doc.Series, newBucket(b))
@@ -233,15 +286,39 @@ func (doc *document) addTimings(r *bench.Result) error {
 			return fmt.Errorf("report: %s: %w", t.metric, err)
 		}
 		h := t.histogram
-		d := docTiming{Unit: t.metric.Unit(), Source: t.source, Count: h.TotalCount(), Min: h.Min(), Mean: h.Mean(),
-			StdDev: h.StdDev(), Max: h.Max(), Histogram: histogram}
+		d := docTiming{Unit: t.metric.Unit(), Source: t.source, Count: h.TotalCount(), Absent: r.Absent[t.metric], Min: h.Min(), Mean: h.Mean(),
+			StdDev: h.StdDev(), Max: h.Max(), Trust: map[string]docTrust{}, Histogram: histogram}
 		for i, field := range []**int64{&d.P50, &d.P75, &d.P90, &d.P95, &d.P99, &d.P999, &d.P9999} {
 			*field = known(t.quantile(quantiles[i].q))
+		}
+		for _, e := range r.Estimates[t.metric] {
+			d.Trust[quantileName(e.Q)] = newTrust(e)
 		}
 		doc.Metrics[t.metric.String()] = d
 	}
 	return nil
 }
+
+// newTrust leaves out what is not known. An interval that nothing bounds above ends in null.
+func newTrust(e bench.Estimate) docTrust {
+	given := e.Unknown == ""
+	bounded := (given || e.Indicative) && !e.AtLeast && ranged(e)
+	d := docTrust{Verdict: known(e.Verdict, e.Verdict != ""), Unknown: e.Unknown, Effective: known(e.Effective, e.Effective > 0),
+		LowNS: known(e.Low, bounded), HighNS: known(e.High, bounded),
+		AtLeastNS: known(e.Value, given && e.AtLeast), Indicative: known(e.Value, !given && e.Indicative)}
+	if e.From != 0 || e.To != 0 {
+		d.WithinRunNS = []*int64{&e.From, known(e.To, e.To != 0)}
+	}
+	return d
+}
+
+// newHealth leaves out what is negative, which is how bench says that it isn't known.
+func newHealth(h bench.Health) docHealth {
+	return docHealth{found(h.Shared), found(h.Unstamped), found(h.Stalled), h.ClockStep, found(h.Steal), found(h.Throttled),
+		found(h.Pressure), found(h.SchedulerP99), found(h.CollectorMax)}
+}
+
+func found[T float64 | time.Duration](v T) *T { return known(v, v >= 0) }
 
 func newBucket(b bench.Bucket) docBucket {
 	q := b.Headline

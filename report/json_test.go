@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -121,7 +123,7 @@ func TestJSONFitsItsSchema(t *testing.T) {
 func TestSchemaIsStrict(t *testing.T) {
 	s := compileSchema(t)
 	run := rich()
-	run.Result.Series = run.Result.Series[:1]
+	run.Result.Series, run.Result.Clock = run.Result.Series[:1], &bench.ClockBound{Low: -1500, High: 2_000_000}
 	for _, m := range bench.Timings()[1:] {
 		run.Result.Histograms[m] = nil
 	}
@@ -130,7 +132,7 @@ func TestSchemaIsStrict(t *testing.T) {
 		t.Fatal(err)
 	}
 	optional := []string{"source"}
-	perMetric := []string{"unmeasured", "metrics"}
+	perMetric := []string{"unmeasured", "metrics", "metrics.delivery.trust"}
 	var walk func(at string, v any)
 	walk = func(at string, v any) {
 		switch v := v.(type) {
@@ -171,6 +173,8 @@ func anyRun() *rapid.Generator[Run] {
 	})
 	ns := rapid.Map(rapid.Int64Range(0, int64(100*time.Hour)), func(n int64) time.Duration { return time.Duration(n) })
 	threshold := rapid.SampledFrom([]string{"p99(delivery) < 250ms", "lost == 0", "rate(connect_errors)<1%", " reach >= 99.9% ", "max(connect) != 0s", "throughput > 1e3", "count(outage) = 3"})
+	shareOrNot := rapid.OneOf(rapid.Just(-1.0), rapid.Float64Range(0, 1))
+	verdict := rapid.SampledFrom(append(slices.Sorted(maps.Keys(verdicts)), ""))
 	return rapid.Custom(func(t *rapid.T) Run {
 		r := &bench.Result{
 			Start:   time.Unix(rapid.Int64Range(-62135596800, 253402300799).Draw(t, "start"), rapid.Int64Range(0, 999_999_999).Draw(t, "ns")),
@@ -180,9 +184,14 @@ func anyRun() *rapid.Generator[Run] {
 			Planned: rapid.IntRange(0, 1e6).Draw(t, "planned"), Peak: rapid.IntRange(0, 1e6).Draw(t, "peak"), OpenAtEnd: rapid.IntRange(0, 1e6).Draw(t, "open"),
 			Sources: map[bench.Metric]string{}, Unmeasured: map[bench.Metric]string{},
 			Window:  bench.Window{Received: rapid.Uint64().Draw(t, "received"), Bytes: rapid.Uint64().Draw(t, "bytes")},
-			Verdict: rapid.SampledFrom([]bench.Verdict{"", bench.UpperBound, bench.NoVerdict}).Draw(t, "verdict"),
+			Verdict: verdict.Draw(t, "verdict"),
 			Doubts:  rapid.SliceOfN(warning, 0, 2).Draw(t, "doubts"), Warnings: rapid.SliceOfN(warning, 0, 2).Draw(t, "warnings"),
 			DistinctIDs: rapid.Uint64().Draw(t, "ids"),
+			Health: bench.Health{Shared: shareOrNot.Draw(t, "shared"), Unstamped: shareOrNot.Draw(t, "unstamped"), Stalled: ns.Draw(t, "stalled"),
+				ClockStep: -ns.Draw(t, "step"), Steal: shareOrNot.Draw(t, "steal"), Throttled: -1, Pressure: shareOrNot.Draw(t, "pressure"),
+				SchedulerP99: ns.Draw(t, "scheduler"), CollectorMax: -1},
+			Trimmed: ns.Draw(t, "trimmed"), Waited: ns.Draw(t, "waited"),
+			Absent: map[bench.Metric]uint64{}, Estimates: map[bench.Metric][]bench.Estimate{},
 			Environment: bench.Environment{Version: text.Draw(t, "version"), Kernel: text.Draw(t, "kernel"), CPUs: 2, CPU: ns.Draw(t, "cpu"), MaxRSS: rapid.Uint64().Draw(t, "rss")},
 		}
 		for i := range r.Counts {
@@ -200,7 +209,29 @@ func anyRun() *rapid.Generator[Run] {
 						t.Fatal(err)
 					}
 				}
+				if n := rapid.Uint64Range(0, 1e6).Draw(t, "absent"); n > 0 {
+					r.Absent[m] = n
+				}
+				for _, q := range rapid.SliceOfDistinct(rapid.OneOf(rapid.SampledFrom(bench.Percentiles()), rapid.Float64Range(0, 1)), rapid.ID[float64]).Draw(t, "quantiles") {
+					e := r.Estimate(m, q)
+					e.Verdict = verdict.Draw(t, "worth")
+					if e.Verdict == bench.Bounded {
+						e.Low, e.High = rapid.Int64Range(0, e.Value).Draw(t, "low"), e.Value+rapid.Int64Range(0, 1e9).Draw(t, "above")
+					}
+					e.Indicative = e.Unknown != "" && rapid.Bool().Draw(t, "indicative")
+					if rapid.Bool().Draw(t, "interval") {
+						e.Effective, e.From, e.To = rapid.Float64Range(1, 1e9).Draw(t, "effective"), rapid.Int64Range(1, 1e9).Draw(t, "from"), rapid.Int64Range(0, 1e9).Draw(t, "to")
+					}
+					r.Estimates[m] = append(r.Estimates[m], e)
+				}
 			}
+		}
+		if rapid.Bool().Draw(t, "two clocks") {
+			r.Clock = &bench.ClockBound{Low: -int64(ns.Draw(t, "behind")), High: int64(ns.Draw(t, "ahead"))}
+		}
+		if rapid.Bool().Draw(t, "drifts") {
+			r.Drift = &bench.Drift{Metric: rapid.SampledFrom(bench.Timings()).Draw(t, "drifting"), Q: rapid.Float64Range(0, 1).Draw(t, "q"),
+				Share: rapid.Float64Range(-5, 5).Draw(t, "by"), P: rapid.Float64Range(0, .01).Draw(t, "p")}
 		}
 		for _, class := range rapid.SliceOfN(rapid.SampledFrom(client.Classes()), 0, 3).Draw(t, "errors") {
 			r.Errors = append(r.Errors, bench.ErrorGroup{Class: class, Code: rapid.IntRange(0, 4999).Draw(t, "code"), Key: text.Draw(t, "key"),
@@ -219,6 +250,7 @@ func anyRun() *rapid.Generator[Run] {
 }
 
 func TestRoundTrip(t *testing.T) {
+	fewerUnderRace(t)
 	s := compileSchema(t)
 	check := func(t interface{ Fatalf(string, ...any) }, run Run) {
 		var first, second bytes.Buffer
@@ -258,6 +290,7 @@ func TestRoundTrip(t *testing.T) {
 
 // Whatever the run, every format can be written and holds nothing that a terminal or a spreadsheet acts on.
 func TestEveryRunCanBeWritten(t *testing.T) {
+	fewerUnderRace(t)
 	rapid.Check(t, func(t *rapid.T) {
 		run := anyRun().Draw(t, "run")
 		for _, f := range Formats() {
@@ -295,6 +328,9 @@ func TestReadGivesBackTheTypes(t *testing.T) {
 		}
 	}
 	if !slices.Equal(got.Result.Errors, want.Result.Errors) || !slices.Equal(got.Config.Entries, want.Config.Entries) ||
+		!slices.Equal(got.Result.Judgements, want.Result.Judgements) || !reflect.DeepEqual(got.Result.Estimates, want.Result.Estimates) ||
+		!maps.Equal(got.Result.Absent, want.Result.Absent) || got.Result.Health != want.Result.Health || *got.Result.Drift != *want.Result.Drift ||
+		got.Result.Window != want.Result.Window || got.Result.Waited != want.Result.Waited || got.Result.Trimmed != want.Result.Trimmed ||
 		!got.Result.Start.Equal(want.Result.Start) || got.Result.Environment != want.Result.Environment {
 		t.Errorf("got %+v", got)
 	}

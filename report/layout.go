@@ -46,7 +46,7 @@ type sheet struct {
 }
 
 // asciiForms replaces what the report itself draws with.
-var asciiForms = strings.NewReplacer("µ", "u", "–", "-", "→", "->", "←", "<-", "✓", "ok", "✗", "FAIL", "≤", "<=", "·", "|")
+var asciiForms = strings.NewReplacer("µ", "u", "–", "-", "→", "->", "←", "<-", "✓", "ok", "✗", "FAIL", "≤", "<=", "≥", ">=", "·", "|")
 
 // own is one of the report's own strings, as the options have it. What a server wrote keeps its letters.
 func (s *sheet) own(text string) string {

@@ -40,10 +40,10 @@ func plotOf(t timing) []plotRow {
 			at(bar.From).count += bar.Count
 		}
 	}
-	for _, name := range shownQuantiles {
-		if ns, ok := t.named(name); ok {
+	for _, q := range shownQuantiles {
+		if ns, ok := t.quantile(q); ok {
 			row := at(ns)
-			row.marks = append(row.marks, name)
+			row.marks = append(row.marks, quantileName(q))
 		}
 	}
 	return rows

@@ -2,11 +2,14 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/client"
@@ -86,7 +89,9 @@ func (doc *document) run() (Run, error) {
 		Start: doc.Start.UTC(), Elapsed: doc.ElapsedNS, Begin: doc.Window.BeginNS, End: doc.Window.EndNS,
 		Stop: doc.Stop, StopText: doc.StopReasonText, Failure: value(doc.Failure), Verdict: value(doc.Verdict),
 		Planned: doc.Connections.Planned, Peak: doc.Connections.Peak, OpenAtEnd: doc.Connections.OpenAtEnd,
-		Window: bench.Window{Received: doc.Window.Received, Bytes: doc.Window.Bytes},
+		Window: bench.Window{Received: doc.Window.Received, Bytes: doc.Window.Bytes, Shared: doc.Window.Shared, Stamped: doc.Window.Stamped},
+		Health: doc.Health.health(), Trimmed: doc.TrimmedNS, Waited: doc.WaitedNS,
+		Absent: map[bench.Metric]uint64{}, Estimates: map[bench.Metric][]bench.Estimate{},
 		Doubts: warnings(doc.Doubts), Warnings: warnings(doc.Warnings), DistinctIDs: value(doc.DistinctIDs),
 		SeriesStep: doc.SeriesStepNS,
 		Sources:    map[bench.Metric]string{}, Unmeasured: map[bench.Metric]string{},
@@ -96,7 +101,7 @@ func (doc *document) run() (Run, error) {
 			CPU: value(env.CPUNS), MaxRSS: value(env.MaxRSS)},
 	}
 	run := Run{r, Config{doc.Config.Command, doc.Config.Target, doc.Config.Entries}}
-	for _, step := range []func(*bench.Result) error{doc.readFigures, doc.readTimings, doc.readThresholds, doc.readErrors} {
+	for _, step := range []func(*bench.Result) error{doc.readFigures, doc.readTimings, doc.readDriftAndClock, doc.readThresholds, doc.readErrors} {
 		if err := step(r); err != nil {
 			return Run{}, err
 		}
@@ -153,7 +158,70 @@ func (doc *document) readTimings(r *bench.Result) error {
 		if d.Source != "" {
 			r.Sources[m] = d.Source
 		}
+		if d.Absent > 0 {
+			r.Absent[m] = d.Absent
+		}
+		if err := d.readTrust(r, m); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// readTrust takes what the quantiles are worth. Where nothing is said of their values, those follow from the histogram.
+func (d *docTiming) readTrust(r *bench.Result, m bench.Metric) error {
+	var estimates []bench.Estimate
+	for name, trust := range d.Trust {
+		q, ok := parseQuantile(name)
+		if !ok {
+			return fmt.Errorf("metric %q: %q is no quantile", m, Plain(name))
+		}
+		e := r.Estimate(m, q)
+		e.Unknown, e.Verdict, e.Effective = trust.Unknown, value(trust.Verdict), value(trust.Effective)
+		if e.Unknown == "" {
+			e.AtLeast = trust.AtLeastNS != nil
+		}
+		e.Indicative = e.Unknown != "" && trust.Indicative != nil
+		switch {
+		case e.Indicative:
+			e.Value = *trust.Indicative
+		case e.Unknown == "" && e.AtLeast:
+			e.Value = *trust.AtLeastNS
+		}
+		e.Low, e.High = e.Value, e.Value
+		if trust.LowNS != nil && trust.HighNS != nil {
+			e.Low, e.High = *trust.LowNS, *trust.HighNS
+		}
+		switch len(trust.WithinRunNS) {
+		case 0:
+		case 2:
+			e.From, e.To = value(trust.WithinRunNS[0]), value(trust.WithinRunNS[1])
+		default:
+			return fmt.Errorf("metric %q: the interval of %s has %d ends", m, name, len(trust.WithinRunNS))
+		}
+		estimates = append(estimates, e)
+	}
+	slices.SortFunc(estimates, func(a, b bench.Estimate) int { return cmp.Compare(a.Q, b.Q) })
+	if estimates != nil {
+		r.Estimates[m] = estimates
+	}
+	return nil
+}
+
+func (doc *document) readDriftAndClock(r *bench.Result) error {
+	if c := doc.Clock; c != nil {
+		r.Clock = &bench.ClockBound{Low: c.LowNS, High: c.HighNS}
+	}
+	d := doc.Drift
+	if d == nil {
+		return nil
+	}
+	m, err := metric(d.Metric)
+	q, ok := parseQuantile(d.Quantile)
+	if err != nil || !ok || !m.IsTiming() {
+		return fmt.Errorf("drift: there is no %s of %q", Plain(d.Quantile), Plain(d.Metric))
+	}
+	r.Drift = &bench.Drift{Metric: m, Q: q, Share: d.Share, P: d.P}
 	return nil
 }
 
@@ -166,7 +234,14 @@ func (doc *document) readThresholds(r *bench.Result) error {
 		if (d.Value == nil) != (d.Unknown != "") {
 			return fmt.Errorf("threshold %q: a value, or why it is unknown: one of the two", Plain(d.Text))
 		}
-		r.Judgements = append(r.Judgements, bench.Judgement{Threshold: t, Value: value(d.Value), Unknown: d.Unknown, Passed: d.Passed})
+		figure := bench.Figure{Value: value(d.Value), AtLeast: d.AtLeast, Unknown: d.Unknown, Verdict: value(d.Verdict)}
+		if t.Aggregate == bench.Quantile {
+			figure.Low, figure.High = figure.Value, figure.Value
+		}
+		if d.Low != nil && d.High != nil {
+			figure.Low, figure.High = *d.Low, *d.High
+		}
+		r.Judgements = append(r.Judgements, bench.Judgement{Threshold: t, Figure: figure, Passed: d.Passed})
 	}
 	return nil
 }
@@ -201,6 +276,21 @@ func warnings(docs []docWarning) []bench.Warning {
 		all[i] = bench.Warning(d)
 	}
 	return all
+}
+
+// health takes what is missing for unknown.
+func (d *docHealth) health() bench.Health {
+	return bench.Health{Shared: foundOr(d.Shared), Unstamped: foundOr(d.NotByKernel), Stalled: foundOr(d.StalledNS), ClockStep: d.ClockStepNS,
+		Steal: foundOr(d.Steal), Throttled: foundOr(d.ThrottledNS), Pressure: foundOr(d.Pressure),
+		SchedulerP99: foundOr(d.SchedulerP99NS), CollectorMax: foundOr(d.CollectorMaxNS)}
+}
+
+// foundOr is what found was given, and -1 for what isn't known.
+func foundOr[T float64 | time.Duration](p *T) T {
+	if p == nil {
+		return -1
+	}
+	return *p
 }
 
 // value is what a pointer points to, or zero.

@@ -1,7 +1,9 @@
 package report
 
 import (
+	"flag"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,6 +15,18 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fewerUnderRace has a property test of whole runs draw a fifth of them where each takes ten times as long, unless the
+// command line says how many.
+func fewerUnderRace(t *testing.T) {
+	checks := flag.Lookup("rapid.checks")
+	if before := checks.Value.String(); underRace && before == checks.DefValue {
+		if err := flag.Set("rapid.checks", "20"); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = flag.Set("rapid.checks", before) })
+	}
+}
 
 // set sets a counter.
 func set(r *bench.Result, m bench.Metric, n uint64) { r.Counts[int(m)-len(bench.Timings())] = n }
@@ -29,6 +43,33 @@ func lognormal(n int, median time.Duration, sigma float64) *hdrhistogram.Histogr
 	return h
 }
 
+// estimated fills in what bench finds: estimates by the counts and histograms, with a verdict for those that end with an
+// arrival.
+func estimated(r *bench.Result, verdict func(q float64) bench.Verdict) {
+	r.Estimates = map[bench.Metric][]bench.Estimate{}
+	for _, t := range timings(r) {
+		for _, q := range bench.Percentiles() {
+			e := r.Estimate(t.metric, q)
+			if !slices.Contains([]bench.Metric{bench.Connect, bench.TCP, bench.Upgrade, bench.FirstByte, bench.PublishLateness, bench.ClientLag}, t.metric) {
+				e.Verdict = verdict(q)
+			}
+			if e.Verdict == bench.Bounded && e.Unknown == "" {
+				e.Low = e.Value * 97 / 100
+			}
+			if t.metric == bench.FirstEvent && q == .99 {
+				e.Indicative, e.Unknown = true, "too few independent samples: the 1004 are worth 61 of the 368 that this quantile needs"
+			}
+			if e.Unknown == "" && t.metric == bench.Delivery {
+				e.Effective, e.From, e.To = 4_217, e.Value*95/100, e.Value*104/100
+				if e.AtLeast {
+					e.To = 0
+				}
+			}
+			r.Estimates[t.metric] = append(r.Estimates[t.metric], e)
+		}
+	}
+}
+
 // judge parses and judges a threshold.
 func judge(r *bench.Result, text string) bench.Judgement {
 	t, err := bench.ParseThreshold(text)
@@ -41,7 +82,7 @@ func judge(r *bench.Result, text string) bench.Judgement {
 func sampleEnvironment() bench.Environment {
 	return bench.Environment{
 		Version: "0.1.0", GoVersion: "go1.26.0", OS: "linux", Arch: "amd64", Kernel: "6.18.5", CPUs: 8, GOMAXPROCS: 8,
-		OpenFiles: 1048576, Arrivals: "user space", CPU: 3218 * time.Millisecond, MaxRSS: 87_400_000,
+		OpenFiles: 1048576, Arrivals: "the kernel", CPU: 3218 * time.Millisecond, MaxRSS: 87_400_000,
 	}
 }
 
@@ -52,12 +93,16 @@ func rich() Run {
 		Begin: 2 * time.Second, End: 12 * time.Second, Stop: bench.StopDuration,
 		Planned: 1000, Peak: 1000, OpenAtEnd: 998,
 		Sources:    map[bench.Metric]string{bench.Delivery: "the server's stamp json:ts; one clock: the server is on this host"},
-		Unmeasured: map[bench.Metric]string{bench.ClientLag: "arrivals carry no kernel stamp"},
-		Window:     bench.Window{Received: 100_000, Bytes: 12_300_000},
-		SeriesStep: time.Second, Verdict: bench.UpperBound, DistinctIDs: 120, Environment: sampleEnvironment(),
+		Unmeasured: map[bench.Metric]string{bench.TLS: "nothing was encrypted"},
+		Window:     bench.Window{Received: 100_000, Bytes: 12_300_000, Shared: 5_300, Stamped: 100_000},
+		Health: bench.Health{Shared: .053, Stalled: 0, ClockStep: -2200, Steal: 0, Throttled: -1, Pressure: .0214,
+			SchedulerP99: 118 * time.Microsecond, CollectorMax: 81 * time.Microsecond},
+		Trimmed: 1200 * time.Millisecond, Waited: 5 * time.Second, Absent: map[bench.Metric]uint64{bench.Delivery: 120},
+		Drift:      &bench.Drift{Metric: bench.Delivery, Q: .5, Share: .234, P: .0021},
+		SeriesStep: time.Second, Verdict: bench.Bounded, DistinctIDs: 120, Environment: sampleEnvironment(),
 		Warnings: []bench.Warning{
 			{Text: "2 connections were dropped and opened again", Advice: "the errors below say why; the time without them is in outage"},
-			{Text: "20 events were lost across drops", Advice: "does the server keep events for Last-Event-ID? --last-event-id tests it"},
+			{Text: "120 events were lost across drops", Advice: "does the server keep events for Last-Event-ID? --last-event-id tests it"},
 		},
 		Errors: []bench.ErrorGroup{
 			{Class: client.ClassStatus, Code: 503, Key: "status 503", Count: 12, First: 1200 * time.Millisecond, Last: 1900 * time.Millisecond,
@@ -72,15 +117,15 @@ func rich() Run {
 		bench.Connect: lognormal(1004, 2*time.Millisecond, .8), bench.TCP: lognormal(1004, 90*time.Microsecond, .4),
 		bench.Upgrade: lognormal(1004, 1500*time.Microsecond, .9), bench.FirstByte: lognormal(1004, 1600*time.Microsecond, .9),
 		bench.FirstEvent: lognormal(1004, 52*time.Millisecond, .5), bench.Outage: lognormal(4, 1100*time.Millisecond, .1),
-		bench.PublishLateness: lognormal(120, 40*time.Microsecond, .5),
+		bench.PublishLateness: lognormal(120, 40*time.Microsecond, .5), bench.ClientLag: lognormal(100_000, 310*time.Microsecond, .9),
 	} {
 		r.Histograms[m] = h
 	}
 	for m, n := range map[bench.Metric]uint64{
 		bench.Received: 119_985, bench.Bytes: 14_758_155, bench.WireIn: 15_912_004, bench.WireOut: 312_400, bench.Heartbeats: 2_000,
 		bench.Attempts: 1016, bench.Opened: 1004, bench.ConnectErrors: 12, bench.Drops: 4, bench.Reconnects: 4,
-		bench.Due: 120, bench.Sent: 120, bench.Expected: 120_000, bench.Delivered: 119_980, bench.Lost: 20, bench.Duplicate: 5,
-		bench.Reordered: 1, bench.Boundary: 37,
+		bench.Due: 120, bench.Sent: 120, bench.Expected: 120_000, bench.Delivered: 119_880, bench.Lost: 120, bench.Duplicate: 5,
+		bench.Reordered: 1, bench.Boundary: 37, bench.Late: 3, bench.OutOfOrder: 2,
 	} {
 		set(r, m, n)
 	}
@@ -97,7 +142,15 @@ func rich() Run {
 		}
 		r.Series = append(r.Series, b)
 	}
-	for _, text := range []string{"p99(delivery) < 250ms", "lost == 0", "rate(connect_errors) < 1%", "reach >= 99.9%", "p99.9(round_trip) < 1s", "throughput > 9,000/s"} {
+	estimated(r, func(q float64) bench.Verdict {
+		return map[float64]bench.Verdict{.5: bench.Trusted, .75: bench.Trusted, .9: bench.Trusted, .95: bench.Trusted, .99: bench.Bounded, .999: bench.Saturated, .9999: bench.Saturated}[q]
+	})
+	for i, e := range r.Estimates[bench.Delivery] {
+		if e.AtLeast { // it can be told all the same
+			r.Estimates[bench.Delivery][i].Verdict = bench.Trusted
+		}
+	}
+	for _, text := range []string{"p99(delivery) < 250ms", "p99.9(delivery) < 250ms", "p99.9(lag_behind_first) < 20ms", "lost == 0", "rate(connect_errors) < 1%", "reach >= 99.9%", "p99.9(round_trip) < 1s", "throughput > 9,000/s"} {
 		r.Judgements = append(r.Judgements, judge(r, text))
 	}
 	return Run{r, Config{Command: "rtbench sse", Target: "http://127.0.0.1:8080/sse?token=" + Redacted, Entries: []Entry{
@@ -111,7 +164,7 @@ func empty() Run {
 	nothing := "nothing was received"
 	r := &bench.Result{
 		Start: time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC), Elapsed: 412 * time.Millisecond, Stop: bench.StopUnreachable,
-		Planned: 100, Verdict: bench.UpperBound, SeriesStep: time.Second, Environment: bench.Environment{Version: "0.1.0"},
+		Planned: 100, SeriesStep: time.Second, Environment: bench.Environment{Version: "0.1.0"},
 		Failure: "nothing ever connected: nothing listens at that address: dial tcp 127.0.0.1:1: connect: connection refused",
 		Unmeasured: map[bench.Metric]string{bench.Expected: nothing, bench.Delivered: nothing, bench.Lost: nothing, bench.Reach: nothing,
 			bench.Duplicate: nothing, bench.Reordered: nothing, bench.Ancient: nothing, bench.Boundary: nothing},
@@ -134,10 +187,12 @@ func unstamped() Run {
 		Unmeasured: map[bench.Metric]string{bench.ClientLag: "arrivals carry no kernel stamp", bench.Delivery: "no event carried a time stamp (--stamp names one)",
 			bench.Expected: reason, bench.Delivered: reason, bench.Lost: reason, bench.Reach: reason, bench.Duplicate: reason,
 			bench.Reordered: reason, bench.Ancient: reason, bench.Boundary: reason},
+		Health: bench.Health{Shared: -1, Unstamped: -1, Steal: .041, Throttled: 1200 * time.Microsecond, Pressure: -1, SchedulerP99: -1, CollectorMax: -1},
 		Doubts: []bench.Warning{{Text: "the tester sent late: p99 4.1ms, which is 21 % of the p99 reported", Advice: "lower --rate, or give the tester a processor of its own"}},
 	}
 	r.Histograms[bench.InterArrival] = lognormal(40, 2*time.Second, .001)
 	r.Histograms[bench.Connect] = lognormal(5, 2*time.Millisecond, .5)
+	estimated(r, func(float64) bench.Verdict { return bench.NoVerdict })
 	for m, n := range map[bench.Metric]uint64{bench.Received: 50, bench.Bytes: 1000, bench.WireIn: 2400, bench.WireOut: 700, bench.Attempts: 5, bench.Opened: 5} {
 		set(r, m, n)
 	}
@@ -165,7 +220,30 @@ func hostile() Run {
 	return run
 }
 
+// saturated is a run whose tester was stopped for a while; half of its messages never came.
+func saturated() Run {
+	r := &bench.Result{
+		Start: time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC), Elapsed: 11 * time.Second, Begin: time.Second, End: 11 * time.Second,
+		Stop: bench.StopDuration, Planned: 200, Peak: 200, OpenAtEnd: 200, Verdict: bench.Saturated, SeriesStep: time.Second,
+		Window: bench.Window{Received: 2000, Bytes: 40_000, Shared: 900, Stamped: 2000}, Waited: 5 * time.Second,
+		Health: bench.Health{Shared: .45, Stalled: 512 * time.Millisecond, Steal: -1, Throttled: -1, Pressure: -1, SchedulerP99: -1, CollectorMax: -1},
+		Absent: map[bench.Metric]uint64{bench.RoundTrip: 2000}, Environment: sampleEnvironment(),
+		Sources: map[bench.Metric]string{bench.RoundTrip: "from when the message was due; one clock"},
+	}
+	r.Histograms[bench.RoundTrip] = lognormal(2000, 30*time.Millisecond, .8)
+	r.Histograms[bench.ClientLag] = lognormal(2000, 4*time.Millisecond, .9)
+	estimated(r, func(float64) bench.Verdict { return bench.Saturated })
+	for m, n := range map[bench.Metric]uint64{bench.Received: 2000, bench.Bytes: 40_000, bench.Attempts: 200, bench.Opened: 200, bench.Due: 4000,
+		bench.Sent: 4000, bench.Expected: 4000, bench.Delivered: 2000, bench.Lost: 2000} {
+		set(r, m, n)
+	}
+	for _, text := range []string{"p50(round_trip) < 1s", "max(round_trip) < 1s"} {
+		r.Judgements = append(r.Judgements, judge(r, text))
+	}
+	return Run{r, Config{Command: "rtbench ws", Target: "ws://127.0.0.1:8000/ws/echo"}}
+}
+
 // samples are runs of all shapes.
 func samples() map[string]Run {
-	return map[string]Run{"rich": rich(), "empty": empty(), "unstamped": unstamped(), "hostile": hostile()}
+	return map[string]Run{"rich": rich(), "empty": empty(), "unstamped": unstamped(), "hostile": hostile(), "saturated": saturated()}
 }

@@ -2,7 +2,6 @@ package report
 
 import (
 	"cmp"
-	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -16,8 +15,9 @@ var timingGroups = []struct {
 	title   string
 	metrics []bench.Metric
 }{
-	{"Latency", []bench.Metric{bench.Delivery, bench.RoundTrip, bench.LagBehindFirst, bench.FanoutSpread, bench.InterArrival,
-		bench.FirstEvent, bench.StreamTotal, bench.Outage}},
+	{"Latency", []bench.Metric{bench.Delivery, bench.RoundTrip, bench.LagBehindFirst, bench.FanoutSpread,
+		bench.Reach50, bench.Reach95, bench.Reach99, bench.Reach100, bench.InterArrival, bench.FirstEvent, bench.StreamTotal,
+		bench.Outage, bench.Wait, bench.PublishReply}},
 	{"Connecting", []bench.Metric{bench.Connect, bench.DNS, bench.TCP, bench.TLS, bench.Upgrade, bench.FirstByte}},
 	{"The tester's own error", []bench.Metric{bench.PublishLateness, bench.ClientLag}},
 }
@@ -29,18 +29,19 @@ var countGroups = []struct {
 	metrics []bench.Metric
 }{
 	{"Connections", nil, []bench.Metric{bench.Attempts, bench.Opened, bench.ConnectErrors, bench.Drops, bench.Reconnects}},
-	{"Delivery", []bench.Metric{bench.Received, bench.Expected}, []bench.Metric{bench.Expected, bench.Delivered, bench.Lost, bench.Reach,
+	{"Delivery", []bench.Metric{bench.Received, bench.Expected}, []bench.Metric{bench.Expected, bench.Delivered, bench.Late, bench.Lost, bench.Reach,
 		bench.Duplicate, bench.Reordered, bench.Ancient, bench.Boundary, bench.Unstamped, bench.OutOfRange}},
-	{"Publishing", []bench.Metric{bench.Due}, []bench.Metric{bench.Due, bench.Sent, bench.Unsent}},
+	{"Publishing", []bench.Metric{bench.Due}, []bench.Metric{bench.Due, bench.Sent, bench.Unsent, bench.PublishErrors}},
 	{"Streams", []bench.Metric{bench.StreamsStarted}, []bench.Metric{bench.StreamsStarted, bench.StreamsDone, bench.StreamsFailed}},
 	{"Traffic", []bench.Metric{bench.Opened}, []bench.Metric{bench.Received, bench.Throughput, bench.Bytes, bench.Heartbeats, bench.WireIn, bench.WireOut}},
 }
 
 // onlyIfAny are the counts that say nothing where they are 0.
-var onlyIfAny = []bench.Metric{bench.Ancient, bench.Boundary, bench.Unstamped, bench.OutOfRange, bench.Heartbeats, bench.Reconnects}
+var onlyIfAny = []bench.Metric{bench.Ancient, bench.Boundary, bench.Unstamped, bench.OutOfRange, bench.Heartbeats, bench.Reconnects,
+	bench.Late, bench.PublishErrors}
 
 // shownQuantiles are the quantiles that there is room for.
-var shownQuantiles = []string{"p50", "p90", "p99", "p99.9"}
+var shownQuantiles = []float64{.5, .9, .99, .999}
 
 func writeText(w io.Writer, run Run, opts TextOptions) error {
 	if err := run.check(); err != nil {
@@ -50,6 +51,7 @@ func writeText(w io.Writer, run Run, opts TextOptions) error {
 	s.headline(run)
 	s.remarks("Why there is no verdict", run.Result.Doubts, red)
 	s.latency(run.Result)
+	s.trust(run.Result)
 	if t, ok := headline(run.Result); ok {
 		s.plot(t)
 	}
@@ -74,6 +76,9 @@ func (s *sheet) headline(run Run) {
 	if !strings.HasPrefix(r.Failure, why) {
 		measured += " · " + why
 	}
+	if r.Trimmed > 0 {
+		measured += " · " + Scale(float64(r.Trimmed), bench.Nanoseconds) + " left out as warm-up"
+	}
 	s.paragraph(span{}, s.own(measured), dim)
 	s.line()
 	if r.Failure != "" {
@@ -89,9 +94,9 @@ func (s *sheet) headline(run Run) {
 	case r.Failure != "":
 		s.line()
 	}
-	name, figure, remark := headlineFigure(t)
+	name, figure, remark := headlineFigure(r, t)
 	spans := []span{{"  " + t.metric.String() + " " + name + "  ", normal}, {s.own(figure), bold}}
-	if verdict := verdictSpan(r.Verdict); verdict.text != "" {
+	if verdict := verdictSpan(r, headlineVerdict(r, t)); verdict.text != "" {
 		if widest(spans[0].text+spans[1].text+"   "+verdict.text) > s.options.width() {
 			s.line(spans...)
 			spans = []span{{text: "  "}}
@@ -102,34 +107,87 @@ func (s *sheet) headline(run Run) {
 	}
 	s.line(spans...)
 	if remark != "" {
-		s.paragraph(span{text: "  "}, remark, dim)
+		s.paragraph(span{text: "  "}, Plain(remark), dim)
 	}
 	if t.source != "" {
 		s.paragraph(span{text: "  "}, "source: "+Plain(t.source), dim)
 	}
+	s.trend(r)
 }
 
-func verdictSpan(v bench.Verdict) span {
-	switch v {
-	case "":
+// verdictSpan is a verdict with its meaning.
+func verdictSpan(r *bench.Result, v bench.Verdict) span {
+	if v == "" {
 		return span{}
-	case bench.NoVerdict:
-		return span{string(v) + " (" + verdicts[v] + ")", red}
 	}
-	return span{string(v) + " (" + verdicts[v] + ")", yellow}
+	return span{string(v) + " (" + meaning(r, v) + ")", verdictStyle(v)}
 }
 
-// headlineFigure is p99, or the highest quantile below it that there are samples for, with a remark on those missing.
-func headlineFigure(t timing) (name, figure, remark string) {
-	if n, need := t.histogram.TotalCount(), bench.SamplesFor(.99); n < need {
-		remark = fmt.Sprintf("p99 needs %d samples, there are %d", need, n)
+func verdictStyle(v bench.Verdict) style {
+	switch {
+	case v.Refused():
+		return red
+	case v == bench.UpperBound:
+		return yellow
+	case v == "":
+		return normal
 	}
-	for _, name := range []string{"p99", "p90", "p50"} {
-		if ns, ok := t.named(name); ok {
-			return name, Scale(float64(ns), bench.Nanoseconds), remark
+	return green
+}
+
+// headlineVerdict is that of the headline's figure; what the whole run is doubted for holds for it too.
+func headlineVerdict(r *bench.Result, t timing) bench.Verdict {
+	e, _ := headlineEstimate(t)
+	return cmp.Or(e.Verdict, r.Verdict)
+}
+
+// headlineEstimate is p99, or the highest quantile below it that can be relied on; where none can, the highest that is an
+// indication. ok is false where there is none either.
+func headlineEstimate(t timing) (e bench.Estimate, ok bool) {
+	for _, q := range slices.Backward(quantiles[:]) {
+		switch next := t.estimate(q.q); {
+		case q.q > .99:
+		case next.Unknown == "":
+			return next, true
+		case next.Indicative && !ok:
+			e, ok = next, true
 		}
 	}
-	return "max", Scale(float64(t.histogram.Max()), bench.Nanoseconds), remark
+	return e, ok
+}
+
+// headlineFigure is the figure that the run is about, with a remark on what is missing.
+func headlineFigure(r *bench.Result, t timing) (name, figure, remark string) {
+	missing := r.Absent[t.metric]
+	if why := t.estimate(.99).Unknown; why != "" {
+		remark = "p99: " + why
+	}
+	e, ok := headlineEstimate(t)
+	switch {
+	case ok && e.Unknown != "":
+		return quantileName(e.Q), "~" + quantileText(e), remark
+	case ok && e.AtLeast:
+		return quantileName(e.Q), quantileText(e), count(missing) + " never came, and count as later than any that did"
+	case ok:
+		return quantileName(e.Q), quantileText(e), remark
+	}
+	return "max", atLeast(missing > 0) + Scale(latest(r, t), bench.Nanoseconds), remark
+}
+
+// latest is the maximum of a timing, ns. What never came was waited for.
+func latest(r *bench.Result, t timing) float64 {
+	if r.Absent[t.metric] > 0 {
+		return float64(max(t.histogram.Max(), int64(r.Waited)))
+	}
+	return float64(t.histogram.Max())
+}
+
+// atLeast is the mark in front of a figure that may be more.
+func atLeast(more bool) string {
+	if more {
+		return "≥ "
+	}
+	return ""
 }
 
 // latency is one table of all timings, so that their columns stand below each other.
@@ -144,7 +202,7 @@ func (s *sheet) latency(r *bench.Result) {
 		var below [][]span
 		for _, t := range all {
 			if slices.Contains(g.metrics, t.metric) {
-				below = append(below, s.timing(t))
+				below = append(below, s.timing(r, t))
 			}
 		}
 		below = append(below, s.unmeasured(r, g.metrics)...)
@@ -154,30 +212,42 @@ func (s *sheet) latency(r *bench.Result) {
 		case len(rows) > 0:
 			rows = append(rows, []span{{}})
 		default:
-			for _, column := range slices.Concat([]string{"count", "min", "mean"}, shownQuantiles, []string{"max"}) {
+			for _, column := range []string{"count", "min", "mean"} {
 				heading = append(heading, span{column, dim})
 			}
+			for _, q := range shownQuantiles {
+				heading = append(heading, span{quantileName(q), dim})
+			}
+			heading = append(heading, span{"max", dim})
 		}
 		rows = append(append(rows, heading), below...)
 	}
 	s.line()
 	s.table(rows, []string{"mean", "min", "p90", "p99.9"})
+	s.legend(rows)
 }
 
-func (s *sheet) timing(t timing) []span {
-	h := t.histogram
-	cell := func(ns float64) span {
-		return span{s.own(strings.Replace(Scale(ns, bench.Nanoseconds), " ", "", 1)), normal}
+func (s *sheet) timing(r *bench.Result, t timing) []span {
+	h, some := t.histogram, r.Absent[t.metric] > 0
+	cell := func(ns float64, more bool) span {
+		return span{s.own(strings.ReplaceAll(atLeast(more)+Scale(ns, bench.Nanoseconds), " ", "")), normal}
 	}
-	row := []span{{"  " + t.metric.String(), normal}, {shortCount(h.TotalCount()), normal}, cell(float64(h.Min())), cell(h.Mean())}
-	for _, name := range shownQuantiles {
-		if ns, ok := t.named(name); ok {
-			row = append(row, cell(float64(ns)))
-		} else {
-			row = append(row, span{s.own("–"), dim})
+	row := []span{{"  " + t.metric.String(), normal}, {shortCount(h.TotalCount()), normal}, cell(float64(h.Min()), false), cell(h.Mean(), some)}
+	for _, q := range shownQuantiles {
+		e := t.estimate(q)
+		c := cell(float64(e.Value), e.AtLeast)
+		if e.Unknown != "" {
+			c = span{"~" + c.text, dim}
 		}
+		switch {
+		case e.Unknown != "" && !e.Indicative:
+			c = span{s.own("–"), dim}
+		case e.Verdict.Refused():
+			c = span{c.text + "?", dim}
+		}
+		row = append(row, c)
 	}
-	return append(row, cell(float64(h.Max())))
+	return append(row, cell(latest(r, t), some))
 }
 
 // unmeasured says of those metrics that could not be measured why, once for each reason, a row a line.
@@ -254,6 +324,10 @@ func (s *sheet) remarks(title string, remarks []bench.Warning, st style) {
 		return
 	}
 	s.title(title)
+	s.list(remarks, st)
+}
+
+func (s *sheet) list(remarks []bench.Warning, st style) {
 	for _, w := range remarks {
 		s.paragraph(span{"  ! ", st}, Plain(w.Text), normal)
 		if w.Advice != "" {
@@ -281,7 +355,7 @@ func (s *sheet) errors(r *bench.Result) {
 		}
 		s.line(span{"  " + pad(numbers[i], -w) + "  ", yellow}, span{Plain(e.Key), bold}, span{s.own("  " + when), dim})
 		s.paragraph(span{text: indent}, Plain(e.Text), normal)
-		if hint := e.Class.Hint(e.Code); hint != "" {
+		if hint := e.Hint(); hint != "" {
 			s.paragraph(span{indent + "→ ", dim}, hint, dim)
 		}
 	}
@@ -294,7 +368,10 @@ func (s *sheet) thresholds(r *bench.Result) {
 	s.title("Thresholds")
 	var texts, values []string
 	for _, j := range r.Judgements {
-		value := Scale(j.Value, j.Threshold.Unit())
+		value := atLeast(j.AtLeast) + Scale(j.Value, j.Threshold.Unit())
+		if j.Low < j.High {
+			value = rangeText(int64(j.Low), int64(j.High))
+		}
 		if j.Unknown != "" {
 			value = ""
 		}
@@ -312,19 +389,41 @@ func (s *sheet) thresholds(r *bench.Result) {
 			s.paragraph(span{text: "      "}, Plain(j.Unknown), dim)
 			continue
 		}
-		s.line(mark, span{pad(texts[i], text) + "  " + pad(values[i], -value) + "  ", normal}, span{s.own(margin(j)), dim})
+		figures, margin := span{pad(texts[i], text) + "  " + pad(values[i], -value) + "  ", normal}, s.own(margin(j))
+		if widest(mark.text+figures.text+margin) > s.options.width() {
+			s.line(mark, figures)
+			s.paragraph(span{text: "      "}, margin, dim)
+		} else {
+			s.line(mark, figures, span{margin, dim})
+		}
+		if verdict := verdictSpan(r, j.Verdict); verdict.style == red || verdict.style == yellow {
+			s.paragraph(span{text: "      "}, verdict.text, verdict.style)
+		}
 	}
+}
+
+// worse is the value that a threshold was judged by: of one known between two ends, that which is less likely to pass.
+func worse(j bench.Judgement) float64 {
+	switch {
+	case j.Low >= j.High:
+		return j.Value
+	case strings.HasPrefix(j.Threshold.Op, ">"):
+		return j.Low
+	}
+	return j.High
 }
 
 // margin says how far a value is from its bound, as a share of the bound where it can be one.
 func margin(j bench.Judgement) string {
 	unit := j.Threshold.Unit()
-	distance := j.Value - j.Threshold.Bound
+	distance := worse(j) - j.Threshold.Bound
 	where := " above"
 	if distance < 0 {
 		where, distance = " below", -distance
 	}
 	switch {
+	case j.AtLeast:
+		return "some never came"
 	case distance == 0:
 		return "at the bound"
 	case unit == bench.Fraction:

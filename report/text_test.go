@@ -69,6 +69,7 @@ func TestEveryMetricIsInOneGroup(t *testing.T) {
 	for _, g := range countGroups {
 		grouped = append(grouped, g.metrics...)
 	}
+	grouped = append(grouped, evidenceCounts...)
 	slices.Sort(grouped)
 	if !slices.Equal(grouped, bench.Metrics()) {
 		t.Errorf("grouped are %v, metrics are %v", grouped, bench.Metrics())
@@ -95,12 +96,12 @@ func TestWhatWasNotMeasuredIsNeverZero(t *testing.T) {
 
 func TestHeadlineGivesOnlyWhatThereAreSamplesFor(t *testing.T) {
 	for samples, want := range map[int]string{
-		5: "connect max  ", 6: "connect p50  ", 36: "connect p90  ", 367: "connect p90  ", 368: "connect p99  ",
+		5: "connect max  ", 6: "connect p50  ", 36: "connect p90  ", 71: "connect p90  ", 367: "connect p95  ", 368: "connect p99  ",
 	} {
 		run := empty()
 		run.Result.Histograms[bench.Connect] = lognormal(samples, time.Millisecond, .5)
 		text := string(write(t, Text, run, TextOptions{}))
-		if !strings.Contains(text, want) || strings.Contains(text, "p99 needs") != (samples < 368) {
+		if !strings.Contains(text, want) || strings.Contains(text, "p99: too few samples: ") != (samples < 368) {
 			t.Errorf("%d samples, want %q:\n%s", samples, want, text)
 		}
 	}
@@ -117,7 +118,9 @@ func TestPlotHoldsEverySample(t *testing.T) {
 		}
 		var sum int64
 		marks := 0
-		for _, row := range plotOf(timing{histogram: h}) {
+		result := &bench.Result{}
+		result.Histograms[bench.Connect] = h
+		for _, row := range plotOf(newTiming(result, bench.Connect)) {
 			sum += row.count
 			marks += len(row.marks)
 		}
@@ -156,8 +159,8 @@ func TestBar(t *testing.T) {
 func TestMargin(t *testing.T) {
 	r := rich().Result
 	for text, want := range map[string]string{
-		"lost == 20": "at the bound", "lost < 100": "80 below", "rate(lost) < 1%": "0.983 points below",
-		"p99(delivery) < 1ms": "335.00% above", "max(delivery) > 0s": "13.7 ms above", "bytes > 1000": "14.8 MB above",
+		"lost == 120": "at the bound", "lost < 200": "80 below", "rate(lost) < 1%": "0.9 points below",
+		"p99(delivery) < 1ms": "346.46% above", "max(delivery) > 0s": "some never came", "max(first_event) > 0s": "270 ms above", "bytes > 1000": "14.8 MB above",
 		"throughput < 20000": "10,000/s below", "count(delivery) >= 99,999": "1 above",
 	} {
 		if got := margin(judge(r, text)); got != want {
@@ -170,7 +173,9 @@ func TestWriteRefusesWhatIsNoRun(t *testing.T) {
 	for name, run := range map[string]Run{
 		"no result":       {},
 		"unknown verdict": {Result: &bench.Result{Stop: bench.StopDuration, Verdict: "SPLENDID"}},
-		"unknown stop":    {Result: &bench.Result{Stop: "boredom"}},
+		"unknown worth": {Result: &bench.Result{Stop: bench.StopDuration,
+			Estimates: map[bench.Metric][]bench.Estimate{bench.Connect: {{Q: .5, Verdict: "SPLENDID"}}}}},
+		"unknown stop": {Result: &bench.Result{Stop: "boredom"}},
 	} {
 		for _, f := range Formats() {
 			if err := Write(io.Discard, f, run, TextOptions{}); err == nil {
@@ -206,7 +211,7 @@ func TestEveryStopAndVerdictCanBeWritten(t *testing.T) {
 	for _, stop := range slices.Sorted(maps.Keys(stops)) {
 		for _, verdict := range append(slices.Sorted(maps.Keys(verdicts)), "") {
 			run := rich()
-			run.Result.Stop, run.Result.Verdict = stop, verdict
+			run.Result.Stop, run.Result.Verdict, run.Result.Estimates = stop, verdict, nil
 			text := string(write(t, Text, run, TextOptions{}))
 			if !strings.Contains(text, stops[stop]) || !strings.Contains(text, string(verdict)) {
 				t.Errorf("%s, %s:\n%s", stop, verdict, text)

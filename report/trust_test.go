@@ -1,0 +1,112 @@
+package report
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/rtbench/rtbench/bench"
+)
+
+func TestQuantileNames(t *testing.T) {
+	for q, want := range map[float64]string{0: "p0", .001: "p0.1", .01: "p1", .05: "p5", .5: "p50", .975: "p97.5", .9999: "p99.99", 1: "p100"} {
+		if got := quantileName(q); got != want {
+			t.Errorf("%v: %s, want %s", q, got, want)
+		}
+	}
+	for _, name := range []string{"", "p", "50", "p050", "p50.0", "p101", "p-1", "pNaN", "p5e1", "P50"} {
+		if q, ok := parseQuantile(name); ok {
+			t.Errorf("%q is %v", name, q)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		want := rapid.Float64Range(0, 1).Draw(t, "q")
+		if got, ok := parseQuantile(quantileName(want)); !ok || got != want {
+			t.Fatalf("%v is %s, which is %v", want, quantileName(want), got)
+		}
+	})
+}
+
+func TestRangeText(t *testing.T) {
+	for _, c := range []struct {
+		low, high int64
+		want      string
+	}{
+		{4_200_000, 4_310_000, "4.20–4.31 ms"}, {990_000, 1_010_000, "990 µs–1.01 ms"}, {4_200_000, 4_200_001, "4.20 ms"},
+		{4_200_000, 0, "≥ 4.20 ms"}, {0, 5_000, "0 ns–5.00 µs"}, {200e9, 260e9, "3m20s–4m20s"},
+	} {
+		if got := rangeText(c.low, c.high); got != c.want {
+			t.Errorf("%d to %d: %q, want %q", c.low, c.high, got, c.want)
+		}
+	}
+}
+
+func TestQuantileText(t *testing.T) {
+	for want, e := range map[string]bench.Estimate{
+		"4.20 ms":                {Value: 4_200_000, Low: 4_200_000, High: 4_200_000, Verdict: bench.Trusted},
+		"4.10–4.20 ms":           {Value: 4_200_000, Low: 4_100_000, High: 4_200_000, Verdict: bench.Bounded},
+		"41.2 ms (33.2–49.2 ms)": {Value: 41_200_000, Low: 33_200_000, High: 49_200_000, Verdict: bench.Bounded},
+		"≥ 5.00 s":               {Value: 5e9, Low: 5e9, High: 5e9, AtLeast: true, Verdict: bench.Trusted},
+	} {
+		if got := quantileText(e); got != want {
+			t.Errorf("%+v: %q, want %q", e, got, want)
+		}
+	}
+}
+
+func TestDistrust(t *testing.T) {
+	clean := rich().Result
+	clean.Judgements = nil
+	if why, ok := Distrust(clean); ok {
+		t.Errorf("a BOUNDED run is refused: %+v", why)
+	}
+	doubted := unstamped().Result
+	if why, ok := Distrust(doubted); !ok || why != doubted.Doubts[0] {
+		t.Errorf("doubted: %+v", why)
+	}
+	late := saturated().Result
+	if why, ok := Distrust(late); !ok || !strings.Contains(why.Text, "512 ms") || !strings.Contains(why.Text, "45.00%") ||
+		!strings.Contains(why.Advice, "fewer connections than 200") || !strings.Contains(why.Advice, "--rate") {
+		t.Errorf("saturated: %+v", why)
+	}
+	judged := rich().Result
+	if why, ok := Distrust(judged); !ok || !strings.HasPrefix(why.Text, "p99.9(lag_behind_first) < 20ms: ") {
+		t.Errorf("a threshold judged by a refused figure: %+v", why)
+	}
+	// What has no value can't be distrusted.
+	unknown := saturated().Result
+	unknown.Verdict = bench.Trusted
+	unknown.Judgements = []bench.Judgement{{Figure: bench.Figure{Unknown: "no samples", Verdict: bench.Saturated}}}
+	if why, ok := Distrust(unknown); ok {
+		t.Errorf("unknown: %+v", why)
+	}
+}
+
+// The headline is what can be relied on; where nothing can, what is an indication at least.
+func TestHeadlineByWorth(t *testing.T) {
+	const depends = "too few independent samples"
+	for want, worth := range map[string]func(q float64) (indicative bool, unknown string){
+		"round_trip p99  ": func(float64) (bool, string) { return false, "" },
+		"round_trip p95  ": func(q float64) (bool, string) {
+			if q < .99 {
+				return false, ""
+			}
+			return true, depends
+		},
+		"round_trip p99  ~": func(float64) (bool, string) { return true, depends },
+		"round_trip max  ":  func(float64) (bool, string) { return false, depends },
+	} {
+		run := saturated()
+		run.Result.Absent = nil
+		for i, q := range bench.Percentiles() {
+			e := &run.Result.Estimates[bench.RoundTrip][i]
+			e.Indicative, e.Unknown = worth(q)
+			e.Value, e.Low, e.High, e.AtLeast = int64(time.Millisecond), int64(time.Millisecond), int64(time.Millisecond), false
+		}
+		if text := string(write(t, Text, run, TextOptions{})); !strings.Contains(text, want) {
+			t.Errorf("want %q:\n%s", want, text)
+		}
+	}
+}
