@@ -44,6 +44,12 @@ var conflicts = [...]conflict{
 	{"debug", "message", "--debug sends nothing on a schedule; --subscribe sends a message after connecting"},
 	{"debug", "message-file", "--debug sends nothing on a schedule; --subscribe sends a message after connecting"},
 	{"debug", "rate", "--debug sends nothing on a schedule; --subscribe sends a message after connecting"},
+	{"debug", "chat", "--debug sends nothing on a schedule; --subscribe sends a message after connecting"},
+	{"debug", "publish", "--debug sends nothing on a schedule"},
+	{"publish", "chat", "either publishers publish, or the connections do"},
+	{"publish", "message", "--publish-body is what is published"},
+	{"publish", "message-file", "--publish-body @FILE is what is published"},
+	{"publish", "done", "request streams have no events in common"},
 	{"done", "reconnect", "a request stream isn't opened again"},
 	{"done", "seq", "request streams have no events in common"},
 }
@@ -65,12 +71,17 @@ func (f *loadFlags) check(hasURL bool) error {
 		return usage(errors.New("--serve is for the reference server, but there is a URL"), "leave out one of them")
 	case f.abort && len(f.thresholds.values) == 0:
 		return usage(errors.New("--abort-on-fail without a --threshold"), "say what must hold")
-	case f.set.Lookup("done") != nil && f.given("rate") && !f.given("done"):
-		return usage(errors.New("--rate says how often request streams are started, which needs --done"), "--done '[DONE]', --done event:NAME")
+	case f.set.Lookup("done") != nil && f.given("rate") && !f.given("done") && !f.given("publish"):
+		return usage(errors.New("--rate says how often messages are published or request streams started, which needs --publish or --done"),
+			"--publish URL, --done '[DONE]', --done event:NAME")
 	case f.rateScope != "" && !slices.Contains(scopes[:], f.rateScope):
 		return usage(fmt.Errorf("--rate-scope %q is neither total nor conn", f.rateScope), "is --rate of all connections together, or of each?")
 	case f.given("rate") && f.rate == 0 && f.given("done"):
 		return usage(errors.New("--rate 0 starts no stream"), "how many a second?")
+	case f.given("rate") && f.rate == 0 && f.given("publish"):
+		return usage(errors.New("--rate 0 publishes nothing"), "leave out --publish to receive only")
+	case f.given("rate") && f.rate == 0 && f.given("chat"):
+		return usage(errors.New("--rate 0 sends nothing"), "leave out --chat to receive only")
 	case f.given("rate") && f.rate == 0:
 		return usage(errors.New("--rate 0 sends nothing"), "leave it out to receive only")
 	case f.connectRate == 0:
@@ -80,7 +91,29 @@ func (f *loadFlags) check(hasURL bool) error {
 	case f.maxAttempts < 0:
 		return usage(fmt.Errorf("--reconnect-attempts %d is less than none", f.maxAttempts), "leave it out for no limit")
 	}
+	if err := f.checkPublishing(); err != nil {
+		return err
+	}
+	if err := f.checkClock(); err != nil {
+		return err
+	}
 	return f.checkTimes()
+}
+
+// checkPublishing finds flags of publishing that say nothing.
+func (f *loadFlags) checkPublishing() error {
+	if f.given("publish") {
+		if f.rateScope == "conn" {
+			return usage(errors.New("--rate-scope conn is of connections that send, but --publish has publishers do that"), "--rate is of all publishers together")
+		}
+		return nil
+	}
+	for _, name := range [...]string{"publish-method", "publish-header", "publish-body", "publishers"} {
+		if f.given(name) {
+			return usage(fmt.Errorf("%s without --publish", f.spelled(name)), "--publish URL says where messages are posted")
+		}
+	}
+	return nil
 }
 
 // checkEmpty finds flags that were given and say nothing, which is most often a shell's variable that isn't set.

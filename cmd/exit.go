@@ -34,7 +34,7 @@ var exits = [...]struct {
 	{exitFailed, "the run failed: nothing ever connected, the target died, or a report could not be written"},
 	{exitInterrupt, "interrupted (SIGINT); the report was written all the same"},
 	{exitTerminate, "terminated (SIGTERM); the report was written all the same"},
-	{exitUntrusted, "the result is not to be trusted (with --strict)"},
+	{exitUntrusted, "the result is not to be trusted (with --strict), or this host is not (selftest)"},
 	{exitThreshold, "a threshold failed"},
 	{exitRegression, "reserved for a regression against a baseline"},
 	{exitPassed, "passed"},

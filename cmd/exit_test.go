@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/client"
@@ -86,8 +87,8 @@ func TestVerdict(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	failed := bench.Judgement{Threshold: threshold, Value: 2e9}
-	unknown := bench.Judgement{Threshold: threshold, Unknown: "there are no samples"}
+	failed := bench.Judgement{Threshold: threshold, Figure: bench.Figure{Value: 2e9}}
+	unknown := bench.Judgement{Threshold: threshold, Figure: bench.Figure{Unknown: "there are no samples"}}
 	doubt := bench.Warning{Text: "the load was not the one asked for", Advice: "lower --rate"}
 	refused := bench.ErrorGroup{Class: client.ClassRefused}
 	stopped, cancel := context.WithCancelCause(t.Context())
@@ -116,7 +117,16 @@ func TestVerdict(t *testing.T) {
 			said: "2 thresholds failed: p99(delivery) < 1s: it is 2.00 s; p99(delivery) < 1s: there are no samples"},
 		{name: "doubts", result: bench.Result{Verdict: bench.NoVerdict, Doubts: []bench.Warning{doubt}}, code: exitPassed},
 		{name: "doubts, strict", strict: true, result: bench.Result{Verdict: bench.NoVerdict, Doubts: []bench.Warning{doubt}, Judgements: []bench.Judgement{failed}},
-			code: exitUntrusted, said: "the result is not to be trusted: the load was not the one asked for (lower --rate)"},
+			code: exitUntrusted, said: "the result is not to be trusted: the load was not the one asked for; and threshold failed: p99(delivery) < 1s: it is 2.00 s (lower --rate)"},
+		{name: "saturated", result: bench.Result{Verdict: bench.Saturated}, code: exitPassed},
+		{name: "saturated, strict", strict: true, result: bench.Result{Verdict: bench.Saturated, Peak: 200, Health: bench.Health{Stalled: time.Second / 2}},
+			code: exitUntrusted, said: "the result is not to be trusted: the tester was too slow to tell when events arrived: it stood still for 500 ms in all (use fewer connections than 200, or give the tester processors (taskset) or a machine of its own)"},
+		{name: "a saturated threshold, strict", strict: true, result: bench.Result{Verdict: bench.Trusted, Health: bench.Health{Shared: .02},
+			Judgements: []bench.Judgement{{Threshold: threshold, Figure: bench.Figure{Verdict: bench.Saturated}, Passed: true}}},
+			code: exitUntrusted, said: "the result is not to be trusted: p99(delivery) < 1s: the tester was too slow to tell when events arrived: 2.00% of the events shared a read with others (give the tester processors (taskset) or a machine of its own)"},
+		{name: "trusted, strict", strict: true, result: bench.Result{Verdict: bench.Bounded, Judgements: []bench.Judgement{{Threshold: threshold, Passed: true}}}, code: exitPassed},
+		{name: "some never came", result: bench.Result{Judgements: []bench.Judgement{{Threshold: threshold, Figure: bench.Figure{Value: 5e9, AtLeast: true}}}}, code: exitThreshold,
+			said: "threshold failed: p99(delivery) < 1s: some never came, and it is at least 5.00 s"},
 		{name: "interrupted", ctx: stopped, strict: true, result: bench.Result{Verdict: bench.NoVerdict, Doubts: []bench.Warning{doubt}, Judgements: []bench.Judgement{failed}}, code: exitInterrupt},
 		{name: "terminated", ctx: ended, code: exitTerminate},
 		{name: "failed", ctx: stopped, result: bench.Result{Failure: "nothing ever connected: x", Errors: []bench.ErrorGroup{refused}, Judgements: []bench.Judgement{failed}},

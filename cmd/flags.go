@@ -17,6 +17,7 @@ import (
 // loadFlags are the flags of `rtbench sse` and `rtbench ws`.
 type loadFlags struct {
 	set *pflag.FlagSet
+	clockFlags
 
 	connections countValue
 	duration    time.Duration
@@ -35,6 +36,13 @@ type loadFlags struct {
 	lastID   string
 	stamp    parsed[client.Field]
 	sequence parsed[bench.Sequence]
+	token    parsed[client.Field]
+
+	publish        string
+	publishMethod  string
+	publishHeaders []string
+	publishBody    string
+	publishers     countValue
 
 	reconnect   parsed[client.Policy]
 	wait        time.Duration
@@ -73,6 +81,7 @@ type loadFlags struct {
 	// WebSocket
 	message      string
 	messageFile  string
+	chat         countValue
 	subscribe    []string
 	await        string
 	binary       bool
@@ -102,6 +111,8 @@ func (f *loadFlags) register(set *pflag.FlagSet, p *protocol) {
 	f.registerLoad()
 	p.register(f)
 	f.registerRequest()
+	f.registerClock()
+	f.registerPublishing()
 	f.registerReconnecting(p.policy)
 	f.registerNetwork()
 	f.registerReport()
@@ -118,9 +129,9 @@ func (f *loadFlags) registerLoad() {
 	set.Var(&f.stages, "stage", "ramp: so many connections after so long, as `TIME:N`, such as 30s:1000 (repeatable)")
 	set.Var(&f.connectRate, "connect-rate", "connections opened a second at most")
 	set.DurationVar(&f.warmup, "warmup", untilConnected, "leave out so much at the start")
-	byDefault(set, "warmup", "until all are connected")
+	byDefault(set, "warmup", "until all are connected, and 1s more where messages are sent")
 	set.DurationVar(&f.drain, "drain", bench.DefaultDrain, "how long to wait for what is under way at the end")
-	set.StringVar(&f.serve, "serve", "", "without a URL: `FLAGS` for the reference server, such as '--rate 100 --size 512'")
+	set.StringVar(&f.serve, "serve", "", "without a URL: `FLAGS` for the reference server, such as '--rate 500 --size 512'")
 	heading(set, "load")
 }
 
@@ -136,10 +147,27 @@ func (f *loadFlags) registerRequest() {
 	set.Var(&f.stamp, "stamp", "where a payload has the server's send time: `json:PATH` (s, ms, µs or ns by magnitude, or ISO)")
 	f.sequence = parsed[bench.Sequence]{kind: "sequence", parse: parseSequence}
 	set.Var(&f.sequence, "seq", "consecutive numbers that tell loss: id, or `json:PATH` in a payload")
+	f.token = parsed[client.Field]{kind: "field", parse: client.ParseField}
+	set.Var(&f.token, "token", "where an event has rtbench's own stamp: `json:PATH`")
+	byDefault(set, "token", "searched in the first 64 KiB")
 	f.maxEvent = client.DefaultMaxEvent
 	set.Var(&f.maxEvent, "max-event-size", "limit for one event")
 	byDefault(set, "max-event-size", "1m")
 	heading(set, "events")
+}
+
+func (f *loadFlags) registerPublishing() {
+	set := f.set
+	set.StringVar(&f.publish, "publish", "", "post messages at --rate, for all connections to receive, to this `URL` or path on the target's host, a template; -H, --bearer and --origin aren't for it")
+	set.StringVar(&f.publishMethod, "publish-method", "", "HTTP `METHOD`")
+	byDefault(set, "publish-method", "POST")
+	set.StringArrayVar(&f.publishHeaders, "publish-header", nil, "post this `HEADER`, 'NAME: VALUE', a template (repeatable)")
+	byDefault(set, "publish-header", "Content-Type by the body")
+	set.StringVar(&f.publishBody, "publish-body", "", "`TEMPLATE` of a message: {{.Stamp}}, which it needs, {{.N}}, {{.Conn}}, {{.Vars.column}}; @FILE reads it from a file")
+	byDefault(set, "publish-body", defaultMessage)
+	set.Var(&f.publishers, "publishers", "publishers, which take turns; their number is {{.Conn}}")
+	byDefault(set, "publishers", "1")
+	heading(set, "publishing")
 }
 
 func (f *loadFlags) registerReconnecting(policy client.Policy) {
@@ -168,7 +196,7 @@ func (f *loadFlags) registerNetwork() {
 	set.StringVar(&f.connectTo, "connect-to", "", "connect to `HOST:PORT`, whatever the URL says")
 	f.sources = parsed[netip.Addr]{kind: "address", parse: parseAddress, many: true}
 	set.Var(&f.sources, "source-ip", "local address to connect from (repeatable, used in turn)")
-	set.DurationVar(&f.timeout, "timeout", client.DefaultTimeout, "limit for opening a connection")
+	set.DurationVar(&f.timeout, "timeout", client.DefaultTimeout, "limit for opening a connection, and for the reply to a message that is published")
 	set.DurationVar(&f.idle, "idle-timeout", 0, "drop a connection that receives nothing for so long")
 	byDefault(set, "idle-timeout", "never")
 	heading(set, "network")

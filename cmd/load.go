@@ -46,10 +46,7 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	if err := f.check(hasURL); err != nil {
 		return err
 	}
-	path := p.path
-	if p.echo != "" && (f.given("rate") || f.given("message") || f.given("message-file")) {
-		path = p.echo
-	}
+	path := f.referencePath(p)
 	rawURL := p.schemes[0] + "://127.0.0.1" + path // checked like any other; the port follows
 	if hasURL {
 		rawURL = args[0]
@@ -63,7 +60,7 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 		return err
 	}
 	if !hasURL {
-		server, err := startChild(ctx, f.serve)
+		server, err := startChild(ctx, f.serveFlags())
 		if stopped, ok := stoppedBy(ctx); ok && err != nil {
 			return &failure{code: exitOfSignal(stopped.signal)}
 		}
@@ -80,6 +77,20 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	if f.debug {
 		return f.trace(ctx, std, t, dialers, plan)
 	}
+	if t.publish != nil {
+		publishers, stop, err := t.publish.open(t)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		plan.Send.Publishers = publishers
+	}
+	clock, stopClock, err := f.openClock(t)
+	if err != nil {
+		return in("--clock", err)
+	}
+	defer stopClock()
+	plan.Clock = clock
 	runner := &bench.Runner{Plan: plan, Dialer: dialers}
 	result, err := f.measure(ctx, std, runner)
 	if err != nil {
@@ -88,6 +99,26 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	result.Environment.Version = buildVersion()
 	run := report.Run{Result: result, Config: f.config(p, rawURL)}
 	return f.verdict(ctx, run, f.write(std, outputs, run))
+}
+
+// referencePath is what there is of the reference server for what the flags ask for.
+func (f *loadFlags) referencePath(p *protocol) string {
+	switch {
+	case f.given("chat"):
+		return p.chat
+	case p.echo != "" && !f.given("publish") && (f.given("rate") || f.given("message") || f.given("message-file")):
+		return p.echo
+	}
+	return p.path
+}
+
+// serveFlags are those of the reference server: events enough that ten seconds of them are worth a p99. What is
+// published to it is measured on one clock, so it then publishes nothing of its own. Both unless --serve says otherwise.
+func (f *loadFlags) serveFlags() string {
+	if f.given("publish") || f.given("chat") {
+		return "--rate 0 " + f.serve
+	}
+	return "--rate 100 " + f.serve
 }
 
 // childURL is where the reference server has a path of the protocol.
@@ -114,7 +145,7 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 	if err != nil {
 		return bench.Plan{}, nil, nil, err
 	}
-	sending, err := p.sending(f, t)
+	sending, err := f.sending(p, t)
 	if err != nil {
 		return bench.Plan{}, nil, nil, err
 	}
@@ -125,7 +156,7 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 			Policy: cmp.Or(f.reconnect.value(), p.policy), Base: f.wait, Max: max(f.maxWait, 1),
 			Attempts: f.maxAttempts, Jitter: f.jitter.value(),
 		},
-		From: client.Cursor(f.lastID), Seed: f.seed, Stamp: f.stamp.value(), Sequence: f.sequence.value(),
+		From: client.Cursor(f.lastID), Seed: f.seed, Stamp: f.stamp.value(), Sequence: f.sequence.value(), Token: f.token.value(),
 		Thresholds: f.thresholds.values, Abort: f.abort,
 	}
 	if f.given("reconnect-wait") {
@@ -137,7 +168,22 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 			plan.Duration = eventsDuration
 		}
 	}
-	return plan, t, dialers, thisHost().check(plan.Peak(), len(f.sources.values))
+	connections := plan.Peak()
+	if t.publish != nil {
+		connections += t.publish.publishers // one at least for each
+	}
+	return plan, t, dialers, thisHost().check(connections, len(f.sources.values))
+}
+
+// sending says what is sent, and has the target know what is published.
+func (f *loadFlags) sending(p *protocol, t *target) (sending bench.Sending, err error) {
+	if !f.given("publish") {
+		return p.sending(f, t)
+	}
+	if t.publish, err = newPublishing(f, t); err != nil {
+		return sending, err
+	}
+	return t.publish.sending(f), nil
 }
 
 // measure makes the run, with progress beside it.
@@ -174,11 +220,16 @@ func (f *loadFlags) verdict(ctx context.Context, run report.Run, written error) 
 			said = &failure{code, err, hint}
 		}
 	}
-	if failed := failedThresholds(result.Judgements); failed != nil {
+	failed := failedThresholds(result.Judgements)
+	if failed != nil {
 		say(exitThreshold, failed, "")
 	}
-	if f.strict && result.Verdict == bench.NoVerdict {
-		say(exitUntrusted, fmt.Errorf("the result is not to be trusted: %s", result.Doubts[0].Text), result.Doubts[0].Advice)
+	if why, refused := report.Distrust(result); f.strict && refused {
+		distrust := fmt.Errorf("the result is not to be trusted: %s", why.Text)
+		if failed != nil {
+			distrust = fmt.Errorf("%w; and %w", distrust, failed)
+		}
+		say(exitUntrusted, distrust, why.Advice)
 	}
 	if stopped, ok := stoppedBy(ctx); ok {
 		say(exitOfSignal(stopped.signal), nil, "")
@@ -186,7 +237,7 @@ func (f *loadFlags) verdict(ctx context.Context, run report.Run, written error) 
 	if result.Failure != "" {
 		hint := "no attempt had been answered when the run ended; `--debug` shows one of them"
 		if len(result.Errors) > 0 {
-			hint = result.Errors[0].Class.Hint(result.Errors[0].Code)
+			hint = result.Errors[0].Hint()
 		}
 		say(exitFailed, fmt.Errorf("%s", result.Failure), hint)
 	}
@@ -204,6 +255,8 @@ func failedThresholds(judgements []bench.Judgement) error {
 		case j.Passed:
 		case j.Unknown != "":
 			failed = append(failed, j.Threshold.Text+": "+j.Unknown)
+		case j.AtLeast:
+			failed = append(failed, j.Threshold.Text+": some never came, and it is at least "+report.Scale(j.Value, j.Threshold.Unit()))
 		default:
 			failed = append(failed, j.Threshold.Text+": it is "+report.Scale(j.Value, j.Threshold.Unit()))
 		}
@@ -232,8 +285,13 @@ func (f *loadFlags) config(p *protocol, rawURL string) report.Config {
 			return // the stages say it
 		case flag.Name == "bearer":
 			value = report.Redacted
-		case flag.Name == "header":
-			for _, h := range f.headers {
+		case flag.Name == "publish-body" && flag.Changed && !strings.HasPrefix(value, "@"): // it may hold a key
+			value = fmt.Sprintf("%s (%d bytes)", report.Redacted, len(value))
+		case flag.Name == "publish", flag.Name == "clock":
+			value = report.RedactURL(value)
+		case flag.Name == "header" || flag.Name == "publish-header":
+			list, _ := flag.Value.(pflag.SliceValue)
+			for _, h := range list.GetSlice() {
 				config.Entries = append(config.Entries, report.Entry{Name: flag.Name, Value: redactHeader(h)})
 			}
 			return

@@ -37,7 +37,8 @@ func newServeCommand(std streams) *cobra.Command {
 		Use:   "serve",
 		Short: "Run the reference server: SSE and WebSocket from one hub, with faults on demand",
 		Long: "serve runs the reference server: one hub publishes events on a schedule and to /publish, and feeds the same ones to\n" +
-			"/sse and /ws. /ws/echo echoes, /truth says what was sent to whom and when, /healthz says that it runs.",
+			"/sse and /ws. /ws/chat publishes what its subscribers send, /ws/echo echoes, /truth says what was sent to whom and\n" +
+			"when, /time what the server takes the time to be, /healthz that it runs.",
 		Example: "# 100 events a second, resumable, with a heartbeat\nrtbench serve --rate 100 --replay 1000 --heartbeat 15s\n" +
 			"# lose one delivery in a thousand, and hang up after 500\nrtbench serve --rate 100 --fault drop=0.1% --fault hangup@500",
 		Args: noArguments,
@@ -67,9 +68,16 @@ func newServeCommand(std streams) *cobra.Command {
 	set.IntVar(&o.Queue, "queue", 0, "events a subscriber may lag before it is cut")
 	byDefault(set, "queue", "16384")
 	heading(set, "subscribers")
+	set.IntVar(&o.TruthWrites, "truth-writes", 0, "deliveries whose system calls /truth/writes remembers")
+	byDefault(set, "truth-writes", "none")
+	heading(set, "truth")
 	f.faults = parsed[server.Fault]{kind: "fault", parse: server.ParseFault, many: true}
-	set.Var(&f.faults, "fault", "do this wrong: drop=1%, duplicate=1%, reorder=1%, delay=5ms..20ms@10%, stall=2s@5s, hangup@100[:rst], refuse=503@10% (repeatable)")
+	set.Var(&f.faults, "fault", "do this wrong: drop=1%, duplicate=1%, reorder=1%, delay=5ms..20ms@10%, delay=lognormal:2ms:0.8, stall=2s@5s, hangup@100[:rst], refuse=503@10%, reject=503@10% (repeatable)")
 	set.Uint64Var(&o.Seed, "seed", 1, "seed of the faults and of binary payloads")
+	set.DurationVar(&o.ClockOffset, "clock-offset", 0, "how far the server's clock is ahead, in stamps, /time and Date headers; may be negative")
+	byDefault(set, "clock-offset", "none")
+	set.Float64Var(&o.ClockDrift, "clock-drift", 0, "`PPM`, parts per million, by which the server's clock is too fast; may be negative")
+	byDefault(set, "clock-drift", "none")
 	heading(set, "faults")
 	set.BoolVar(&f.untilStdin, "until-stdin-ends", false, "end when stdin does")
 	_ = set.MarkHidden("until-stdin-ends")

@@ -96,9 +96,6 @@ func (t text) render(scope any) (string, error) {
 	return b.String(), nil
 }
 
-// uses reports whether the template names a field such as ".Stamp".
-func (t text) uses(field string) bool { return t.tmpl != nil && strings.Contains(t.raw, field) }
-
 // readVars reads a CSV file whose first row names the columns; there is a row for each connection.
 func readVars(path string) ([]map[string]string, error) {
 	f, err := os.Open(path)

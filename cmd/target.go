@@ -1,0 +1,173 @@
+package cmd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rtbench/rtbench/client"
+)
+
+// A target is what to connect to, with the templates of everything that differs between connections.
+type target struct {
+	net     *client.Net
+	url     text
+	headers []headerText
+	body    text
+	vars    []map[string]string
+	method  string
+	publish *publishing // nil for none
+}
+
+type headerText struct {
+	name  string
+	value text
+}
+
+// newTarget reads the flags that say where to connect and what to send along.
+func newTarget(f *loadFlags, rawURL string, schemes []string) (*target, error) {
+	t := &target{method: f.method}
+	var err error
+	if t.net, err = f.network(); err != nil {
+		return nil, err
+	}
+	if f.varsFile != "" {
+		if t.vars, err = readVars(f.varsFile); err != nil {
+			return nil, usage(fmt.Errorf("--vars: %w", err), "a CSV file whose first row names the columns")
+		}
+	}
+	if t.url, err = parseText(rawURL, t.of(0)); err != nil {
+		return nil, usage(fmt.Errorf("the URL: %w", err), connectionFields)
+	}
+	rendered, err := t.url.render(t.of(0))
+	if err != nil {
+		return nil, usage(fmt.Errorf("the URL: %w", err), connectionFields)
+	}
+	if err := checkURL(rendered, schemes); err != nil {
+		return nil, err
+	}
+	headers := slices.Clone(f.headers)
+	if f.bearer != "" {
+		headers = append(headers, "Authorization: Bearer "+f.bearer)
+	}
+	if f.origin != "" {
+		headers = append(headers, "Origin: "+f.origin)
+	}
+	return t, t.readHeaders(headers)
+}
+
+// of is the scope of a connection's templates; that of connection 0 is what they are tried with.
+func (t *target) of(conn int) connectionScope { return connectionScope{conn, vars(t.vars, conn)} }
+
+const (
+	connectionFields = "{{.Conn}} and {{.Vars.column}} can be used"
+	subscribeFields  = "{{.LastID}}, {{.Conn}} and {{.Vars.column}} can be used"
+	messageFields    = "{{.Stamp}}, {{.N}}, {{.Conn}} and {{.Vars.column}} can be used"
+)
+
+// checkURL finds what is no URL of the schemes.
+func checkURL(raw string, schemes []string) error {
+	if raw == "" {
+		return usage(errors.New("the URL is empty"), "is a shell variable unset? without any URL the reference server is measured")
+	}
+	if !strings.Contains(raw, "://") {
+		return usage(fmt.Errorf("%q is not a URL", raw), "write %s://%s", schemes[0], strings.TrimPrefix(raw, "//"))
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return usage(fmt.Errorf("%q is not a URL: %w", raw, errors.Unwrap(err)), "such as %s://HOST:PORT/PATH", schemes[0])
+	}
+	if !slices.Contains(schemes, u.Scheme) {
+		for _, p := range protocols {
+			if slices.Contains(p.schemes, u.Scheme) {
+				return usage(fmt.Errorf("%s:// is not a URL of this command", u.Scheme), "`rtbench %s` is for those", p.name)
+			}
+		}
+		return usage(fmt.Errorf("unknown scheme %q in %q", u.Scheme, raw), "there are %s", strings.Join(schemes, ", "))
+	}
+	if u.Hostname() == "" {
+		return usage(fmt.Errorf("the URL %q names no host", raw), "such as %s://HOST:PORT/PATH", u.Scheme)
+	}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || n == 0) {
+		return usage(fmt.Errorf("the URL %q has no port %s", raw, u.Port()), "ports go from 1 to 65535")
+	}
+	return nil
+}
+
+// readHeaders takes headers, given as 'Name: value'.
+func (t *target) readHeaders(list []string) error {
+	for _, h := range list {
+		name, value, ok := strings.Cut(h, ":")
+		if name = strings.TrimSpace(name); !ok || !isToken(name) {
+			return usage(fmt.Errorf("%q is not a header", h), "write 'Name: value'")
+		}
+		v, err := parseText(strings.TrimSpace(value), t.of(0))
+		if err != nil {
+			return usage(fmt.Errorf("header %s: %w", name, err), connectionFields)
+		}
+		if rendered, _ := v.render(t.of(0)); strings.ContainsAny(rendered, "\r\n\x00") {
+			return usage(fmt.Errorf("header %s holds a line break", name), "a header is one line")
+		}
+		t.headers = append(t.headers, headerText{http.CanonicalHeaderKey(name), v})
+	}
+	return nil
+}
+
+// isToken reports whether s can name a header (RFC 9110, 5.6.2).
+func isToken(s string) bool {
+	for _, c := range []byte(s) {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9'
+		if !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// defaultType declares what the requests carry, unless a header does.
+func (t *target) defaultType(body string) {
+	if !slices.ContainsFunc(t.headers, func(h headerText) bool { return h.name == "Content-Type" }) {
+		t.headers = append(t.headers, headerText{"Content-Type", text{raw: bodyType(body)}})
+	}
+}
+
+// bodyType guesses what a body is, as those who leave the header out mean it.
+func bodyType(body string) string {
+	if json.Valid([]byte(body)) || strings.HasPrefix(body, "{") {
+		return "application/json"
+	}
+	return "application/x-www-form-urlencoded"
+}
+
+// request gives the request of one connection.
+func (t *target) request(conn int) (client.Request, error) {
+	s := t.of(conn)
+	r := client.Request{Method: t.method}
+	var err error
+	if r.URL, err = t.url.render(s); err != nil {
+		return r, err
+	}
+	if len(t.headers) > 0 {
+		r.Header = make(http.Header, len(t.headers))
+	}
+	for _, h := range t.headers {
+		value, err := h.value.render(s)
+		if err != nil {
+			return r, err
+		}
+		r.Header[h.name] = append(r.Header[h.name], value)
+	}
+	if t.body.raw != "" {
+		body, err := t.body.render(s)
+		if err != nil {
+			return r, err
+		}
+		r.Body = []byte(body)
+	}
+	return r, nil
+}
