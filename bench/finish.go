@@ -382,12 +382,11 @@ func (r *run) unheld() (n uint64) {
 	return n
 }
 
-// doubts are the reasons why there is no verdict.
+// doubts are the reasons why there is no verdict, those first that another plan can mend.
 func (r *run) doubts(result *Result) (list []Warning) {
 	doubt := func(advice, format string, args ...any) {
 		list = append(list, Warning{Text: fmt.Sprintf(format, args...), Advice: advice})
 	}
-	result.Health.doubts(doubt)
 	due, sent := result.Count(Due), result.Count(Sent)
 	wanted := r.wantedSends(result.End)
 	if wanted > 0 && r.stop != StopEvents && float64(sent) < float64(wanted)*(1-rateLimit) {
@@ -430,6 +429,7 @@ func (r *run) doubts(result *Result) (list []Warning) {
 		doubt("name a URL that tells the server's time with --clock, use lag_behind_first, which needs no server clock, or publish with --publish",
 			"delivery compares the clocks of two hosts, whose offset is not known: it is above the best path only")
 	}
+	result.Health.doubts(doubt)
 	return list
 }
 

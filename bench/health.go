@@ -31,9 +31,13 @@ type hostSample struct {
 	waited        time.Duration // PSI
 }
 
+// unknownHost is what a system says that says nothing.
+func unknownHost() hostSample { return hostSample{stolen: -1, ticks: -1, throttled: -1, waited: -1} }
+
 // A watch gathers the run's Health. Only the collector touches it.
 type watch struct {
 	start    time.Time
+	sample   func() hostSample
 	begin    time.Duration // of the window
 	wall     int64         // start, ns since the epoch
 	began    bool          // the window has
@@ -53,8 +57,8 @@ const (
 	clockLooks = time.Second            // between two looks at the clocks
 )
 
-func newWatch(start time.Time, begin time.Duration) watch {
-	w := watch{start: start, begin: begin, wall: start.UnixNano()}
+func newWatch(start time.Time, begin time.Duration, sample func() hostSample) watch {
+	w := watch{start: start, sample: sample, begin: begin, wall: start.UnixNano()}
 	w.schedule, w.pauses = runtimeHistograms()
 	return w
 }
@@ -63,7 +67,7 @@ func newWatch(start time.Time, begin time.Duration) watch {
 func (w *watch) tick(now time.Duration) {
 	if !w.began {
 		w.began, w.last, w.stepAt = true, w.begin, now
-		w.host, w.hostAt = sampleHost(), time.Now()
+		w.host, w.hostAt = w.sample(), time.Now()
 		w.compareClocks()
 	}
 	w.look(now)
@@ -105,7 +109,7 @@ func (w *watch) stop(end time.Duration) {
 	}
 	w.look(end)
 	w.compareClocks()
-	now := sampleHost()
+	now := w.sample()
 	if w.host.ticks >= 0 && now.ticks > w.host.ticks {
 		w.found.Steal = max(0, now.stolen-w.host.stolen) / (now.ticks - w.host.ticks)
 	}

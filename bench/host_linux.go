@@ -13,7 +13,7 @@ import (
 
 // sampleHost reads /proc and the control group's files (proc_stat(5), cgroups(7), PSI).
 func sampleHost() hostSample {
-	s := hostSample{stolen: -1, ticks: -1, throttled: -1, waited: -1}
+	s := unknownHost()
 	if line, ok := firstLine("/proc/stat", "cpu "); ok {
 		s.stolen, s.ticks = 0, 0
 		const steal, guest = 7, 8 // guest time is in user time already

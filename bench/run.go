@@ -96,7 +96,6 @@ func newRun(runner *Runner) *run {
 		series: series{step: seriesStep}, phase: PhaseRamp, cpu: processCPU(),
 	}
 	r.wall = r.start.UnixNano()
-	r.watch = newWatch(r.start, r.times.begin)
 	r.clocks.run = r
 	r.ahead.Store(never)
 	r.tally.batches = newBatches(numBatchSlots, r.times.begin)
@@ -105,9 +104,11 @@ func newRun(runner *Runner) *run {
 	r.recorder = newRecorder(&r.window)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.pace = pacer{start: r.start, stop: r.quit, exact: exactSleep}
+	sample := sampleHost
 	if runner.fakable {
-		r.pace.exact = timerSleep
+		r.pace.exact, sample = timerSleep, unknownHost
 	}
+	r.watch = newWatch(r.start, r.times.begin, sample)
 	if plan.Send.forAll() {
 		key := feedKey{kind: byPublication}
 		r.own = newFeed(key, plan.Peak(), newLedger())

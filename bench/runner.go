@@ -30,7 +30,7 @@ type Runner struct {
 	Dialer func(connection int) (client.Dialer, error)
 
 	live    atomic.Pointer[Snapshot]
-	fakable bool // run on Go's timers alone, so that a test's fake time rules
+	fakable bool // run on Go's timers alone and don't look at the host, so that a test's fake world rules
 }
 
 const (

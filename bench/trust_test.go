@@ -190,7 +190,7 @@ func TestSomeUnstamped(t *testing.T) {
 // TestWatchStalls: a tick that comes much too late means that the tester stood still; one that is a little late doesn't.
 func TestWatchStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWatch(time.Now(), 0)
+		w := newWatch(time.Now(), 0, unknownHost)
 		now := time.Duration(0)
 		for _, gap := range []time.Duration{0, tick, tick + 90*millisecond, tick, tick + 500*millisecond, tick, tick + 101*millisecond, tick} {
 			now += gap
@@ -205,6 +205,33 @@ func TestWatchStalls(t *testing.T) {
 	if h := new(watch).health(Window{}); h.Shared >= 0 || h.Unstamped >= 0 {
 		t.Errorf("of nothing: %+v", h)
 	}
+}
+
+// TestHostWatch: what the system counts is taken from the begin of the window to its end, and what it doesn't say stays
+// unknown.
+func TestHostWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		readings := []hostSample{
+			{stolen: 10, ticks: 1000, throttled: second, waited: 2 * second},
+			{stolen: 14, ticks: 1200, throttled: second + 3*millisecond, waited: 2*second + 250*millisecond},
+		}
+		w := newWatch(time.Now(), 0, func() (s hostSample) {
+			s, readings = readings[0], readings[1:]
+			return s
+		})
+		w.tick(0)
+		<-time.After(second)
+		w.stop(second)
+		if h := w.health(Window{}); h.Steal != .02 || h.Throttled != 3*millisecond || h.Pressure != .25 {
+			t.Errorf("%+v", h)
+		}
+		w = newWatch(time.Now(), 0, unknownHost)
+		w.tick(0)
+		w.stop(second)
+		if h := w.health(Window{}); h.Steal >= 0 || h.Throttled >= 0 || h.Pressure >= 0 {
+			t.Errorf("of a system that says nothing: %+v", h)
+		}
+	})
 }
 
 // TestHostDoubts: each of the limits that spoil a whole run, and what is still within them.
