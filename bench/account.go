@@ -36,6 +36,9 @@ func (r *run) account() {
 		s.shard.mu.Unlock()
 	}
 	r.lostPairs, r.lostEchoes = pairs.lost, echoes.lost
+	judged, faulty := r.resumes.counts()
+	r.set(Resumes, judged)
+	r.set(ResumesFaulty, faulty)
 	r.set(Delivered, pairs.delivered+echoes.delivered)
 	r.set(Lost, pairs.lost+echoes.lost)
 	r.set(Expected, pairs.delivered+echoes.delivered+pairs.lost+echoes.lost)
@@ -152,7 +155,7 @@ func (r *run) joinSilent() {
 // trusts reports whether gaps in a feed's ordinals mean loss: the numbers are consecutive by declaration, and were not
 // used twice, or several connections saw the same ids, and one of them was always there to see them.
 func (r *run) trusts(f *feed) bool {
-	if f.renumbered() || f.own != nil && f.own.blurred() {
+	if !f.met.Load() && f.own == nil || f.renumbered() || f.own != nil && f.own.blurred() {
 		return false
 	}
 	return f.declared || f.shared() && !r.blackout.Load()
@@ -264,6 +267,12 @@ func (r *run) unmeasured() map[Metric]string {
 				why[m] = reason
 			}
 		}
+	}
+	switch resumption := r.resumes.resumption(why[Lost]); {
+	case resumption == nil:
+		why[ResumesFaulty] = "no stream was opened again after a drop"
+	case resumption.Verdict == Undecidable:
+		why[ResumesFaulty] = resumption.Why
 	}
 	if !r.segments.Load() {
 		why[Resent] = "the system does not tell what became of TCP segments (TCP_INFO)"

@@ -19,6 +19,7 @@ type feed struct {
 	openings *openings   // of all connections; nil where that isn't known
 	own      *ledger     // of what this run publishes for everybody; nil for a feed of the server's
 	others   atomic.Bool // as far as is known, what a connection has published goes only to the others
+	met      atomic.Bool // a stream that was not being resumed has brought something of it
 	declared bool        // the numbers are consecutive, by the stamp or by the user's word
 	ids      identity
 	slots    []slot
@@ -263,6 +264,53 @@ func (s *slot) arrived(at int64, open int, c *cell) {
 	}
 }
 
+// published says when an event was published, as far as that is known: when it was due, or when somebody first had it. It
+// isn't known of an event beyond newest, the latest that anybody had seen.
+func (f *feed) published(ev sighted, newest uint64) (at int64, known bool) {
+	switch s := f.slot(ev.ordinal); {
+	case ev.known:
+		return ev.due, true
+	case ev.ordinal > newest:
+		return 0, false
+	default:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.ordinal == ev.ordinal {
+			return s.when, true
+		}
+		return math.MinInt64, true // too long ago to be remembered
+	}
+}
+
+// differs reports whether an event has another content than others saw under the same number, as far as it is remembered.
+func (f *feed) differs(ordinal uint64, content []byte) bool {
+	s := f.slot(ordinal)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return f.own == nil && s.ordinal == ordinal && s.content != f.content(content)
+}
+
+// alone reports whether one connection alone has had an event, as far as it is remembered.
+func (f *feed) alone(ordinal uint64) bool {
+	s := f.slot(ordinal)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ordinal == ordinal && len(s.lags) < 2
+}
+
+// stray takes an event, and reports whether only streams that were being resumed have ever brought anything of the feed:
+// then it is none of what was subscribed to. The mutex of the subscriber's shard must be held.
+func (f *feed) stray(s *subscriber) bool {
+	if f.met.Load() {
+		return false
+	}
+	if s.resumes() {
+		return true
+	}
+	f.met.Store(true)
+	return false
+}
+
 // again takes an event that is no news, and notes whether it is another one under the same number, as far as its
 // content is remembered.
 func (f *feed) again(ordinal uint64, content []byte) {
@@ -419,6 +467,15 @@ type identity struct {
 	known map[uint64]uint64 // hash of the id → ordinal
 	ring  []uint64          // hashes by ordinal, to forget the oldest
 	last  uint64
+}
+
+// find gives the ordinal of an id that has one.
+func (x *identity) find(id []byte) (ordinal uint64, known bool) {
+	h := maphash.Bytes(x.seed, id)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	ordinal, known = x.known[h]
+	return ordinal, known
 }
 
 // ordinal numbers an id. It keeps 64 bits of each: two of 65,536 are the same by chance once in 10¹⁰ runs.

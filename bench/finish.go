@@ -36,6 +36,7 @@ func (r *run) result() *Result {
 		Unmeasured: r.unmeasured(), Window: r.tally.inWindow,
 		SeriesStep: r.series.step, Errors: r.errors.all(), Environment: r.environment(),
 	}
+	result.Resumption = r.resumes.resumption(result.Unmeasured[Lost])
 	for _, f := range r.allFeeds() {
 		result.DistinctIDs += f.distinct.Load()
 	}

@@ -45,6 +45,8 @@ const (
 	ConnectErrors
 	Drops
 	Reconnects
+	Resumes
+	ResumesFaulty
 	Due
 	Sent
 	Unsent
@@ -131,6 +133,8 @@ var metrics = [endMetrics]struct {
 	ConnectErrors:  {"connect_errors", Number, true, Attempts, "attempts that opened no stream"},
 	Drops:          {"drops", Number, true, Opened, "open streams that ended without being asked to"},
 	Reconnects:     {"reconnects", Number, true, Opened, "streams opened again after a drop"},
+	Resumes:        {"resumes", Number, false, none, "streams opened again after a drop, after which there was something to replay, or that went wrong"},
+	ResumesFaulty:  {"resumes_faulty", Number, true, Resumes, "of these, those that did not go on exactly after the last event, with every event once and in order"},
 	Due:            {"due", Number, false, none, "messages that the schedule wanted sent"},
 	Sent:           {"sent", Number, false, Due, "messages sent"},
 	Unsent:         {"unsent", Number, true, Due, "messages due that could not be sent: no open connection, or its queue was full"},

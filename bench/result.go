@@ -54,7 +54,8 @@ type Result struct {
 	Verdict     Verdict   // of the headline's p99, or of the highest quantile below it that has a value
 	Doubts      []Warning // why there is no verdict on anything; empty otherwise
 	Warnings    []Warning
-	DistinctIDs uint64 // different events seen by anybody; 0 where events carry no identity
+	Resumption  *Resumption // what became of the streams that were opened again after a drop; nil where none was
+	DistinctIDs uint64      // different events seen by anybody; 0 where events carry no identity
 	Environment Environment
 }
 

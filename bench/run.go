@@ -46,6 +46,7 @@ type run struct {
 	idle     []*subscriber // request streams: places that are free
 	feeds    map[feedKey]*feed
 	openings openings
+	resumes  resumeTally
 	own      *feed   // of what the run sends for all; nil where it sends nothing such
 	posts    []*post // the plan's publishers
 

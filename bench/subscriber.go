@@ -49,14 +49,16 @@ type subscriber struct {
 
 // tracked is a subscriber's place in one feed.
 type tracked struct {
-	key     feedKey
-	feed    *feed
-	tracker Tracker
-	skipped uint64 // what was left out before the first event that it expects
-	past    bool   // it has received what comes after the end of the window
-	level   bool   // it has received an event when others did
-	behind  int64  // events that others had seen long before, while it never was level
-	newest  int64  // latest due time of its events, ns after the start
+	key      feedKey
+	feed     *feed
+	tracker  Tracker
+	last     uint64    // ordinal of the event dispatched last
+	resuming *resuming // what the stream in use brings, where it is one that was opened again; nil once that is judged
+	skipped  uint64    // what was left out before the first event that it expects
+	past     bool      // it has received what comes after the end of the window
+	level    bool      // it has received an event when others did
+	behind   int64     // events that others had seen long before, while it never was level
+	newest   int64     // latest due time of its events, ns after the start
 }
 
 // again takes an event whose number is no news: one that was due later than all before is another event.
@@ -89,6 +91,9 @@ func (s *subscriber) Opened(o client.Opened) {
 	s.reopened, s.started, s.last, s.fresh = at, s.run.at(o.Info.Started), never, true
 	if s.dropped != never {
 		c.time(Wait, s.started-s.failedAt)
+	}
+	if s.dropped != never && at < c.window.end.Load() {
+		s.resume(o.Info)
 	}
 	s.wireIn, s.wireOut = 0, o.Info.WireOut
 	c.add(WireOut, o.Info.WireOut)
@@ -241,15 +246,36 @@ func (s *subscriber) echoed(c *cell, number uint64, due int64, a arrival) {
 func (s *subscriber) order(c *cell, ev *client.Event, stamp client.Stamp, stamped bool, seen sighted) (fresh bool) {
 	key, ordinal, ok := s.run.identify(ev, stamp, stamped)
 	if !ok {
+		if s.run.plan.Sequence.ID && ev.OwnID {
+			s.stray()
+		}
 		return true
 	}
 	t := s.track(key)
 	if t == nil || t.feed.own != nil && ordinal > t.feed.highest.Load() { // which nobody has published
 		return true
 	}
-	if key.kind == byOpaqueID {
-		ordinal = t.feed.ids.ordinal(ev.ID)
+	if t.feed.stray(s) {
+		s.stray()
+		return false
 	}
+	if key.kind == byOpaqueID {
+		if ordinal, ok = t.number(s, c, ev.ID, seen); !ok {
+			return false
+		}
+	}
+	seen.ordinal = ordinal
+	return s.observe(c, t, seen)
+}
+
+// observe asks the tracker of a feed what to make of an event whose ordinal is known. It isn't fresh if it is known, or
+// may be, to have come before.
+func (s *subscriber) observe(c *cell, t *tracked, seen sighted) (fresh bool) {
+	if t.resuming != nil {
+		t.resumed(s, c, seen)
+	}
+	ordinal := seen.ordinal
+	t.last = ordinal
 	if !t.feed.counts(ordinal) {
 		t.past = true
 		c.add(Boundary, 1)
@@ -284,7 +310,6 @@ func (s *subscriber) order(c *cell, ev *client.Event, stamp client.Stamp, stampe
 	if seen.at >= c.window.end.Load() {
 		c.add(Late, 1)
 	}
-	seen.ordinal = ordinal
 	t.newest = max(t.newest, seen.due)
 	open, subscribed := s.run.open(), int(s.run.subscribed.Load())
 	if t.feed.others.Load() {
@@ -396,6 +421,9 @@ func (s *subscriber) Closed(closed client.Closed) {
 	defer s.shard.mu.Unlock()
 	c := s.shard.cell
 	if closed.Opened {
+		for i := range s.tracked {
+			s.tracked[i].conclude(s, c)
+		}
 		c.add(WireIn, closed.Info.WireIn-s.wireIn)
 		c.add(WireOut, closed.Info.WireOut-s.wireOut)
 		if info := closed.Info; info.Resent >= 0 && info.OutOfOrder >= 0 {

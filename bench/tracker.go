@@ -42,22 +42,29 @@ func (t *Tracker) Expect(first uint64) {
 // Observe takes the ordinal of an event. gone is how many ordinals it pushed out of the window unseen.
 func (t *Tracker) Observe(n uint64) (s Sighting, gone uint64) {
 	t.Expect(n)
-	if n >= t.next {
+	switch s = t.sight(n); s {
+	case New:
 		gone = t.advance(n)
 		t.mark(n)
-		return New, gone
+	case Overdue:
+		t.mark(n)
 	}
-	if t.next-n > window {
-		return TooOld, 0
+	return s, gone
+}
+
+// sight is what Observe would say.
+func (t *Tracker) sight(n uint64) Sighting {
+	switch {
+	case t.base == 0 || n >= t.next:
+		return New
+	case t.next-n > window:
+		return TooOld
+	case n < t.base:
+		return beforeAll
+	case t.has(n):
+		return Again
 	}
-	if n < t.base {
-		return beforeAll, 0
-	}
-	if t.has(n) {
-		return Again, 0
-	}
-	t.mark(n)
-	return Overdue, 0
+	return Overdue
 }
 
 // has reports whether an ordinal within the window was seen.

@@ -114,6 +114,7 @@ type Info struct {
 	WireOut     uint64      // bytes written to it
 	HeadIn      uint64      // of WireIn, what opening took: TLS handshake and response head; redirects had connections of their own
 
+	Resumed      bool  // the peer was told where to go on
 	KernelStamps bool  // the kernel was asked to stamp what arrives: Arrival.Kernel is 0 only where it did not
 	Resent       int64 // segments that this host had to send again (TCP_INFO, tcpi_total_retrans); -1 if unknown
 	OutOfOrder   int64 // segments that arrived out of order: lost or overtaken on the way (TCP_INFO, tcpi_rcv_ooopack); -1 if unknown

@@ -59,6 +59,7 @@ type exchange struct {
 	phases  Phases
 	started time.Time
 	resp    *http.Response // its Body isn't read
+	resumed bool           // the request says where to go on
 }
 
 // roundTrip connects, writes req and reads the response head. The caller owns the connection. It is bounded by ctx.
@@ -307,6 +308,7 @@ func (x *exchange) info() Info {
 	if c.secure != nil {
 		info.TLS = tlsVersion(c.secure)
 	}
+	info.Resumed = x.resumed
 	info.KernelStamps = c.receipt != nil
 	info.Resent, info.OutOfOrder = c.segments()
 	return info

@@ -75,6 +75,7 @@ func (d *SSE) Dial(ctx context.Context, from Cursor) (Stream, error) {
 		req.Header.Set("Last-Event-Id", string(from))
 	}
 	x := newExchange(d.Net)
+	x.resumed = len(from) > 0
 	if err := x.follow(ctx, req, d.Request.Body); err != nil {
 		return nil, err
 	}

@@ -29,6 +29,8 @@ type WebSocket struct {
 
 	// Subscribe gives the messages to send after each opening, in order, behind the one of Resume. nil for none.
 	Subscribe func(from Cursor) ([][]byte, error)
+	// Resubscribes says that the messages of Subscribe, too, say where to resume.
+	Resubscribes bool
 	// Await is waited for after the first message sent: a message that contains it. Empty to wait for nothing.
 	Await []byte
 }
@@ -65,6 +67,7 @@ func (d *WebSocket) Dial(ctx context.Context, from Cursor) (Stream, error) {
 	if err != nil {
 		return nil, &Error{Class: ClassOther, Err: err}
 	}
+	upgrade.resumed = len(from) > 0 && (!d.Resume.IsZero() || d.Resubscribes)
 	s := &wsStream{exchange: upgrade.exchange, id: d.ID, lastID: from.Clone(), typ: websocket.MessageText}
 	if d.Binary {
 		s.typ = websocket.MessageBinary

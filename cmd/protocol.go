@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/client"
@@ -129,6 +131,7 @@ func wsDialers(f *loadFlags, t *target) (dialerMaker, error) {
 			Await: []byte(f.await), Resume: f.resume.value(), ID: f.id.value(),
 		}
 		if len(subscribe) > 0 {
+			d.Resubscribes = slices.ContainsFunc(f.subscribe, func(s string) bool { return strings.Contains(s, ".LastID") })
 			d.Subscribe = func(from client.Cursor) ([][]byte, error) {
 				return renderAll(subscribe, subscribeScope{t.of(conn), string(from)})
 			}

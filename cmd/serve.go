@@ -72,7 +72,7 @@ func newServeCommand(std streams) *cobra.Command {
 	byDefault(set, "truth-writes", "none")
 	heading(set, "truth")
 	f.faults = parsed[server.Fault]{kind: "fault", parse: server.ParseFault, many: true}
-	set.Var(&f.faults, "fault", "do this wrong: drop=1%, duplicate=1%, reorder=1%, delay=5ms..20ms@10%, delay=lognormal:2ms:0.8, stall=2s@5s, hangup@100[:rst], refuse=503@10%, reject=503@10% (repeatable)")
+	set.Var(&f.faults, "fault", "do this wrong: drop=1%, duplicate=1%, reorder=1%, delay=5ms..20ms@10%, delay=lognormal:2ms:0.8, stall=2s@5s, hangup@100[:rst], refuse=503@10%, reject=503@10%, resume=gap-head (repeatable)")
 	set.Uint64Var(&o.Seed, "seed", 1, "seed of the faults and of binary payloads")
 	set.DurationVar(&o.ClockOffset, "clock-offset", 0, "how far the server's clock is ahead, in stamps, /time and Date headers; may be negative")
 	byDefault(set, "clock-offset", "none")

@@ -23,6 +23,7 @@ const (
 	faultHangup
 	faultRefuse
 	faultReject
+	faultResume
 )
 
 // Bounds of a fault.
@@ -41,6 +42,7 @@ var faultForms = [...]struct{ name, form string }{
 	faultHangup:    {"hangup", "hangup@100 or hangup@100:rst"},
 	faultRefuse:    {"refuse", "refuse=503, refuse=503@10% or refuse=503x3:retry-after=2"},
 	faultReject:    {"reject", "reject=503, reject=503@10% or reject=503x3:retry-after=2"},
+	faultResume:    {"resume", "resume=gap-head"},
 }
 
 // A Fault is one thing that the server does wrong on purpose; see [ParseFault].
@@ -54,6 +56,7 @@ type Fault struct {
 	reset      bool          // hang up with RST
 	status     int           // of a refusal or rejection
 	retryAfter int           // seconds; -1 sends none
+	resume     resumeFault
 }
 
 // ParseFault reads one fault:
@@ -72,6 +75,14 @@ type Fault struct {
 //	refuse=503x3              or the first three
 //	refuse=503:retry-after=2  with a Retry-After header, in seconds
 //	reject=503@10%            as refuse, but of messages that are posted, which aren't published then; not 204
+//	resume=gap-head           a subscriber that resumes doesn't get the first event that it missed
+//	resume=gap-seam           nor the last
+//	resume=dup-seam           or gets the last one twice
+//	resume=overlap            or gets three that it has had, besides
+//	resume=restart-from-zero  or all that are kept
+//	resume=ignored            or none that it missed
+//	resume=reordered          or gets the first two in the wrong order
+//	resume=foreign-id         or gets one of another stream, besides
 //
 // A delay counts from when the event was published where that came before it was due, and holds back the answers of
 // /time too, from when they were asked for.
@@ -123,6 +134,8 @@ func parseFault(s string) (f Fault, err error) {
 		err = f.parseHangup(arg)
 	case faultRefuse, faultReject:
 		err = f.parseRefuse(arg)
+	case faultResume:
+		f.resume, err = parseResumeFault(arg)
 	default:
 		f.percent, err = parsePercent(arg)
 	}
@@ -297,6 +310,8 @@ func (f Fault) String() string {
 		if f.reset {
 			b.WriteString(":rst")
 		}
+	case faultResume:
+		b.WriteString("=" + resumeFaults[f.resume])
 	case faultRefuse, faultReject:
 		fmt.Fprintf(&b, "=%d", f.status)
 		if f.count > 0 {

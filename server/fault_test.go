@@ -49,6 +49,8 @@ func TestParseFault(t *testing.T) {
 		"reject=500":                   "",
 		"reject=503x3:retry-after=2":   "",
 		"reject=503@10%":               "",
+		"resume=gap-head":              "",
+		"resume=restart-from-zero":     "",
 	} {
 		if want == "" {
 			want = in
@@ -59,6 +61,8 @@ func TestParseFault(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]string{
+		"resume=":                      `unknown way "": want one of gap-head, gap-seam, dup-seam, overlap`,
+		"resume=horizon":               `horizon is what a short replay does: set that, as in resume=gap-head`,
 		"":                             `unknown kind "": want one of drop, duplicate`,
 		"dorp=1%":                      `unknown kind "dorp"`,
 		"drop":                         `drop needs "=" and a value, as in drop=0.1%`,

@@ -221,6 +221,25 @@ func (h *hub) subscribe(r *request, protocol string) *subscriber {
 	return s
 }
 
+// spoil has faults befall a subscription that resumes.
+func (s *subscriber) spoil() {
+	for _, f := range s.hub.opts.Faults {
+		if f.kind == faultResume {
+			s.taken = f.resume.from(s.taken, s.hub.log)
+			s.replay = &replay{fault: f.resume, until: s.replayed, foreign: s.hub.foreign}
+		}
+	}
+}
+
+// foreign makes an event like another one, of a stream that there isn't.
+func (h *hub) foreign(like *event) *event {
+	e := &event{id: ^like.id, seq: like.seq, topic: like.topic, due: like.due, sent: like.sent, at: like.at, binary: h.opts.Binary}
+	p := *h.payload
+	p.run = ^h.run
+	e.data = p.build(like.topic, like.seq, h.clock.read(e.due), h.clock.read(e.sent))
+	return e
+}
+
 // unsubscribe ends what subscribe started.
 func (h *hub) unsubscribe(s *subscriber, reason Reason) {
 	s.shard.remove(s)
@@ -335,6 +354,7 @@ func (s *shard) add(sub *subscriber, from string) {
 		var horizon bool
 		sub.taken, horizon = s.hub.log.resume(from, s.hub.opts.Replay)
 		sub.rec.resumed(horizon)
+		sub.spoil()
 	}
 	sub.done = sub.taken
 	for _, t := range sub.topics {

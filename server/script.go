@@ -16,6 +16,7 @@ type delivery struct {
 	again   bool // is a duplicate
 	swapped bool // changed places with the one that was after it
 	delayed bool
+	alien   bool // is of another stream
 }
 
 // A script decides what befalls the deliveries of one subscriber. Its decisions follow from the server's seed, the

@@ -36,6 +36,7 @@ type subscriber struct {
 
 	// Of the pumping goroutine.
 	script  *script
+	replay  *replay // nil where it isn't spoilt, and once it is over
 	out     sink
 	taken   uint64     // everything up to here was taken from the log
 	prev    uint64     // the event taken last
@@ -232,13 +233,28 @@ func (s *subscriber) fill() bool {
 		}
 		d := delivery{ev: e, prev: s.prev}
 		s.prev = e.id
-		if s.script != nil {
-			s.pending = s.script.apply(s.pending, d)
-		} else {
-			s.pending = append(s.pending, d)
+		if s.replay == nil {
+			s.enqueue(d)
+			continue
+		}
+		spoilt, over := s.replay.apply(nil, d)
+		for _, d := range spoilt {
+			s.enqueue(d)
+		}
+		if over {
+			s.replay = nil
 		}
 	}
 	return true
+}
+
+// enqueue makes a delivery pending, or what faults make of it.
+func (s *subscriber) enqueue(d delivery) {
+	if s.script != nil {
+		s.pending = s.script.apply(s.pending, d)
+	} else {
+		s.pending = append(s.pending, d)
+	}
 }
 
 // due gives the pending deliveries to write now or, if there are none, how long to wait for the first.

@@ -109,6 +109,7 @@ type TruthFaults struct {
 	Duplicated []uint64 `json:"duplicated,omitempty"`
 	Reordered  []uint64 `json:"reordered,omitempty"` // overtaken by the next one
 	Delayed    uint64   `json:"delayed,omitempty"`   // how many
+	Foreign    uint64   `json:"foreign,omitempty"`   // how many events of another stream
 	Truncated  bool     `json:"truncated,omitempty"` // there were more ids than are remembered
 }
 
@@ -146,6 +147,10 @@ func (r *record) commit(total *counters, written, unsure []delivery) (made uint6
 			continue
 		}
 		made++
+		if d.alien {
+			faults.Foreign++
+			continue
+		}
 		r.extend(d.prev, id)
 		if d.again {
 			faults.note(&faults.Duplicated, id)

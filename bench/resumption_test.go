@@ -1,0 +1,222 @@
+package bench
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rtbench/rtbench/client"
+)
+
+// replays are servers by what they replay: of the events that are kept, numbered from 1, those after the last one that the
+// client has seen, or what they take for that. The live ones follow.
+var replays = []struct {
+	name    string
+	fault   ResumeFault // numResumeFaults for none
+	verdict ResumeVerdict
+	replay  func(last int, kept []int) (replayed []int, twice int) // twice comes again with the live ones, if it isn't 0
+}{
+	{"correct", numResumeFaults, ExactlyOnce, func(last int, kept []int) ([]int, int) { return kept[last:], 0 }},
+	{"one too far", GapHead, Lossy, func(last int, kept []int) ([]int, int) { return kept[last+1:], 0 }},
+	{"three too far", GapHead, Lossy, func(last int, kept []int) ([]int, int) { return kept[last+3:], 0 }},
+	{"stops early", GapSeam, Lossy, func(last int, kept []int) ([]int, int) { return kept[last : len(kept)-2], 0 }},
+	{"keeps ten", Horizon, Lossy, func(last int, kept []int) ([]int, int) { return kept[max(last, len(kept)-10):], 0 }},
+	{"sends the newest twice", DupSeam, AtLeastOnce, func(last int, kept []int) ([]int, int) { return kept[last:], len(kept) }},
+	{"from the last one on", Overlap, AtLeastOnce, func(last int, kept []int) ([]int, int) { return kept[last-1:], 0 }},
+	{"from four before", Overlap, AtLeastOnce, func(last int, kept []int) ([]int, int) { return kept[max(0, last-4):], 0 }},
+	{"from the first on", RestartFromZero, AtLeastOnce, func(last int, kept []int) ([]int, int) { return kept, 0 }},
+	{"forgets", Ignored, Lossy, func(last int, kept []int) ([]int, int) { return nil, 0 }},
+	{"swaps two", OutOfSequence, ExactlyOnce, func(last int, kept []int) ([]int, int) {
+		list := slices.Clone(kept[last:])
+		list[1], list[2] = list[2], list[1]
+		return list, 0
+	}},
+	{"newest first", OutOfSequence, ExactlyOnce, func(last int, kept []int) ([]int, int) {
+		list := slices.Clone(kept[last:])
+		slices.Reverse(list)
+		return list, 0
+	}},
+	{"of another stream", ForeignID, Undecidable, func(last int, kept []int) ([]int, int) {
+		return slices.Insert(slices.Clone(kept[last:]), 0, -1-last), 0
+	}},
+}
+
+// identities are the ways by which events are known again.
+var identified = []struct {
+	name  string
+	seq   Sequence
+	event func(f *fakeServer, n int, due time.Duration) client.Event
+}{
+	{"by stamp", Sequence{}, func(f *fakeServer, n int, due time.Duration) client.Event {
+		if n < 0 {
+			return numbered(strconv.Itoa(n), string(client.AppendStamp(nil, client.Stamp{Run: 8, Source: 1, Seq: uint64(-n), Due: f.epoch(due)})))
+		}
+		return f.stamped(n, due)
+	}},
+	{"by number", Sequence{ID: true}, func(_ *fakeServer, n int, _ time.Duration) client.Event {
+		return numbered(strconv.Itoa(n), fmt.Sprintf("event %d", n))
+	}},
+	{"by opaque id", Sequence{}, func(_ *fakeServer, n int, _ time.Duration) client.Event {
+		return numbered("ä"+strconv.Itoa(n*n%1009)+"/"+strconv.Itoa(n), "same")
+	}},
+}
+
+// lastOf reads the number out of an id.
+func lastOf(from client.Cursor) int {
+	s := string(from)
+	n, _ := strconv.Atoi(s[strings.LastIndex(s, "/")+1:])
+	return n
+}
+
+// dropping is a server whose connection 0 is never down, while the other ones drop again and again, for longer the later
+// they are.
+func dropping(event func(f *fakeServer, n int, due time.Duration) client.Event, replay func(int, []int) ([]int, int)) *fakeServer {
+	const period, delay = 20 * millisecond, millisecond
+	var f *fakeServer
+	f = newFakeServer(func(a attempt) (*fakeStream, error) {
+		make := func(n int, due time.Duration) client.Event { return event(f, n, due) }
+		live := ticker(period, time.Minute, delay, make)
+		s := &fakeStream{lines: since(a.at, live)}
+		s.info.Resumed = len(a.from) > 0
+		if a.conn == 0 {
+			return s, nil
+		}
+		s.end = a.at + 1230*millisecond + time.Duration(a.conn)*170*millisecond
+		if len(a.from) == 0 {
+			return s, nil
+		}
+		s.info.Phases.Upgrade = 10 * millisecond
+		s.latency = time.Duration(a.conn) * 70 * millisecond
+		opened := a.at + s.latency + 1
+		s.end += s.latency
+		kept := []int{}
+		for n := 1; time.Duration(n)*period+delay < opened; n++ {
+			kept = append(kept, n)
+		}
+		replayed, twice := replay(lastOf(a.from), kept)
+		s.lines = nil
+		for _, n := range replayed {
+			s.lines = append(s.lines, line{opened + millisecond, make(n, time.Duration(max(n, -n))*period)})
+		}
+		s.lines = append(s.lines, since(opened, live)...)
+		if twice > 0 {
+			s.lines = append(s.lines, line{s.lines[len(replayed)].at, make(twice, time.Duration(twice)*period)})
+			slices.SortStableFunc(s.lines, func(a, b line) int { return int(a.at - b.at) })
+		}
+		return s, nil
+	})
+	return f
+}
+
+// TestResumption: what each server does about what a client has missed is told from its events, by whatever they are
+// known, and it is all that is told.
+func TestResumption(t *testing.T) {
+	for _, server := range replays {
+		for _, by := range identified {
+			t.Run(server.name+" "+by.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f := dropping(by.event, server.replay)
+					result := f.run(t, Plan{Stages: []Stage{{0, 6}}, Duration: 10 * second, Warmup: -1, Backoff: fixed, Sequence: by.seq})
+					r := result.Resumption
+					if r == nil {
+						t.Fatal("nothing was resumed")
+					}
+					if r.Verdict != server.verdict {
+						t.Errorf("%s: %s", r.Verdict, r.Why)
+					}
+					if r.Judged < 10 || r.Unasked+r.Unknown+r.Idle > 0 {
+						t.Errorf("%d judged, %d not asked for, %d not known, %d idle", r.Judged, r.Unasked, r.Unknown, r.Idle)
+					}
+					for _, fault := range ResumeFaults() {
+						want := uint64(0)
+						if fault == server.fault {
+							want = r.Judged
+						}
+						if r.Faults[fault] != want {
+							t.Errorf("%s: %d of %d, want %d", fault, r.Faults[fault], r.Judged, want)
+						}
+					}
+					if correct := server.fault == numResumeFaults; correct != (r.Correct == r.Judged) || !correct && r.Correct > 0 {
+						t.Errorf("%d of %d are correct", r.Correct, r.Judged)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestResumptionBeforeHistory: a server starts again from events that are older than all that this run has seen, and whose
+// ids say nothing of their order. They are neither loss of the others nor of another stream.
+func TestResumptionBeforeHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := dropping(func(_ *fakeServer, n int, _ time.Duration) client.Event {
+			return numbered(fmt.Sprintf("id/%d", n), "same")
+		},
+			func(last int, kept []int) (list []int, twice int) {
+				for n := -500; n < 0; n++ {
+					list = append(list, n)
+				}
+				return append(list, kept...), 0
+			})
+		result := f.run(t, Plan{Stages: []Stage{{0, 6}}, Duration: 10 * second, Warmup: -1, Backoff: fixed})
+		r := result.Resumption
+		if r.Verdict != AtLeastOnce || r.Faults[RestartFromZero] != r.Judged || r.Judged < 10 || r.Missing > 0 {
+			t.Errorf("%+v", r)
+		}
+		if lost := result.Count(Lost); lost > 0 {
+			t.Errorf("%d lost", lost)
+		}
+	})
+}
+
+// TestResumptionUndecided: where nothing can be said, that is what is said, and a threshold fails.
+func TestResumptionUndecided(t *testing.T) {
+	byStamp := identified[0].event
+	for _, row := range []struct {
+		name  string
+		event func(f *fakeServer, n int, due time.Duration) client.Event
+		dial  func(attempt, *fakeStream)
+		want  string
+	}{
+		{"no ids", func(*fakeServer, int, time.Duration) client.Event { return event("x") }, nil, "no position was sent"},
+		{"no position", byStamp, func(_ attempt, s *fakeStream) { s.info.Resumed = false }, "no position was sent"},
+		{"cut", byStamp, func(a attempt, s *fakeStream) {
+			if a.n > 0 {
+				s.lines = nil
+			}
+		}, "no stream that was opened again got as far as a live event"},
+		{"all down at once", identified[2].event, func(a attempt, s *fakeStream) {
+			if a.n == 0 {
+				s.end = 3 * second
+			} else {
+				s.end = 0
+			}
+		}, "every connection was down at once"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := dropping(row.event, replays[0].replay)
+				dial := f.dial
+				f.dial = func(a attempt) (*fakeStream, error) {
+					s, err := dial(a)
+					if row.dial != nil {
+						row.dial(a, s)
+					}
+					return s, err
+				}
+				result := f.run(t, Plan{Stages: []Stage{{0, 3}}, Duration: 6 * second, Warmup: -1, Backoff: fixed,
+					Thresholds: thresholds(t, "resumes_faulty == 0")})
+				if r := result.Resumption; r != nil && (r.Verdict != Undecidable || r.Why == "") {
+					t.Errorf("%+v", r)
+				}
+				if j := result.Judgements[0]; j.Passed || !strings.Contains(j.Unknown, row.want) {
+					t.Errorf("%+v", j)
+				}
+			})
+		})
+	}
+}
