@@ -46,7 +46,7 @@ func TestREADME(t *testing.T) {
 	reference := startReference(t)
 	model := httptest.NewServer(http.HandlerFunc(answerInStream))
 	t.Cleanup(model.Close)
-	hosts := strings.NewReplacer("localhost:8080", reference, "localhost:9000", model.Listener.Addr().String())
+	hosts := strings.NewReplacer("localhost:8080", reference, "localhost:8081", reference, "localhost:9000", model.Listener.Addr().String())
 	for _, command := range shellBlocks(t, "README.md") {
 		if command == "go test ./..." || strings.HasPrefix(command, "rtbench serve ") {
 			continue
@@ -129,6 +129,11 @@ func TestDocumentation(t *testing.T) {
 	for _, m := range bench.Metrics() {
 		if m.IsTiming() && m != bench.ClientLag && !strings.Contains(string(text), "`"+m.String()+"`") {
 			t.Errorf("docs/measurement.md doesn't define %s", m)
+		}
+	}
+	for _, fault := range bench.ResumeFaults() {
+		if row := fmt.Sprintf("| `%s` | %s |", fault, fault.Sentence()); !strings.Contains(string(text), row) {
+			t.Errorf("docs/measurement.md lacks the row %s", row)
 		}
 	}
 	for _, class := range client.Classes() {

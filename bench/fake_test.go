@@ -88,7 +88,7 @@ func (d *fakeDialer) Dial(ctx context.Context, from client.Cursor) (client.Strea
 	s.server, s.conn = f, d.conn
 	s.closed, s.finishing, s.inbox = make(chan struct{}), make(chan struct{}), make(chan []line, 1000)
 	s.info.Started = started
-	s.info.Phases = client.Phases{DNS: -1, TCP: -1, TLS: -1, Upgrade: cmp.Or(s.info.Phases.Upgrade, -1), Total: time.Since(started)}
+	s.info.Phases = client.Phases{DNS: -1, TCP: cmp.Or(s.info.Phases.TCP, -1), TLS: -1, Upgrade: -1, Total: time.Since(started)}
 	s.info.WireIn, s.info.HeadIn, s.info.WireOut = 100, 100, 50
 	if s.remote != "" {
 		s.info.Remote = netip.MustParseAddrPort(s.remote)

@@ -146,9 +146,9 @@ const seamTime = 100 * time.Millisecond
 // resume begins to watch a stream that was opened again after a drop. The shard's mutex must be held.
 func (s *subscriber) resume(info client.Info) {
 	known := len(s.tracked) == 0 && s.latest > 0 // as far as events without any identity are
-	asked := s.started // whatever the server had published by then, only a replay can bring
-	if wait := info.Phases.Upgrade; wait >= 0 {
-		asked = max(asked, s.reopened-int64(wait))
+	asked := s.started // not after the request: whatever the server had published by then, only a replay can bring
+	for _, phase := range [...]time.Duration{info.Phases.DNS, info.Phases.TCP, info.Phases.TLS} {
+		asked += max(0, int64(phase))
 	}
 	for i := range s.tracked {
 		t := &s.tracked[i]
@@ -269,7 +269,7 @@ func (p *resuming) take(seen sighted, published int64, known bool, t *tracked) {
 	if known && published < p.asked {
 		p.replayed++
 	}
-	if p.suspect == 0 && n > p.known && p.live == 0 && (!known || published < p.asked) {
+	if p.suspect == 0 && !t.feed.declared && n > p.known && p.live == 0 && (!known || published < p.asked) {
 		p.suspect = n
 	}
 	switch {
@@ -318,7 +318,7 @@ func (t *tracked) conclude(s *subscriber, c *cell) {
 		p.head -= min(p.head, own.voided(p.last+1, p.first-1))
 		p.seam -= min(p.seam, own.voided(p.first+1, p.max))
 	}
-	if p.suspect != 0 && s.run.openPeak.Load() > 1 && t.feed.alone(p.suspect) {
+	if p.suspect != 0 && s.run.openPeak.Load() > 1 && !s.run.blackout.Load() && t.feed.alone(p.suspect) {
 		p.foreign = true
 	}
 	unclear := p.blurred || t.feed.others.Load() && s.sends() && p.head+p.seam > 0 // its own messages may not be for it

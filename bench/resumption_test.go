@@ -89,8 +89,8 @@ func dropping(event func(f *fakeServer, n int, due time.Duration) client.Event, 
 		if len(a.from) == 0 {
 			return s, nil
 		}
-		s.info.Phases.Upgrade = 10 * millisecond
 		s.latency = time.Duration(a.conn) * 70 * millisecond
+		s.info.Phases.TCP = s.latency - 10*millisecond
 		opened := a.at + s.latency + 1
 		s.end += s.latency
 		kept := []int{}

@@ -42,6 +42,7 @@ type evidence struct {
 	truth         server.Truth
 	before, after []int64        // how long after they were due the deliveries of the window were written; sorted, ns
 	unfit         *bench.Warning // why the run isn't the one that was to be made; nil if it is
+	resumed       []resumed      // what became of the streams of each server that resumes in its own way
 	found, given  int            // of a contest's comparisons, those that found a difference, and those given up
 }
 
@@ -97,10 +98,12 @@ func (s scene) plan(base string) (plan bench.Plan, stop func()) {
 // dialers gives every connection a name that the server knows it again by.
 func (s scene) dialers(base string) dialerMaker {
 	shared := &client.Net{}
+	resume, _ := client.ParseResume("query:last_id={{.LastID}}") // as the reference server wants it
+	id, _ := client.ParseField("json:seq")                       // which is the id, where there is one topic
 	return func(conn int) (client.Dialer, error) {
 		request := client.Request{URL: fmt.Sprintf("%s%s?client=%d", base, s.path, conn)}
 		if s.path == "/ws" {
-			return &client.WebSocket{Net: shared, Request: request}, nil
+			return &client.WebSocket{Net: shared, Request: request, Resume: resume, ID: id}, nil
 		}
 		return &client.SSE{Net: shared, Request: request}, nil
 	}

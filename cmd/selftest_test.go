@@ -182,6 +182,42 @@ func TestJudgeCounts(t *testing.T) {
 	}
 }
 
+// A server is told by the fault that is its own, and by no other; a server that few resumes were seen of is refused.
+func TestJudgeResume(t *testing.T) {
+	told := func(protocol string, fault bench.ResumeFault, judged uint64, faults ...bench.ResumeFault) resumed {
+		x := &bench.Resumption{Judged: judged}
+		for _, f := range faults {
+			x.Faults[f] = judged
+		}
+		return resumed{protocol: protocol, server: fault.String(), fault: fault, result: &bench.Result{Resumption: x}}
+	}
+	right := resumed{protocol: "sse", server: "right", right: true, result: &bench.Result{Resumption: &bench.Resumption{Judged: 9, Correct: 9}}}
+	almost := right
+	almost.result = &bench.Result{Resumption: &bench.Resumption{Judged: 9, Correct: 8}}
+	unfit := told("ws", bench.Ignored, 9, bench.GapSeam)
+	unfit.unfit = &bench.Warning{Text: "nothing listens"}
+	never := resumed{protocol: "ws", server: "never", result: &bench.Result{}}
+	for _, test := range []struct {
+		name    string
+		resumed []resumed
+		want    string
+		reason  string
+	}{
+		{"as injected", []resumed{right, told("sse", bench.GapHead, 9, bench.GapHead), told("ws", bench.GapHead, 9, bench.GapHead)}, "sse PASSED, ws PASSED", ""},
+		{"one resume mistaken", []resumed{almost, told("ws", bench.Ignored, 9, bench.Ignored)}, "sse FAILED, ws PASSED", "resumes were mistaken of right (1 of 9)"},
+		{"another fault besides", []resumed{right, told("ws", bench.GapSeam, 9, bench.GapSeam, bench.ForeignID)}, "sse PASSED, ws FAILED", "resumes were mistaken of gap-seam (9 of 9)"},
+		{"another fault", []resumed{right, told("ws", bench.GapSeam, 9, bench.GapHead)}, "sse PASSED, ws FAILED", "resumes were mistaken of gap-seam (9 of 9)"},
+		{"few", []resumed{right, told("ws", bench.GapSeam, 4, bench.GapSeam)}, "sse PASSED, ws REFUSED", "gap-seam: only 4 resumes could be judged"},
+		{"few, and another one mistaken", []resumed{right, never, told("ws", bench.GapSeam, 9)}, "sse PASSED, ws FAILED", "resumes were mistaken of gap-seam (9 of 9)"},
+		{"another run", []resumed{right, unfit}, "sse PASSED, ws REFUSED", "nothing listens"},
+	} {
+		figures := judgeResume(&evidence{resumed: test.resumed})
+		if got := outcomes(figures); got != test.want || reasons(figures) != test.reason {
+			t.Errorf("%s: %s (%s); want %s (%s)", test.name, got, reasons(figures), test.want, test.reason)
+		}
+	}
+}
+
 // A wait that is too long is refused where the host was late and the server saw it too, and else it is wrong; one that is
 // too short is wrong in any case.
 func TestJudgeReconnect(t *testing.T) {

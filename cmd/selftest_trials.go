@@ -29,6 +29,7 @@ var trials = [...]trial{
 	{name: "loss", scene: loss, judge: judgeLoss},
 	{name: "reconnect-137ms", scene: func(bool) scene { return reconnect(137*time.Millisecond, 4*time.Second) }, judge: judgeReconnect},
 	{name: "reconnect-3s", scene: func(bool) scene { return reconnect(3*time.Second, 4*time.Second) }, judge: judgeReconnect},
+	{name: "resume", scene: resume, judge: judgeResume, run: runResume},
 	{name: "clock", scene: wrongClock, judge: judgeClock, note: width},
 	{name: "publish", scene: publish, judge: judgePublish},
 	{name: "equal", scene: equals.scene, judge: equals.judge, run: equals.run, long: true},

@@ -46,6 +46,7 @@ type (
 		WaitedNS       time.Duration        `json:"waited_ns"`
 		Drift          *docDrift            `json:"drift"`
 		Clock          *docClock            `json:"clock"`
+		Resumption     *docResumption       `json:"resumption"`
 		Doubts         []docWarning         `json:"doubts"`
 		Warnings       []docWarning         `json:"warnings"`
 		Thresholds     []docThreshold       `json:"thresholds"`
@@ -246,6 +247,7 @@ func newDocument(run Run) (*document, error) {
 	if c := r.Clock; c != nil {
 		doc.Clock = &docClock{c.Low, c.High}
 	}
+	doc.Resumption = newResumption(r.Resumption)
 	doc.addFigures(r)
 	for _, j := range r.Judgements {
 		doc.Thresholds = append(doc.Thresholds, docThreshold{j.Threshold.Text, j.Passed, known(j.Value, j.Unknown == ""),

@@ -233,6 +233,15 @@ func anyRun() *rapid.Generator[Run] {
 			r.Drift = &bench.Drift{Metric: rapid.SampledFrom(bench.Timings()).Draw(t, "drifting"), Q: rapid.Float64Range(0, 1).Draw(t, "q"),
 				Share: rapid.Float64Range(-5, 5).Draw(t, "by"), P: rapid.Float64Range(0, .01).Draw(t, "p")}
 		}
+		if rapid.Bool().Draw(t, "resumed") {
+			r.Resumption = &bench.Resumption{Verdict: rapid.SampledFrom([]bench.ResumeVerdict{bench.ExactlyOnce, bench.AtLeastOnce, bench.Lossy, bench.Undecidable}).Draw(t, "resumes"),
+				Why: text.Draw(t, "undecidable"), Judged: rapid.Uint64Range(0, 9).Draw(t, "judged"), Correct: rapid.Uint64Range(0, 9).Draw(t, "correct"),
+				Idle: rapid.Uint64().Draw(t, "idle"), Cut: rapid.Uint64().Draw(t, "cut"), Unasked: rapid.Uint64().Draw(t, "unasked"), Unknown: rapid.Uint64().Draw(t, "unknown"),
+				Replayed: rapid.Uint64().Draw(t, "replayed"), Deepest: rapid.Uint64().Draw(t, "deepest"), Missing: rapid.Uint64().Draw(t, "missing"), Resent: rapid.Uint64().Draw(t, "resent")}
+			for f := range r.Resumption.Faults {
+				r.Resumption.Faults[f] = rapid.Uint64().Draw(t, "faulty")
+			}
+		}
 		for _, class := range rapid.SliceOfN(rapid.SampledFrom(client.Classes()), 0, 3).Draw(t, "errors") {
 			r.Errors = append(r.Errors, bench.ErrorGroup{Class: class, Code: rapid.IntRange(0, 4999).Draw(t, "code"), Key: text.Draw(t, "key"),
 				Count: rapid.Uint64().Draw(t, "n"), First: ns.Draw(t, "first"), Last: ns.Draw(t, "last"), Text: text.Draw(t, "text")})
@@ -329,7 +338,7 @@ func TestReadGivesBackTheTypes(t *testing.T) {
 	}
 	if !slices.Equal(got.Result.Errors, want.Result.Errors) || !slices.Equal(got.Config.Entries, want.Config.Entries) ||
 		!slices.Equal(got.Result.Judgements, want.Result.Judgements) || !reflect.DeepEqual(got.Result.Estimates, want.Result.Estimates) ||
-		!maps.Equal(got.Result.Absent, want.Result.Absent) || got.Result.Health != want.Result.Health || *got.Result.Drift != *want.Result.Drift ||
+		!maps.Equal(got.Result.Absent, want.Result.Absent) || got.Result.Health != want.Result.Health || *got.Result.Drift != *want.Result.Drift || *got.Result.Resumption != *want.Result.Resumption ||
 		got.Result.Window != want.Result.Window || got.Result.Waited != want.Result.Waited || got.Result.Trimmed != want.Result.Trimmed ||
 		!got.Result.Start.Equal(want.Result.Start) || got.Result.Environment != want.Result.Environment {
 		t.Errorf("got %+v", got)

@@ -99,6 +99,8 @@ func rich() Run {
 			SchedulerP99: 118 * time.Microsecond, CollectorMax: 81 * time.Microsecond},
 		Trimmed: 1200 * time.Millisecond, Waited: 5 * time.Second, Absent: map[bench.Metric]uint64{bench.Delivery: 120},
 		Drift:      &bench.Drift{Metric: bench.Delivery, Q: .5, Share: .234, P: .0021},
+		Resumption: &bench.Resumption{Verdict: bench.Lossy, Judged: 4, Correct: 1, Faults: [9]uint64{bench.GapHead: 2, bench.OutOfSequence: 1},
+			Idle: 3, Cut: 1, Replayed: 37, Deepest: 12, Missing: 120, Resent: 0},
 		SeriesStep: time.Second, Verdict: bench.Bounded, DistinctIDs: 120, Environment: sampleEnvironment(),
 		Warnings: []bench.Warning{
 			{Text: "2 connections were dropped and opened again", Advice: "the errors below say why; the time without them is in outage"},
@@ -123,7 +125,7 @@ func rich() Run {
 	}
 	for m, n := range map[bench.Metric]uint64{
 		bench.Received: 119_985, bench.Bytes: 14_758_155, bench.WireIn: 15_912_004, bench.WireOut: 312_400, bench.Heartbeats: 2_000,
-		bench.Attempts: 1016, bench.Opened: 1004, bench.ConnectErrors: 12, bench.Drops: 4, bench.Reconnects: 4,
+		bench.Attempts: 1016, bench.Opened: 1004, bench.ConnectErrors: 12, bench.Drops: 4, bench.Reconnects: 4, bench.Resumes: 4, bench.ResumesFaulty: 3,
 		bench.Due: 120, bench.Sent: 120, bench.Expected: 120_000, bench.Delivered: 119_880, bench.Lost: 120, bench.Duplicate: 5,
 		bench.Reordered: 1, bench.Boundary: 37, bench.Late: 3, bench.OutOfOrder: 2,
 	} {

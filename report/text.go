@@ -34,6 +34,7 @@ var countGroups = []struct {
 	{"Publishing", []bench.Metric{bench.Due}, []bench.Metric{bench.Due, bench.Sent, bench.Unsent, bench.PublishErrors}},
 	{"Streams", []bench.Metric{bench.StreamsStarted}, []bench.Metric{bench.StreamsStarted, bench.StreamsDone, bench.StreamsFailed}},
 	{"Traffic", []bench.Metric{bench.Opened}, []bench.Metric{bench.Received, bench.Throughput, bench.Bytes, bench.Heartbeats, bench.WireIn, bench.WireOut}},
+	{"Resumption", []bench.Metric{bench.Reconnects}, []bench.Metric{bench.Resumes, bench.ResumesFaulty}},
 }
 
 // onlyIfAny are the counts that say nothing where they are 0.
@@ -56,6 +57,7 @@ func writeText(w io.Writer, run Run, opts TextOptions) error {
 		s.plot(t)
 	}
 	s.counts(run.Result)
+	s.resumption(run.Result)
 	s.remarks("Warnings", run.Result.Warnings, yellow)
 	s.errors(run.Result)
 	s.thresholds(run.Result)
