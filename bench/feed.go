@@ -105,6 +105,7 @@ type sighted struct {
 	content []byte
 	at      int64 // arrival, ns after the start
 	due     int64 // ns after the start; used where known
+	sent    int64 // when it was published, as far as the server says, else due
 	known   bool  // due is
 	exact   bool  // it is by our clock
 	since   int64 // when the connection was first open, ns after the start
@@ -264,21 +265,23 @@ func (s *slot) arrived(at int64, open int, c *cell) {
 	}
 }
 
-// published says when an event was published, as far as that is known: when it was due, or when somebody first had it. It
-// isn't known of an event beyond newest, the latest that anybody had seen.
-func (f *feed) published(ev sighted, newest uint64) (at int64, known bool) {
+// published says between which times an event was published: not before it was due, and before somebody had it, or its
+// server or publisher says so. Of an event beyond newest, the latest that anybody had seen, nothing is known but that.
+func (f *feed) published(ev sighted, newest uint64) (from, until int64) {
 	switch s := f.slot(ev.ordinal); {
+	case f.own != nil:
+		return ev.due, f.own.acceptedAt(ev.ordinal)
 	case ev.known:
-		return ev.due, true
+		return ev.due, ev.sent
 	case ev.ordinal > newest:
-		return 0, false
+		return never, never
 	default:
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.ordinal == ev.ordinal {
-			return s.when, true
+			return s.when, s.when
 		}
-		return math.MinInt64, true // too long ago to be remembered
+		return math.MinInt64, math.MinInt64 // too long ago to be remembered
 	}
 }
 

@@ -72,6 +72,16 @@ func (l *ledger) accept(ordinal uint64, at int64) {
 	}
 }
 
+// acceptedAt is when an event was accepted; never where it wasn't, as far as is known, or where that is forgotten.
+func (l *ledger) acceptedAt(ordinal uint64) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p := l.entry(ordinal); p.ordinal == ordinal {
+		return p.accepted
+	}
+	return never
+}
+
 // missed notes that an event counts as one that reached nobody.
 func (l *ledger) missed(ordinal uint64) {
 	l.mu.Lock()

@@ -199,7 +199,7 @@ func (t *tracked) resumed(s *subscriber, c *cell, seen sighted) {
 		p.foreign = true
 		return
 	}
-	published, known := t.feed.published(seen, p.known)
+	from, until := t.feed.published(seen, p.known)
 	switch how := t.tracker.sight(n); {
 	case n <= p.last:
 		if how != Overdue { // else it was missing before the drop
@@ -209,8 +209,8 @@ func (t *tracked) resumed(s *subscriber, c *cell, seen sighted) {
 	case how == TooOld:
 		p.blurred = true
 	case how != Again:
-		p.take(seen, published, known, t)
-	case n > p.top && (p.live == 0 || n <= p.live || known && published < p.opened+int64(seamTime)):
+		p.take(seen, from, until, t)
+	case n > p.top && (p.live == 0 || n <= p.live || from < p.opened+int64(seamTime)):
 		p.again++
 	}
 }
@@ -263,13 +263,13 @@ func (t *tracked) explain(s *subscriber, c *cell, next uint64) {
 	}
 }
 
-// take takes an event after the last one, which hasn't been seen before. published is when it was, where that is known.
-func (p *resuming) take(seen sighted, published int64, known bool, t *tracked) {
+// take takes an event after the last one, which hasn't been seen before. It was published between two times.
+func (p *resuming) take(seen sighted, from, until int64, t *tracked) {
 	n := seen.ordinal
-	if known && published < p.asked {
+	if until < p.asked {
 		p.replayed++
 	}
-	if p.suspect == 0 && !t.feed.declared && n > p.known && p.live == 0 && (!known || published < p.asked) {
+	if p.suspect == 0 && !t.feed.declared && n > p.known && p.live == 0 && (from == never || until < p.asked) {
 		p.suspect = n
 	}
 	switch {
@@ -297,7 +297,7 @@ func (p *resuming) take(seen sighted, published int64, known bool, t *tracked) {
 	if p.first == 0 {
 		p.first = n
 	}
-	if p.live == 0 && (!known || published >= p.opened) {
+	if p.live == 0 && from >= p.opened {
 		p.live, p.liveAt = n, seen.at
 	}
 	if p.live == 0 || n <= p.live {

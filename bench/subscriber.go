@@ -169,7 +169,8 @@ func (s *subscriber) timing(c *cell, ev *client.Event, a arrival) (due int64, kn
 			return sent.due, true
 		}
 	}
-	switch field := r.plan.Stamp; {
+	field := r.plan.Stamp
+	switch {
 	case own:
 		due, known = stamp.Due-r.wall, true
 		if r.plan.Send.Every > 0 && stamp.Source == uint32(s.index) {
@@ -188,7 +189,11 @@ func (s *subscriber) timing(c *cell, ev *client.Event, a arrival) (due int64, kn
 	if known && !r.stamped.Load() {
 		r.stamped.Store(true)
 	}
-	fresh := r.plan.Streams || s.order(c, ev, stamp, stamped, sighted{content: ev.Data, at: a.at, due: due, known: known, exact: known && (own || !r.twoClocks()), since: s.opened})
+	sent := due
+	if stamped && field.IsZero() {
+		sent += max(0, stamp.Sent-stamp.Due)
+	}
+	fresh := r.plan.Streams || s.order(c, ev, stamp, stamped, sighted{content: ev.Data, at: a.at, due: due, sent: sent, known: known, exact: known && (own || !r.twoClocks()), since: s.opened})
 	if fresh && known && due >= s.opened && c.window.holds(due) {
 		c.since(Delivery, due, a)
 	}

@@ -47,7 +47,7 @@ const fewestResumes = 5
 func resume(bool) scene {
 	return scene{
 		what:   fmt.Sprintf("%d servers hang up and resume streams, each in another way, of which one is right", len(resumeServers)),
-		server: "--rate 100 --fault hangup@60", connections: 5, duration: 4 * time.Second, hangups: true,
+		server: "--rate 50 --fault hangup@60", connections: 5, duration: 4 * time.Second, hangups: true,
 	}
 }
 
