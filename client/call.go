@@ -70,7 +70,9 @@ func (k *caller) call(ctx context.Context, body []byte, take func(*http.Response
 	if err != nil {
 		return time.Time{}, err
 	}
+	stop := context.AfterFunc(ctx, func() { c.Close() }) // a server that reads nothing holds up what is longer than buffers
 	sent, err = send(c, req)
+	stop()
 	return sent, k.reply(ctx, c, req, err, take)
 }
 

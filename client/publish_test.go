@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -233,6 +234,31 @@ func TestPublishOverTLS(t *testing.T) {
 				t.Errorf("%s: %v, want %s", test.url, err, test.want)
 			}
 		}
+	}
+}
+
+// A server that reads nothing holds up no message for longer than the limit allows, or whoever publishes it.
+func TestPublishUnread(t *testing.T) {
+	for _, stop := range []bool{false, true} {
+		t.Run(fmt.Sprintf("stopped=%v", stop), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, ours := net.Pipe() // has no buffer
+				defer server.Close()
+				p := publisher(t, &Net{DialTCP: func(context.Context, string, string) (net.Conn, error) { return ours, nil }}, Request{URL: "http://127.0.0.1/"})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				limit := DefaultTimeout
+				if stop {
+					limit = time.Second
+					time.AfterFunc(limit, cancel)
+				}
+				start := time.Now()
+				sent, err := p.Publish(ctx, []byte("m"))
+				if took := time.Since(start); took != limit || !sent.IsZero() || err == nil || Classify(err).Class != ClassTimeout {
+					t.Errorf("after %v: sent %v, %v", took, sent, err)
+				}
+			})
+		})
 	}
 }
 
