@@ -7,8 +7,12 @@ import (
 	"time"
 )
 
-// maxPost is the longest body, in bytes, that the buffer of an idle connection is sure to take at once.
-const maxPost = 8 << 10
+const (
+	// maxPost is the longest body, in bytes, that the buffer of an idle connection takes at once, where its server reads.
+	maxPost = 8 << 10
+	// maxPostTime bounds how long it may take to do so.
+	maxPostTime = 100 * time.Millisecond
+)
 
 // A Publisher publishes messages with HTTP/1.1 requests over connections that it keeps. It follows no redirect, uses
 // no proxy, and never sends a message twice.
@@ -42,8 +46,9 @@ func (p *Publisher) Publish(ctx context.Context, body []byte) (sent time.Time, e
 }
 
 // Post is the quick half of Publish, which waits for nothing: it hands the request to a connection that is idle, whose
-// buffer is empty. It isn't ok where there is none, or the body is too long for that; then nothing was sent. reply must
-// be called, and waits for the rest; what it returns is as of Publish.
+// buffer is empty. It isn't ok where there is none, or the body is too long for that, or the connection takes none of it
+// within 100 ms; then nothing was sent. Else reply must be called, and waits for the rest; what it returns is as of
+// Publish.
 func (p *Publisher) Post(body []byte) (reply func(context.Context) error, sent time.Time, ok bool) {
 	if len(body) > maxPost || p.ready() != nil {
 		return nil, time.Time{}, false
@@ -56,7 +61,12 @@ func (p *Publisher) Post(body []byte) (reply func(context.Context) error, sent t
 	if c == nil {
 		return nil, time.Time{}, false
 	}
-	sent, err = send(c, req)
+	_ = c.raw.SetWriteDeadline(time.Now().Add(maxPostTime)) // fails only when closed, as writing will
+	if sent, err = send(c, req); sent.IsZero() {
+		c.Close()
+		return nil, time.Time{}, false
+	}
+	_ = c.raw.SetWriteDeadline(time.Time{}) // as above
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, p.Net.timeout())
 		defer cancel()

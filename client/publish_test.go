@@ -305,3 +305,38 @@ func TestPost(t *testing.T) {
 		t.Error("the connection was not kept")
 	}
 }
+
+// Whoever posts isn't held up by a server that answers and reads no more: what can't leave is to be published instead.
+func TestPostUnread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := pipe(t, &Net{}, func(p *peer) {
+			p.read()
+			p.write("HTTP/1.1 204 No Content\r\n\r\n")
+			if p.n == 0 {
+				<-time.After(time.Hour)
+				return
+			}
+			p.read()
+			p.write("HTTP/1.1 204 No Content\r\n\r\n")
+		})
+		p := publisher(t, n, Request{URL: "http://127.0.0.1/"})
+		if _, err := p.Publish(t.Context(), []byte("a")); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if _, sent, ok := p.Post([]byte("b")); ok || !sent.IsZero() || time.Since(start) != maxPostTime {
+			t.Errorf("after %v: ok %v, sent %v", time.Since(start), ok, sent)
+		}
+		if _, err := p.Publish(t.Context(), []byte("b")); err != nil {
+			t.Error(err)
+		}
+		reply, _, ok := p.Post([]byte("c"))
+		if !ok {
+			t.Fatal("not posted over the new connection")
+		}
+		<-time.After(2 * maxPostTime) // that was for sending alone
+		if err := reply(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
