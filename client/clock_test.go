@@ -76,6 +76,26 @@ func TestClock(t *testing.T) {
 	}
 }
 
+// A server is asked for its head alone where that is what the request says.
+func TestClockOfHead(t *testing.T) {
+	var connections atomic.Int64
+	addr := serve(t, nil, func(p *peer) {
+		connections.Add(1)
+		for p.read() {
+			p.write("HTTP/1.1 200 OK\r\nDate: Thu, 20 Nov 2025 17:33:20 GMT\r\nContent-Length: 1000\r\n\r\n")
+		}
+	})
+	c := clockOf(t, short(), Request{URL: "http://" + addr, Method: http.MethodHead}, "")
+	for range 3 {
+		if got, err := c.Ask(t.Context()); err != nil || got.Stamp != 1763660000*int64(time.Second) {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	if connections.Load() != 1 {
+		t.Errorf("%d connections for 3 questions", connections.Load())
+	}
+}
+
 // The reading's times are around what the server did: connecting isn't in them, and waiting for the time is, be that in
 // the head or long after it.
 func TestClockTimes(t *testing.T) {
