@@ -49,6 +49,18 @@ func newCaller(n *Net, kind Request, method string) (*caller, error) {
 	return &caller{net: n, kind: kind, url: u}, nil
 }
 
+// A lazyCaller is a caller that is made when it is needed first.
+type lazyCaller struct {
+	once    sync.Once
+	caller  *caller
+	invalid error // why there is none
+}
+
+func (l *lazyCaller) get(n *Net, kind Request, method string) (*caller, error) {
+	l.once.Do(func() { l.caller, l.invalid = newCaller(n, kind, method) })
+	return l.caller, l.invalid
+}
+
 func (k *caller) request(body []byte) (*http.Request, error) {
 	req, err := newRequest(context.Background(), k.kind.Method, k.url, k.kind.Header, body)
 	if err != nil {
@@ -147,20 +159,17 @@ func send(c *conn, req *http.Request) (sent time.Time, err error) {
 }
 
 // reply reads the reply to what was sent, within ctx, and keeps the connection where it can be used again. What a 2xx
-// has to say goes to take; another status is an *Error, and so is whatever Classify makes of a failure.
+// has to say goes to take, which may fail; another status is an *Error, and so is whatever Classify makes of a failure.
 func (k *caller) reply(ctx context.Context, c *conn, req *http.Request, sendErr error, take func(*http.Response) error) error {
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
 	resp, err := readHead(c, req)
 	if err != nil {
 		c.Close()
-		if ctx.Err() != nil {
-			return &Error{Class: ClassTimeout, Detail: "waiting for the reply", Err: ctx.Err()}
-		}
 		if sendErr != nil { // the reply, where there is one, says more
 			err = sendErr
 		}
-		return headError(err)
+		return replyFailure(ctx, headError(err))
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols { // nothing bounds reading what follows
 		c.Close()
@@ -168,7 +177,7 @@ func (k *caller) reply(ctx context.Context, c *conn, req *http.Request, sendErr 
 	}
 	resp.Body = io.NopCloser(bodyReader(c, resp))
 	if resp.StatusCode/100 == 2 {
-		err = take(resp)
+		err = replyFailure(ctx, take(resp))
 	} else {
 		err = replyError(resp)
 	}
@@ -178,6 +187,14 @@ func (k *caller) reply(ctx context.Context, c *conn, req *http.Request, sendErr 
 		k.keep(c)
 	} else {
 		c.Close()
+	}
+	return err
+}
+
+// replyFailure is err, or that the time for the reply is over where that has caused it.
+func replyFailure(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return &Error{Class: ClassTimeout, Detail: "waiting for the reply", Err: ctx.Err()}
 	}
 	return err
 }

@@ -168,7 +168,7 @@ func TestClockFails(t *testing.T) {
 		{"status", "", "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno", ClassStatus, 503, `"no"`},
 		{"redirect", "", "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", ClassStatus, 302, "it redirects to"},
 		{"upgrade", "", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", ClassProtocol, 101, "it switches protocols"},
-		{"hangup", "json:now", "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{", ClassEOF, 0, ""},
+		{"hangup", "json:now", "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{", ClassEOF, 0, "the stream ended: unexpected EOF"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			addr := serve(t, nil, func(p *peer) {

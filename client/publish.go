@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -22,14 +21,11 @@ type Publisher struct {
 	Net     *Net
 	Request Request // Method is POST by default; Body isn't used
 
-	once    sync.Once
-	caller  *caller
-	invalid error // why there is none
+	lazy lazyCaller
 }
 
-func (p *Publisher) ready() error {
-	p.once.Do(func() { p.caller, p.invalid = newCaller(p.Net, p.Request, http.MethodPost) })
-	return p.invalid
+func (p *Publisher) caller() (*caller, error) {
+	return p.lazy.get(p.Net, p.Request, http.MethodPost)
 }
 
 // accepted takes the reply to a message: its head has said what there is to know.
@@ -39,10 +35,11 @@ func accepted(*http.Response) error { return nil }
 // was handed to the system; zero if that never came to be. Any 2xx is success, however the reply goes on after its head;
 // another status is an *Error, and so is whatever Classify makes of a failure. body isn't kept.
 func (p *Publisher) Publish(ctx context.Context, body []byte) (sent time.Time, err error) {
-	if err := p.ready(); err != nil {
+	k, err := p.caller()
+	if err != nil {
 		return time.Time{}, err
 	}
-	return p.caller.call(ctx, body, accepted)
+	return k.call(ctx, body, accepted)
 }
 
 // Post is the quick half of Publish, which waits for nothing: it hands the request to a connection that is idle, whose
@@ -50,14 +47,15 @@ func (p *Publisher) Publish(ctx context.Context, body []byte) (sent time.Time, e
 // within 100 ms; then nothing was sent. Else reply must be called, and waits for the rest; what it returns is as of
 // Publish.
 func (p *Publisher) Post(body []byte) (reply func(context.Context) error, sent time.Time, ok bool) {
-	if len(body) > maxPost || p.ready() != nil {
+	k, err := p.caller()
+	if err != nil || len(body) > maxPost {
 		return nil, time.Time{}, false
 	}
-	req, err := p.caller.request(body)
+	req, err := k.request(body)
 	if err != nil {
 		return nil, time.Time{}, false
 	}
-	c := p.caller.kept()
+	c := k.kept()
 	if c == nil {
 		return nil, time.Time{}, false
 	}
@@ -70,27 +68,28 @@ func (p *Publisher) Post(body []byte) (reply func(context.Context) error, sent t
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, p.Net.timeout())
 		defer cancel()
-		return p.caller.reply(ctx, c, req, err, accepted)
+		return k.reply(ctx, c, req, err, accepted)
 	}, sent, true
 }
 
 // Prepare opens a connection for the first message, unless one is open, within Net.Timeout.
 func (p *Publisher) Prepare(ctx context.Context) error {
-	if err := p.ready(); err != nil {
+	k, err := p.caller()
+	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.Net.timeout())
 	defer cancel()
-	c, err := p.caller.conn(ctx)
+	c, err := k.conn(ctx)
 	if err == nil {
-		p.caller.keep(c)
+		k.keep(c)
 	}
 	return err
 }
 
 // Close closes the connections that are kept, and keeps none any more.
 func (p *Publisher) Close() {
-	if p.ready() == nil {
-		p.caller.close()
+	if k, err := p.caller(); err == nil {
+		k.close()
 	}
 }
