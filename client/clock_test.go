@@ -46,6 +46,7 @@ func TestClock(t *testing.T) {
 		{"date", "", date, "", at, 2 * time.Second},
 		{"date beside a body", "", date, `{"now":1}`, at, 2 * time.Second},
 		{"seconds", "json:now", date, `{"now":1763660000}`, at, time.Second},
+		{"seconds to a millisecond", "json:now", date, `{"now":1763660000.123}`, at + 123e6, time.Millisecond},
 		{"milliseconds", "json:now", date, `{"now":1763660000001}`, at + 1e6, time.Millisecond},
 		{"microseconds", "json:a.b", date, `{"a":{"b":1763660000000001}}`, at + 1e3, time.Microsecond},
 		{"nanoseconds", "json:now", date, `{"now":1763660000000000001}`, at + 1, 0},

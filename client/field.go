@@ -119,7 +119,24 @@ func epochTime(raw string, num float64) (int64, bool) {
 	if whole, ok := ParseUint(unsafe.Slice(unsafe.StringData(raw), len(raw))); ok {
 		return int64(whole) * scale, whole <= uint64(most)
 	}
-	// The whole units exactly, the rest as a fraction: 1763660000.123456 s keeps its microseconds.
+	// So do decimals, of which a float64 would make 1763660000.122999907 s, that is less cut off, of 1763660000.123 s.
+	if whole, fraction, ok := decimals(raw, scale); ok {
+		return int64(whole)*scale + fraction, whole < uint64(most)
+	}
 	units, fraction := math.Modf(num)
 	return int64(units)*scale + int64(math.Round(fraction*float64(scale))), int64(units) < most
+}
+
+// decimals reads digits around a point: the whole part, and the fraction in units of 1/scale, cut to that.
+func decimals(raw string, scale int64) (whole uint64, fraction int64, ok bool) {
+	before, after, _ := strings.Cut(raw, ".")
+	for _, c := range []byte(after) {
+		if c < '0' || c > '9' {
+			return 0, 0, false
+		}
+		scale /= 10
+		fraction += int64(c-'0') * scale
+	}
+	whole, ok = ParseUint(unsafe.Slice(unsafe.StringData(before), len(before)))
+	return whole, fraction, ok
 }
