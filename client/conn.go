@@ -27,6 +27,8 @@ type conn struct {
 	given    int            // bytes of data handed out since tcp was read
 	filled   bool           // the last read of data filled its buffer
 
+	atOnce func([]byte) (int, error) // reads tcp without waiting, while quiet looks; nil otherwise
+
 	frames    *frameScanner // of a WebSocket; nil for none
 	scanned   uint64        // in, when frames were scanned last
 	interrupt func() error  // asked before the socket is read between two messages; nil for none
@@ -48,8 +50,12 @@ type countingConn struct {
 	c *conn
 }
 
-func (k countingConn) Read(p []byte) (int, error) {
-	n, err := k.Conn.Read(p)
+func (k countingConn) Read(p []byte) (n int, err error) {
+	if k.c.atOnce != nil {
+		n, err = k.c.atOnce(p)
+	} else {
+		n, err = k.Conn.Read(p)
+	}
 	if n > 0 {
 		k.c.in.Add(uint64(n))
 		k.c.given = 0

@@ -190,19 +190,28 @@ func TestPublishReplies(t *testing.T) {
 
 // A connection that the server closed between two messages costs none of them, as long as nothing was written to it.
 func TestPublishAfterHangup(t *testing.T) {
-	hungUp := make(chan bool)
-	addr := serve(t, nil, func(p *peer) {
-		if p.read() {
-			p.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-			p.Close()
-			hungUp <- true
-		}
-	})
-	p := publisher(t, &Net{}, Request{URL: "http://" + addr})
-	for range 5 {
-		_, err := p.Publish(t.Context(), []byte("m"))
-		if <-hungUp; err != nil {
-			t.Error(err)
+	ca := newAuthority(t)
+	config := &tls.Config{Certificates: []tls.Certificate{ca.issue(time.Time{})}}
+	for scheme, wrap := range map[string]func(net.Conn) net.Conn{
+		"http":  nil,
+		"https": func(c net.Conn) net.Conn { return tls.Server(c, config) },
+	} {
+		for _, header := range []string{"", "Connection: close\r\n"} {
+			hungUp := make(chan bool)
+			addr := serve(t, wrap, func(p *peer) {
+				if p.read() {
+					p.write("HTTP/1.1 200 OK\r\n" + header + "Content-Length: 0\r\n\r\n")
+					p.Close()
+					hungUp <- true
+				}
+			})
+			p := publisher(t, &Net{TLS: &tls.Config{RootCAs: ca.pool}}, Request{URL: scheme + "://" + addr})
+			for range 5 {
+				_, err := p.Publish(t.Context(), []byte("m"))
+				if <-hungUp; err != nil {
+					t.Errorf("%s, %q: %v", scheme, header, err)
+				}
+			}
 		}
 	}
 }
@@ -339,4 +348,40 @@ func TestPostUnread(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// The connection that was opened for the first message is the one it is sent over, though the server of a TLS connection
+// says something first.
+func TestPostAfterHandshake(t *testing.T) {
+	ca := newAuthority(t)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			config := &tls.Config{Certificates: []tls.Certificate{ca.issue(time.Time{})}, MaxVersion: version}
+			shaken := make(chan bool, 1)
+			addr := serve(t, func(c net.Conn) net.Conn { return tls.Server(c, config) }, func(p *peer) {
+				if p.n > 0 {
+					t.Error("a second connection was opened")
+				}
+				p.Conn.(*tls.Conn).HandshakeContext(t.Context())
+				shaken <- true // and the tickets are written
+				for p.read() {
+					p.write("HTTP/1.1 204 No Content\r\n\r\n")
+				}
+			})
+			p := publisher(t, &Net{TLS: &tls.Config{RootCAs: ca.pool}}, Request{URL: "https://" + addr})
+			if err := p.Prepare(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			<-shaken
+			for range 2 {
+				reply, _, ok := p.Post([]byte("m"))
+				if !ok {
+					t.Fatal("the connection can't be used")
+				}
+				if err := reply(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
 }
