@@ -372,3 +372,28 @@ func cpu(t testing.TB) float64 {
 	}
 	return float64(usage.Utime.Nano() + usage.Stime.Nano())
 }
+
+// An empty line that is sent by itself as a heartbeat ends no event, but its segment may have the stamp of the read.
+func TestArrivalBeforeEmptyLines(t *testing.T) {
+	eachStamped(t, func(t *testing.T, kind stampedKind) {
+		if kind.ws {
+			t.Skip("has no lines")
+		}
+		s := kind.open(t, kind.net())
+		for _, test := range []struct {
+			wire   string
+			shared bool
+		}{
+			{chunk("data: a\n\n"), false},
+			{chunk("data: a\n\n\n"), false}, // some end their events so
+			{chunk("data: a\n\n") + chunk("\n"), true},
+			{chunk("data: a") + chunk("\n\n") + chunk("\r\n") + chunk("\n"), true},
+			{chunk("data: a\n") + chunk("\n"), false},
+		} {
+			s.write(test.wire)
+			if a := s.must(t).Arrival; a.Shared != test.shared {
+				t.Errorf("%q: shared %v", test.wire, a.Shared)
+			}
+		}
+	})
+}

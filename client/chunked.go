@@ -12,6 +12,7 @@ type chunkedReader struct {
 	left  uint64 // of the chunk's data
 	line  int    // bytes of the size line or trailer read so far
 	after bool   // framing followed the data read last, besides the end of its chunk
+	last  int    // where the data of the last chunk begins in what was read last
 	err   error
 }
 
@@ -78,7 +79,7 @@ func (r *chunkedReader) strip(b []byte) (kept int, ended bool) {
 			if kept != i {
 				copy(b[kept:], b[i:i+n])
 			}
-			r.after = false
+			r.after, r.last = false, kept
 			kept, i = kept+n, i+n
 			if r.left -= uint64(n); r.left == 0 {
 				r.state = chunkDataCR

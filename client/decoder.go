@@ -89,6 +89,9 @@ func (d *Decoder) skipBOM() {
 // ends alone don't, such as the LF of the CR that completed the event.
 func (d *Decoder) Buffered() bool { return len(bytes.TrimLeft(d.in, "\r\n")) > 0 }
 
+// unread is how many of the bytes fed last Next hasn't taken.
+func (d *Decoder) unread() int { return len(d.in) }
+
 // LastID is the last event id string of the stream, where to resume. It is valid until the next call of Next.
 func (d *Decoder) LastID() Cursor { return d.lastID }
 

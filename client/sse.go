@@ -158,7 +158,7 @@ func (s *sseStream) Events() iter.Seq2[Event, error] {
 					break
 				}
 				// One read held several events if another came before this one in it, or if bytes are left.
-				ev.Arrival = s.conn.arrival(shared || s.decoder.Buffered() || s.framed() || s.conn.more(s.tail()))
+				ev.Arrival = s.conn.arrival(shared || s.decoder.Buffered() || s.framed(n-s.decoder.unread()) || s.conn.more(s.tail()))
 				shared = ev.Arrival.Shared
 				if s.done.matches(ev) {
 					yield(Event{}, ErrDone)
@@ -178,11 +178,11 @@ func (s *sseStream) Events() iter.Seq2[Event, error] {
 	}
 }
 
-// framed reports whether framing followed the event in its read, such as the end of the body: the kernel's stamp may be
-// that of its segment.
-func (s *sseStream) framed() bool {
+// framed reports whether framing followed the event in its read, which took so many bytes of data up to the event's end:
+// that of another chunk, if only of line ends, or of the end of the body. The kernel's stamp may be that of its segment.
+func (s *sseStream) framed(taken int) bool {
 	chunks, ok := s.body.(*chunkedReader)
-	return ok && chunks.after
+	return ok && (chunks.after || taken <= chunks.last)
 }
 
 // tail is how many bytes of framing are to come before the next byte of the stream can.
