@@ -71,19 +71,29 @@ func (f *selftestFlags) run(ctx context.Context, std streams) error {
 			table.row(found)
 		}
 	}
-	said := conclude(findings)
-	worst := worstOf(allFigures(findings))
-	if stopped, ok := stoppedBy(ctx); ok {
-		worst = unfinished
+	if _, ok := stoppedBy(ctx); ok {
 		fmt.Fprintf(std.err, "interrupted: %d of the rows were made\n", len(findings))
-		said = &failure{code: exitOfSignal(stopped.signal)}
 	}
+	worst, said := ending(ctx, findings)
+	var err error
 	if f.json {
-		if err := writeSelftest(std.out, findings, worst); err != nil {
-			return &failure{exitFailed, fmt.Errorf("writing the result: %w", err), ""}
-		}
+		err = writeSelftest(std.out, findings, worst)
+	} else {
+		err = table.failed
+	}
+	if err != nil && exitOf(said) != exitFailed {
+		return &failure{exitFailed, fmt.Errorf("writing the result: %w", err), ""}
 	}
 	return said
+}
+
+// ending is what all of it came to, and the exit code. What was wrong stays so where the other rows were interrupted.
+func ending(ctx context.Context, findings []finding) (outcome, error) {
+	worst, said := worstOf(allFigures(findings)), conclude(findings)
+	if stopped, ok := stoppedBy(ctx); ok && worst != wrong {
+		return unfinished, &failure{code: exitOfSignal(stopped.signal)}
+	}
+	return worst, said
 }
 
 func allFigures(findings []finding) (all []figure) {

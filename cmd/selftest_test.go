@@ -460,6 +460,39 @@ func TestSelftestInterrupted(t *testing.T) {
 	}
 }
 
+// The code of a failure takes precedence over that of an interrupt, and that over the code of a refusal.
+func TestSelftestEnding(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(interrupted{os.Interrupt})
+	row := &trial{name: "row"}
+	for _, test := range []struct {
+		figure outcome
+		worst  outcome
+		code   exit
+	}{{passed, unfinished, exitInterrupt}, {refused, unfinished, exitInterrupt}, {wrong, wrong, exitFailed}} {
+		worst, err := ending(ctx, []finding{{trial: row, figures: []figure{{name: "a", outcome: test.figure}}}})
+		if worst != test.worst || exitOf(err) != test.code {
+			t.Errorf("%s and interrupted: %s, exit code %d", test.figure, worst, exitOf(err))
+		}
+	}
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+// A result that can't be written is a failure, whatever it was.
+func TestSelftestUnwritten(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(interrupted{os.Interrupt})
+	for _, asJSON := range []bool{false, true} {
+		err := (&selftestFlags{json: asJSON}).run(ctx, streams{strings.NewReader(""), brokenWriter{}, io.Discard})
+		if exitOf(err) != exitFailed || !strings.Contains(err.Error(), "no space left") {
+			t.Errorf("json %v: %v", asJSON, err)
+		}
+	}
+}
+
 // Every row has what it takes, in both lengths.
 func TestTrials(t *testing.T) {
 	seen := make(map[string]bool)

@@ -20,6 +20,7 @@ import (
 type selftestTable struct {
 	out    io.Writer
 	styles map[outcome]lipgloss.Style
+	failed error // the first failure to write; nil for none
 }
 
 const (
@@ -29,7 +30,7 @@ const (
 
 func newSelftestTable(out io.Writer) *selftestTable {
 	bold := lipgloss.NewStyle().Bold(true)
-	t := &selftestTable{colorprofile.NewWriter(out, os.Environ()), map[outcome]lipgloss.Style{
+	t := &selftestTable{out: colorprofile.NewWriter(out, os.Environ()), styles: map[outcome]lipgloss.Style{
 		passed: bold.Foreground(lipgloss.Green), refused: bold.Foreground(lipgloss.Yellow), wrong: bold.Foreground(lipgloss.Red),
 	}}
 	t.line("", "injected", "recovered", "difference", "tolerance", "")
@@ -37,7 +38,13 @@ func newSelftestTable(out io.Writer) *selftestTable {
 }
 
 func (t *selftestTable) line(name, injected, recovered, difference, tolerance, outcome string) {
-	fmt.Fprintf(t.out, "%-22s %12s %14s %10s %9s  %s\n", name, injected, recovered, difference, tolerance, outcome)
+	t.printf("%-22s %12s %14s %10s %9s  %s\n", name, injected, recovered, difference, tolerance, outcome)
+}
+
+func (t *selftestTable) printf(format string, args ...any) {
+	if _, err := fmt.Fprintf(t.out, format, args...); err != nil && t.failed == nil {
+		t.failed = err
+	}
 }
 
 // row writes the figures of a row, why those that didn't pass did not, and what there is to know besides.
@@ -57,7 +64,7 @@ func (t *selftestTable) row(found finding) {
 // say writes a sentence below a line; nothing for none.
 func (t *selftestTable) say(sentence string) {
 	if sentence != "" {
-		fmt.Fprintf(t.out, "%*s%s\n", selftestIndent, "", wrapped(sentence, selftestWidth-selftestIndent, selftestIndent))
+		t.printf("%*s%s\n", selftestIndent, "", wrapped(sentence, selftestWidth-selftestIndent, selftestIndent))
 	}
 }
 
