@@ -121,7 +121,8 @@ func (e *evidence) usable(f *figure, estimate bench.Estimate) bool {
 	case e.unfit != nil:
 		f.refuse(*e.unfit)
 	case samples < need:
-		f.refuse(bench.Warning{Text: fmt.Sprintf("%d samples, of the %d that it needs", samples, need)})
+		f.refuse(bench.Warning{Text: fmt.Sprintf("%d samples, of the %d that it needs", samples, need),
+			Advice: "allow this process more open files (ulimit -n): more connections receive more"})
 	case estimate.Verdict.Refused():
 		alone := *e.result // so that it is this verdict that is explained
 		alone.Verdict, alone.Judgements = estimate.Verdict, nil

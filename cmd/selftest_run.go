@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -119,13 +120,17 @@ func (s scene) unfit(result *bench.Result) *bench.Warning {
 		why = fmt.Sprintf("only %d of %d connections were ever open", result.Peak, result.Planned)
 	case drops > 0 && !s.hangups:
 		why = fmt.Sprintf("%d connections dropped, though nothing was to drop them", drops)
+	case result.Count(bench.Received) == 0: // nothing injected, and nothing recovered, would agree
+		why = "nothing was received"
 	default:
 		return nil
 	}
+	advice := calm
 	if len(result.Errors) > 0 {
-		why += ": " + result.Errors[0].Text
+		why += ": " + oneLine(result.Errors[0].Text)
+		advice = cmp.Or(result.Errors[0].Hint(), advice)
 	}
-	return &bench.Warning{Text: why, Advice: calm}
+	return &bench.Warning{Text: why, Advice: advice}
 }
 
 // askTimeout bounds asking the server for the truth.

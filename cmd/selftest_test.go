@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rtbench/rtbench/bench"
+	"github.com/rtbench/rtbench/client"
 	"github.com/rtbench/rtbench/server"
 )
 
@@ -104,6 +105,9 @@ func TestJudgeDelivery(t *testing.T) {
 		figures := judgeDelivery(test.evidence)
 		if got := outcomes(figures); got != test.want || reasons(figures) != test.reason {
 			t.Errorf("%s: %s (%s); want %s (%s)", test.name, got, reasons(figures), test.want, test.reason)
+		}
+		if test.name == "few samples" && figures[3].advice == "" {
+			t.Errorf("%s: refused without advice", test.name)
 		}
 	}
 }
@@ -320,23 +324,33 @@ func TestJudgeStopped(t *testing.T) {
 }
 
 func TestUnfit(t *testing.T) {
-	refusedOnce := []bench.ErrorGroup{{Text: "connection refused"}}
+	refusedOnce := []bench.ErrorGroup{{Class: client.ClassRefused, Text: "connection\x1b refused"}}
 	for _, test := range []struct {
-		scene  scene
-		result bench.Result
-		drops  uint64
-		want   string
+		scene    scene
+		result   bench.Result
+		drops    uint64
+		received uint64
+		want     string
 	}{
-		{scene{}, bench.Result{Peak: 5, Planned: 5}, 0, ""},
-		{scene{}, bench.Result{Peak: 4, Planned: 5, Errors: refusedOnce}, 0, "only 4 of 5 connections were ever open: connection refused"},
-		{scene{}, bench.Result{Failure: "nothing ever connected"}, 0, "nothing ever connected"},
-		{scene{}, bench.Result{}, 3, "3 connections dropped, though nothing was to drop them"},
-		{scene{hangups: true}, bench.Result{}, 3, ""},
+		{scene{}, bench.Result{Peak: 5, Planned: 5}, 0, 1, ""},
+		{scene{}, bench.Result{Peak: 5, Planned: 5}, 0, 0, "nothing was received"},
+		{scene{}, bench.Result{Peak: 4, Planned: 5, Errors: refusedOnce}, 0, 1, `only 4 of 5 connections were ever open: connection\x1b refused`},
+		{scene{}, bench.Result{Failure: "nothing ever connected"}, 0, 0, "nothing ever connected"},
+		{scene{}, bench.Result{}, 3, 1, "3 connections dropped, though nothing was to drop them"},
+		{scene{hangups: true}, bench.Result{}, 3, 1, ""},
 	} {
 		test.result.Counts[bench.Drops-bench.Counts()[0]] = test.drops
+		test.result.Counts[bench.Received-bench.Counts()[0]] = test.received
 		got := ""
 		if why := test.scene.unfit(&test.result); why != nil {
 			got = why.Text
+			advice := calm
+			if test.result.Errors != nil {
+				advice = client.ClassRefused.Hint(0)
+			}
+			if why.Advice != advice {
+				t.Errorf("%s: %s", got, why.Advice)
+			}
 		}
 		if got != test.want {
 			t.Errorf("%q, want %q", got, test.want)
