@@ -86,9 +86,12 @@ func (e *evidence) timed(q float64, injected span, tolerance int64) figure {
 	}
 	f.judge()
 	switch within := (span{estimate.Low, estimate.High}); {
+	case f.outcome == passed && injected.High-injected.Low > tolerance: // it could be off by more, and still lie there
+		f.refuse(bench.Warning{Text: "the server's own record knows the truth no better than to " +
+			report.Scale(float64(injected.High-injected.Low), bench.Nanoseconds) + ", which is more than the tolerance", Advice: calm})
 	case f.outcome == passed:
 	case estimate.Verdict == bench.UpperBound && f.difference() > 0:
-		f.refuse(bench.Warning{Text: "UPPER BOUND: it says only that the truth is no worse", Advice: "the kernel stamps what arrives where the tester runs on Linux"})
+		f.refuse(onlyAbove)
 	case estimate.Verdict == bench.Bounded && max(within.beyond(injected), -within.beyond(injected)) <= tolerance:
 		f.recovered = within
 		f.refuse(bench.Warning{Text: "BOUNDED: the truth is between the two ends, which are further apart than the tolerance", Advice: calm})
@@ -98,12 +101,18 @@ func (e *evidence) timed(q float64, injected span, tolerance int64) figure {
 	return f
 }
 
+// onlyAbove is why a figure that is too high, and has the verdict that allows it, isn't wrong.
+var onlyAbove = bench.Warning{Text: "UPPER BOUND: it says only that the truth is no worse", Advice: "the kernel stamps what arrives where the tester runs on Linux"}
+
 // enclosed is a quantile of delivery between two clocks, of which both ends are known: the truth has to lie between them.
 func (e *evidence) enclosed(q float64, injected span) figure {
 	estimate := e.result.Estimate(bench.Delivery, q)
 	f := figure{name: quantileName(q), unit: bench.Nanoseconds, injected: injected, recovered: span{estimate.Low, estimate.High}}
-	if e.usable(&f, estimate) {
-		f.judge()
+	if !e.usable(&f, estimate) {
+		return f
+	}
+	if f.judge(); f.outcome == wrong && estimate.Verdict == bench.UpperBound && f.difference() > 0 {
+		f.refuse(onlyAbove)
 	}
 	return f
 }

@@ -79,6 +79,10 @@ func TestJudgeDelivery(t *testing.T) {
 	dropped.unfit = &bench.Warning{Text: "2 connections dropped"}
 	missing := madeUp(bench.Trusted, 0, took...)
 	missing.before = append(missing.before, int64(time.Second))
+	blurred := madeUp(bench.Trusted, 0, took...)
+	for i := range blurred.after {
+		blurred.after[i] += int64(time.Millisecond)
+	}
 	for _, test := range []struct {
 		name     string
 		evidence *evidence
@@ -97,6 +101,7 @@ func TestJudgeDelivery(t *testing.T) {
 		{"bounded, and not there", madeUp(bench.Bounded, time.Millisecond, took...), "pairs PASSED, p50 FAILED, p99 FAILED, p99.9 FAILED", "the figure is wrong, and its verdict is BOUNDED"},
 		{"above, as an upper bound", madeUp(bench.UpperBound, -time.Millisecond, took...), none, "UPPER BOUND: it says only that the truth is no worse"},
 		{"below an upper bound", madeUp(bench.UpperBound, time.Millisecond, took...), "pairs PASSED, p50 FAILED, p99 FAILED, p99.9 FAILED", "the figure is wrong, and its verdict is UPPER BOUND"},
+		{"nobody knows so well", blurred, none, "the server's own record knows the truth no better than to 1.00 ms, which is more than the tolerance"},
 		{"few samples", madeUp(bench.Trusted, 0, evenly(400, time.Second)...), "pairs PASSED, p50 PASSED, p99 PASSED, p99.9 REFUSED", "400 samples, of the 3688 that it needs"},
 		{"a pair is missing", missing, "pairs FAILED, p50 PASSED, p99 PASSED, p99.9 PASSED", "the figure is wrong, and nothing says so"},
 		{"another run", dropped, "pairs REFUSED, p50 REFUSED, p99 REFUSED, p99.9 REFUSED", "2 connections dropped"},
@@ -269,8 +274,8 @@ func TestJudgeReconnect(t *testing.T) {
 
 func TestJudgeClock(t *testing.T) {
 	started := time.Unix(1_800_000_000, 0)
-	judged := func(low, high, from, to time.Duration) string {
-		e := madeUp(bench.Bounded, 0, slices.Repeat([]time.Duration{20 * time.Millisecond}, 1000)...)
+	judged := func(verdict bench.Verdict, low, high, from, to time.Duration) string {
+		e := madeUp(verdict, 0, slices.Repeat([]time.Duration{20 * time.Millisecond}, 1000)...)
 		e.result.Start, e.result.Begin, e.result.End = started, 10*time.Second, 20*time.Second
 		e.truth.Clock = server.TruthClock{Offset: int64(37 * time.Millisecond), Drift: 20, Since: started.UnixNano()}
 		e.result.Clock = &bench.ClockBound{Low: int64(low), High: int64(high)}
@@ -283,14 +288,17 @@ func TestJudgeClock(t *testing.T) {
 	const ms, us = time.Millisecond, time.Microsecond
 	// 20 ppm make 200 µs in 10 s and 400 µs in 20 s
 	for _, test := range []struct {
+		verdict             bench.Verdict
 		low, high, from, to time.Duration
 		want                string
 	}{
-		{37*ms + 200*us, 37*ms + 400*us, 20 * ms, 20 * ms, "begin PASSED, end PASSED, p50 PASSED, p99 PASSED"},
-		{37*ms + 201*us, 38 * ms, 1 * ms, 19 * ms, "begin FAILED, end PASSED, p50 FAILED, p99 FAILED"},
-		{17 * ms, 37*ms + 399*us, 21 * ms, 30 * ms, "begin PASSED, end FAILED, p50 FAILED, p99 FAILED"},
+		{bench.Bounded, 37*ms + 200*us, 37*ms + 400*us, 20 * ms, 20 * ms, "begin PASSED, end PASSED, p50 PASSED, p99 PASSED"},
+		{bench.Bounded, 37*ms + 201*us, 38 * ms, 1 * ms, 19 * ms, "begin FAILED, end PASSED, p50 FAILED, p99 FAILED"},
+		{bench.Bounded, 17 * ms, 37*ms + 399*us, 21 * ms, 30 * ms, "begin PASSED, end FAILED, p50 FAILED, p99 FAILED"},
+		{bench.UpperBound, 37 * ms, 38 * ms, 21 * ms, 30 * ms, "begin PASSED, end PASSED, p50 REFUSED, p99 REFUSED"},
+		{bench.UpperBound, 37 * ms, 38 * ms, 1 * ms, 19 * ms, "begin PASSED, end PASSED, p50 FAILED, p99 FAILED"},
 	} {
-		if got := judged(test.low, test.high, test.from, test.to); got != test.want {
+		if got := judged(test.verdict, test.low, test.high, test.from, test.to); got != test.want {
 			t.Errorf("%v to %v: %s, want %s", test.low, test.high, got, test.want)
 		}
 	}
