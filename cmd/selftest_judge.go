@@ -248,8 +248,8 @@ func judgeReconnect(e *evidence) []figure {
 		}
 		q, late := .5, int64(e.result.Health.SchedulerP99) > tolerance
 		f.recovered = exactly(h.ValueAtQuantile(50))
-		if i > 0 { // one wait can be late alone, where most are not
-			q, late = 1, list[0].outcome == passed
+		if i > 0 { // one wait can be late alone, where most are not, and is where the host is late for all
+			q, late = 1, list[0].outcome != wrong
 			f.recovered = exactly(h.Max())
 		}
 		f.judge()

@@ -242,7 +242,8 @@ func TestJudgeReconnect(t *testing.T) {
 		{"one is late, as the server saw", 137 * ms, 150 * ms, 151 * ms, 0, "median PASSED, max REFUSED"},
 		{"one is late, and the server saw nothing of it", 137 * ms, 150 * ms, 140 * ms, 0, "median PASSED, max FAILED"},
 		{"all are late", 150 * ms, 150 * ms, 151 * ms, 0, "median FAILED, max FAILED"},
-		{"all are late on a busy host", 150 * ms, 150 * ms, 151 * ms, 20 * ms, "median REFUSED, max FAILED"},
+		{"all are late on a busy host", 150 * ms, 150 * ms, 151 * ms, 20 * ms, "median REFUSED, max REFUSED"},
+		{"all are late on a busy host, one of them more than the server saw", 150 * ms, 160 * ms, 151 * ms, 20 * ms, "median REFUSED, max FAILED"},
 		{"too early", 120 * ms, 120 * ms, 121 * ms, 20 * ms, "median FAILED, max FAILED"},
 	} {
 		e := &evidence{scene: scene{retry: 137 * ms}, result: &bench.Result{}}
@@ -545,12 +546,17 @@ func TestContest(t *testing.T) {
 	for _, row := range []struct {
 		found, given int
 		want         outcome
-	}{{0, 0, passed}, {15, 0, passed}, {16, 0, wrong}, {3, 1, refused}} {
+	}{{0, 0, passed}, {15, 0, passed}, {16, 0, wrong}, {3, 1, refused}, {15, 1, refused}, {16, 1, wrong}} {
 		if f := equals.judge(&evidence{found: row.found, given: row.given})[0]; f.outcome != row.want {
 			t.Errorf("%d found, %d given up: %s", row.found, row.given, f.outcome)
 		}
 	}
-	if f := unequals.judge(&evidence{found: 31})[0]; f.outcome != wrong {
-		t.Errorf("31 of 40: %s", f.outcome)
+	for _, row := range []struct {
+		found, given int
+		want         outcome
+	}{{31, 0, wrong}, {31, 1, refused}, {30, 1, wrong}, {32, 0, passed}} {
+		if f := unequals.judge(&evidence{found: row.found, given: row.given})[0]; f.outcome != row.want {
+			t.Errorf("%d found of 40, %d given up: %s", row.found, row.given, f.outcome)
+		}
 	}
 }
