@@ -127,6 +127,8 @@ func TestVerdict(t *testing.T) {
 		{name: "trusted, strict", strict: true, result: bench.Result{Verdict: bench.Bounded, Judgements: []bench.Judgement{{Threshold: threshold, Passed: true}}}, code: exitPassed},
 		{name: "some never came", result: bench.Result{Judgements: []bench.Judgement{{Threshold: threshold, Figure: bench.Figure{Value: 5e9, AtLeast: true}}}}, code: exitThreshold,
 			said: "threshold failed: p99(delivery) < 1s: some never came, and it is at least 5.00 s"},
+		{name: "between two clocks", result: bench.Result{Judgements: []bench.Judgement{{Threshold: threshold, Figure: bench.Figure{Value: 9e8, Low: 7e8, High: 11e8}}}}, code: exitThreshold,
+			said: "threshold failed: p99(delivery) < 1s: it is between 700 ms and 1.10 s"},
 		{name: "interrupted", ctx: stopped, strict: true, result: bench.Result{Verdict: bench.NoVerdict, Doubts: []bench.Warning{doubt}, Judgements: []bench.Judgement{failed}}, code: exitInterrupt},
 		{name: "terminated", ctx: ended, code: exitTerminate},
 		{name: "failed", ctx: stopped, result: bench.Result{Failure: "nothing ever connected: x", Errors: []bench.ErrorGroup{refused}, Judgements: []bench.Judgement{failed}},

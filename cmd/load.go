@@ -257,6 +257,8 @@ func failedThresholds(judgements []bench.Judgement) error {
 			failed = append(failed, j.Threshold.Text+": "+j.Unknown)
 		case j.AtLeast:
 			failed = append(failed, j.Threshold.Text+": some never came, and it is at least "+report.Scale(j.Value, j.Threshold.Unit()))
+		case j.Low < j.High: // an end of it fails, and the value between them may not
+			failed = append(failed, fmt.Sprintf("%s: it is between %s and %s", j.Threshold.Text, report.Scale(j.Low, j.Threshold.Unit()), report.Scale(j.High, j.Threshold.Unit())))
 		default:
 			failed = append(failed, j.Threshold.Text+": it is "+report.Scale(j.Value, j.Threshold.Unit()))
 		}
