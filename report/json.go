@@ -251,7 +251,7 @@ func newDocument(run Run) (*document, error) {
 	doc.addFigures(r)
 	for _, j := range r.Judgements {
 		doc.Thresholds = append(doc.Thresholds, docThreshold{j.Threshold.Text, j.Passed, known(j.Value, j.Unknown == ""),
-			known(j.Low, j.Low < j.High && j.Unknown == ""), known(j.High, j.Low < j.High && j.Unknown == ""), j.AtLeast, known(j.Verdict, j.Verdict != ""), j.Unknown, j.Threshold.Bound, j.Threshold.Unit()})
+			known(j.Low, between(j)), known(j.High, between(j)), j.AtLeast, known(j.Verdict, j.Verdict != ""), j.Unknown, j.Threshold.Bound, j.Threshold.Unit()})
 	}
 	for _, e := range r.Errors {
 		doc.Errors = append(doc.Errors, docError{e.Class.String(), known(e.Code, e.Code != 0), e.Key, e.Count, e.First,

@@ -371,7 +371,7 @@ func (s *sheet) thresholds(r *bench.Result) {
 	var texts, values []string
 	for _, j := range r.Judgements {
 		value := atLeast(j.AtLeast) + Scale(j.Value, j.Threshold.Unit())
-		if j.Low < j.High {
+		if between(j) {
 			value = rangeText(int64(j.Low), int64(j.High))
 		}
 		if j.Unknown != "" {
@@ -404,10 +404,14 @@ func (s *sheet) thresholds(r *bench.Result) {
 	}
 }
 
+// between reports whether the value that a threshold was judged by is known between two ends only. What some never came
+// to has no upper one.
+func between(j bench.Judgement) bool { return j.Low < j.High && !j.AtLeast && j.Unknown == "" }
+
 // worse is the value that a threshold was judged by: of one known between two ends, that which is less likely to pass.
 func worse(j bench.Judgement) float64 {
 	switch {
-	case j.Low >= j.High:
+	case !between(j):
 		return j.Value
 	case strings.HasPrefix(j.Threshold.Op, ">"):
 		return j.Low

@@ -110,3 +110,26 @@ func TestHeadlineByWorth(t *testing.T) {
 		}
 	}
 }
+
+// TestJudgedBetween: what lies between two ends is told by them, unless some of it never came: then nothing bounds it above.
+func TestJudgedBetween(t *testing.T) {
+	threshold, err := bench.ParseThreshold("p99(delivery) < 1s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		atLeast   bool
+		text      string
+		low, high string
+	}{{false, "700–900 ms", "700000000", "900000000"}, {true, "≥ 800 ms", "null", "null"}} {
+		run := empty()
+		run.Result.Judgements = []bench.Judgement{{Threshold: threshold, Figure: bench.Figure{Value: 8e8, Low: 7e8, High: 9e8, AtLeast: c.atLeast}}}
+		if text := string(write(t, Text, run, TextOptions{})); !strings.Contains(text, c.text) {
+			t.Errorf("there is no %q in\n%s", c.text, text)
+		}
+		doc := string(write(t, JSON, run, TextOptions{}))
+		if !strings.Contains(doc, `"low": `+c.low) || !strings.Contains(doc, `"high": `+c.high) {
+			t.Errorf("low and high are not %s and %s in\n%s", c.low, c.high, doc)
+		}
+	}
+}
