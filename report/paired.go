@@ -14,11 +14,14 @@ type Paired struct {
 	P         float64 // of there being no difference: exact Wilcoxon signed-rank test, two-sided
 }
 
-// ComparePairs compares positive figures of as many trials of both sides.
+// ComparePairs compares positive figures of as many trials of both sides. Where one isn't positive, there is no ratio of
+// its pair, and so none of the sides (NaN), and nothing speaks for a difference.
 func ComparePairs(a, b []float64) Paired {
 	d := make([]float64, min(len(a), len(b)))
 	for i := range d {
-		d[i] = math.Log(b[i] / a[i])
+		if d[i] = math.Log(b[i] / a[i]); math.IsNaN(d[i]) || math.IsInf(d[i], 0) {
+			return Paired{Pairs: len(d), Ratio: math.NaN(), High: math.Inf(1), P: 1}
+		}
 	}
 	middle, low, high := hodgesLehmann(d, .05)
 	return Paired{Pairs: len(d), Ratio: math.Exp(middle), Low: math.Exp(low), High: math.Exp(high), P: signedRank(d)}

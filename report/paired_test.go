@@ -75,6 +75,12 @@ func TestComparePairs(t *testing.T) {
 	if none := ComparePairs(a, a); none.P != 1 || none.Ratio != 1 {
 		t.Errorf("no difference: %+v", none)
 	}
+	for _, bad := range [][2]float64{{0, 0}, {0, 1}, {1, 0}, {-1, 1}, {math.NaN(), 1}, {math.Inf(1), math.Inf(1)}} {
+		x, y := append([]float64{bad[0]}, a...), append([]float64{bad[1]}, b...)
+		if got := ComparePairs(x, y); got.Pairs != 7 || !math.IsNaN(got.Ratio) || got.Low != 0 || !math.IsInf(got.High, 1) || got.P != 1 {
+			t.Errorf("%v: %+v", bad, got)
+		}
+	}
 	// The published table for n = 12: the 2.5 % point of the smaller sum is 13.
 	twelve := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
 	for _, row := range []struct {
