@@ -46,7 +46,7 @@ func (f *loadFlags) checkClock() error {
 func onTarget(s string) bool { return strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "//") }
 
 // openClock gives the clock to ask, nil for none, and what closes it. On the target's own host it is asked with the
-// headers of its connections.
+// headers of its connections, and as their user.
 func (f *loadFlags) openClock(t *target) (clock bench.Clock, stop func(), err error) {
 	if f.clock == "" {
 		return nil, func() {}, nil
@@ -62,7 +62,8 @@ func (f *loadFlags) openClock(t *target) (clock bench.Clock, stop func(), err er
 			return nil, nil, err
 		}
 		request.Header = own.Header
-		request.URL = strings.Replace(u.Scheme, "ws", "http", 1) + "://" + u.Host + f.clock
+		base := url.URL{Scheme: strings.Replace(u.Scheme, "ws", "http", 1), User: u.User, Host: u.Host}
+		request.URL = base.String() + f.clock
 	}
 	asked := &client.Clock{Net: t.net, Request: request, Field: f.clockField.value()}
 	return serverClock{asked}, asked.Close, nil
