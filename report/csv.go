@@ -57,7 +57,11 @@ func CSVSummary(w io.Writer, run Run) error {
 			continue
 		}
 		column := map[bool]string{true: "at_least", false: "value"}[j.AtLeast]
-		t.row("threshold", j.Threshold.Text, "unit", string(j.Threshold.Unit()), column, decimal(j.Value), "verdict", string(j.Verdict), "note", note)
+		pairs := []string{"unit", string(j.Threshold.Unit()), column, decimal(j.Value), "verdict", string(j.Verdict), "note", note}
+		if between(j) {
+			pairs = append(pairs, "min", decimal(j.Low), "max", decimal(j.High))
+		}
+		t.row("threshold", j.Threshold.Text, pairs...)
 	}
 	for _, e := range r.Errors {
 		t.row("error", e.Key, "unit", string(bench.Number), "value", integer(e.Count), "note", e.Text)

@@ -127,6 +127,9 @@ func TestJudgedBetween(t *testing.T) {
 		if text := string(write(t, Text, run, TextOptions{})); !strings.Contains(text, c.text) {
 			t.Errorf("there is no %q in\n%s", c.text, text)
 		}
+		if ends := strings.Contains(string(write(t, CSV, run, TextOptions{})), ",700000000,"); ends == c.atLeast {
+			t.Errorf("at least: %v, and there is a lower end in CSV: %v", c.atLeast, ends)
+		}
 		doc := string(write(t, JSON, run, TextOptions{}))
 		if !strings.Contains(doc, `"low": `+c.low) || !strings.Contains(doc, `"high": `+c.high) {
 			t.Errorf("low and high are not %s and %s in\n%s", c.low, c.high, doc)
