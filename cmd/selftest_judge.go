@@ -317,8 +317,12 @@ func judgeStopped(e *evidence) []figure {
 			}
 		}
 	}
-	if clean.judge(); e.unfit != nil {
+	clean.judge()
+	switch doubts := e.result.Doubts; {
+	case e.unfit != nil:
 		clean.refuse(*e.unfit)
+	case clean.outcome == passed && len(doubts) > 0: // that it was stopped has decided nothing
+		clean.refuse(doubts[0])
 	}
 	return []figure{clean}
 }

@@ -319,6 +319,10 @@ func TestJudgeStopped(t *testing.T) {
 		if f := judgeStopped(e)[0]; f.outcome != want {
 			t.Errorf("%s: %s", verdict, f.outcome)
 		}
+		e.result.Doubts = []bench.Warning{{Text: "the hypervisor took the processor"}}
+		if f := judgeStopped(e)[0]; (f.outcome == wrong) != (want == wrong) || f.outcome == passed {
+			t.Errorf("%s, and doubted for something else: %s", verdict, f.outcome)
+		}
 		e.unfit = &bench.Warning{Text: "it wasn't stopped in the window"}
 		if f := judgeStopped(e)[0]; f.outcome != refused {
 			t.Errorf("%s in another run: %s", verdict, f.outcome)
