@@ -10,6 +10,7 @@ import (
 // can't come any more is lost; afterwards everything that didn't come.
 func (r *run) account() {
 	var pairs, echoes pairs
+	r.lostBefore.pairs = 0
 	over := r.phase == PhaseFinish
 	feeds := len(r.allFeeds())
 	for _, s := range r.everybody() {
@@ -24,6 +25,7 @@ func (r *run) account() {
 				unique, gone = t.tracker.Totals(s.lastExpected(t.feed))
 			}
 			pairs.add(unique, s.missing(t, gone))
+			r.lostBefore.pairs += s.missingBefore(t)
 		}
 		if r.echoes() {
 			unique, gone := s.echo.unique, s.echo.lost
@@ -44,25 +46,23 @@ func (r *run) account() {
 	r.set(Expected, pairs.delivered+echoes.delivered+pairs.lost+echoes.lost)
 }
 
-// lostSoFar is what is missing of what was due before the window began.
-func (r *run) lostSoFar() (inFeeds, echoes uint64) {
-	feeds := r.allFeeds()
-	last := make(map[*feed]uint64, len(feeds))
-	for _, f := range feeds {
-		last[f] = f.dueBefore(r.window.begin)
+// markBegin notes, as the window begins, what is missing of what was due before it. What comes after all is taken off
+// again, as it comes: it was under way, and isn't to be set against what is lost in the window.
+func (r *run) markBegin() {
+	for _, f := range r.allFeeds() {
+		f.before.Store(f.dueBefore(r.window.begin))
 	}
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
 		for i := range s.tracked {
-			if t := &s.tracked[i]; last[t.feed] > 0 && r.trusts(t.feed) && !t.assumed(len(feeds)) {
-				_, gone := t.tracker.Totals(last[t.feed])
-				inFeeds += s.missing(t, gone)
+			t := &s.tracked[i]
+			if before := t.feed.before.Load(); before > 0 {
+				_, t.owed = t.tracker.Totals(before)
 			}
 		}
-		echoes += s.echo.lost
+		r.lostBefore.echoes += s.echo.lost
 		s.shard.mu.Unlock()
 	}
-	return inFeeds, echoes
 }
 
 // pairs counts (event, subscriber) pairs.
@@ -76,10 +76,25 @@ func (p *pairs) add(delivered, lost uint64) {
 // missing is how many of a subscriber's gaps in a feed are losses: not those where the run itself failed to publish, nor
 // its own messages where the server gives nobody theirs. The shard's mutex must be held.
 func (s *subscriber) missing(t *tracked, gaps uint64) uint64 {
+	return s.unexcused(t, gaps, s.lastOf(t))
+}
+
+// missingBefore is how many events that were due before the window the subscriber has lost. Its shard's mutex must be
+// held.
+func (s *subscriber) missingBefore(t *tracked) uint64 {
+	last, owed := t.feed.before.Load(), t.owed
+	if s.retired && t.tracker.next <= last { // what it didn't stay for is no loss
+		owed -= min(owed, last+1-t.tracker.next)
+	}
+	return s.unexcused(t, owed, last)
+}
+
+// unexcused takes off a subscriber's gaps, up to a last ordinal, those that are no losses.
+func (s *subscriber) unexcused(t *tracked, gaps, last uint64) uint64 {
 	if t.feed.own == nil || gaps == 0 {
 		return gaps
 	}
-	base, last := t.tracker.base, s.lastOf(t)
+	base := t.tracker.base
 	excused := t.feed.own.voided(base, last)
 	if t.feed.others.Load() {
 		excused += s.spoken + t.feed.own.partedFrom(uint32(s.index), base)

@@ -25,6 +25,7 @@ type feed struct {
 	slots    []slot
 	highest  atomic.Uint64               // ordinal
 	line     atomic.Uint64               // the first ordinal that doesn't count any more; 0 while the run goes on
+	before   atomic.Uint64               // the last ordinal that was due before the window; 0 while it has not begun
 	distinct atomic.Uint64               // different events
 	repeats  atomic.Uint64               // times an event was seen by a further connection
 	foreign  atomic.Uint64               // of them, with another content: then it isn't the same event

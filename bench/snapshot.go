@@ -40,7 +40,7 @@ func (r *run) gather() {
 	}
 	if r.phase == PhaseRamp && now >= r.times.begin {
 		r.phase = PhaseMeasure
-		r.lostBefore.pairs, r.lostBefore.echoes = r.lostSoFar()
+		r.markBegin()
 	}
 	if r.phase == PhaseMeasure {
 		r.watch.tick(now)

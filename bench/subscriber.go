@@ -59,6 +59,7 @@ type tracked struct {
 	level    bool      // it has received an event when others did
 	behind   int64     // events that others had seen long before, while it never was level
 	newest   int64     // latest due time of its events, ns after the start
+	owed     uint64    // what was due before the window, and missing when it began, and has not come since
 }
 
 // again takes an event whose number is no news: one that was due later than all before is another event.
@@ -314,6 +315,9 @@ func (s *subscriber) observe(c *cell, t *tracked, seen sighted) (fresh bool) {
 	}
 	if seen.at >= c.window.end.Load() {
 		c.add(Late, 1)
+	}
+	if t.owed > 0 && ordinal <= t.feed.before.Load() {
+		t.owed--
 	}
 	t.newest = max(t.newest, seen.due)
 	open, subscribed := s.run.open(), int(s.run.subscribed.Load())
