@@ -139,7 +139,7 @@ func TestEcho(t *testing.T) {
 				answer.at += 4 * second
 			}
 			return []line{answer}
-		}, map[Metric]uint64{Received: 40, Expected: 40, Delivered: 40}, samples{trip: 38, trip + 4*second: 2}},
+		}, map[Metric]uint64{Received: 40, Expected: 40, Delivered: 40, Late: 2}, samples{trip: 38, trip + 4*second: 2}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

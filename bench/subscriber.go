@@ -242,6 +242,9 @@ func (s *subscriber) echoed(c *cell, number uint64, due int64, a arrival) {
 	case Overdue:
 		c.add(Reordered, 1)
 	}
+	if a.at >= c.window.end.Load() {
+		c.add(Late, 1)
+	}
 	if c.window.holds(due) {
 		c.since(RoundTrip, due, a)
 	}
