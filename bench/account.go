@@ -273,10 +273,9 @@ func (r *run) unmeasured() map[Metric]string {
 		case r.tally.counts[Received-numTimings] == 0:
 			reason = "nothing was received"
 		}
-		for _, m := range []Metric{Expected, Delivered, Lost, Reach} {
+		for _, m := range []Metric{Expected, Delivered, Late, Lost, Reach, Reordered} {
 			why[m] = reason
 		}
-		why[Reordered] = reason
 		if !distrusted {
 			for _, m := range []Metric{Duplicate, Ancient, Boundary} {
 				why[m] = reason
@@ -305,11 +304,22 @@ func (r *run) unmeasured() map[Metric]string {
 	default:
 		why[Delivery] = "no event carried a time stamp (--stamp names one)"
 	}
-	if r.tally.timings[LagBehindFirst] != nil && !slices.ContainsFunc(r.allFeeds(), (*feed).shared) {
-		reason := "the connections did not see the same events, or each at its own time"
-		why[LagBehindFirst], why[FanoutSpread] = reason, reason
+	recorded := func(m Metric) bool { return r.tally.timings[m] != nil }
+	if common := compared(); slices.ContainsFunc(common, recorded) && !slices.ContainsFunc(r.allFeeds(), (*feed).shared) {
+		for _, m := range common {
+			why[m] = "the connections did not see the same events, or each at its own time"
+		}
 	}
 	return why
+}
+
+// compared are the timings that compare when several connections had the same event.
+func compared() []Metric {
+	list := []Metric{LagBehindFirst, FanoutSpread}
+	for _, reach := range reaches {
+		list = append(list, reach.metric)
+	}
+	return list
 }
 
 // unpublished says why the run can't account for what it was to publish for all; "" if it can, or was to publish nothing.

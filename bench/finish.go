@@ -204,7 +204,9 @@ func (r *run) absent(m Metric) (n uint64) {
 	for i, reach := range reaches {
 		if reach.metric == m {
 			for _, f := range r.allFeeds() {
-				n += f.short[i].Load()
+				if f.shared() {
+					n += f.short[i].Load()
+				}
 			}
 		}
 	}

@@ -251,6 +251,11 @@ func TestPerConnectionNumbers(t *testing.T) {
 					result := f.run(t, Plan{Stages: []Stage{{3300 * millisecond, 3}, {2700 * millisecond, 3}}, Warmup: -1, Drain: 1, Sequence: Sequence{ID: declared}})
 					checkTiming(t, result, LagBehindFirst, nil)
 					checkTiming(t, result, FanoutSpread, nil)
+					for _, reach := range reaches {
+						if result.Unmeasured[reach.metric] == "" || result.Absent[reach.metric] != 0 {
+							t.Errorf("%s: %d absent", reach.metric, result.Absent[reach.metric])
+						}
+					}
 					if declared {
 						delivered := result.Count(Received) - result.Count(Boundary)
 						checkCounts(t, result, without(map[Metric]uint64{
@@ -275,11 +280,11 @@ func TestOneConnectionWithIDs(t *testing.T) {
 			}
 			return &fakeStream{lines: lines}, nil
 		})
-		result := f.run(t, Plan{Stages: []Stage{{0, 1}}, Duration: second, Warmup: -1, Thresholds: thresholds(t, "lost == 0", "reordered == 0", "duplicate == 2")})
+		result := f.run(t, Plan{Stages: []Stage{{0, 1}}, Duration: second, Warmup: -1, Thresholds: thresholds(t, "lost == 0", "reordered == 0", "late == 0", "duplicate == 2")})
 		if result.Count(Duplicate) != 2 || result.DistinctIDs != 4 {
 			t.Errorf("%d duplicates, %d distinct", result.Count(Duplicate), result.DistinctIDs)
 		}
-		for i, passed := range []bool{false, false, true} {
+		for i, passed := range []bool{false, false, false, true} {
 			if j := result.Judgements[i]; j.Passed != passed || (j.Unknown != "") == passed {
 				t.Errorf("%+v", j)
 			}
