@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rtbench/rtbench/client"
 )
 
 // TestUnderWayAtTheBegin: what was under way when the window began, and came after all, makes up for nothing that was
@@ -27,6 +29,37 @@ func TestUnderWayAtTheBegin(t *testing.T) {
 		}
 		if e := result.Estimate(Delivery, .99); !e.AtLeast {
 			t.Errorf("p99: %+v", e)
+		}
+	})
+}
+
+// TestOthersAmongOwn: where the run itself publishes, another run's messages on the same streams, stamped by another
+// clock and due by another schedule, are no deliveries of it.
+func TestOthersAmongOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &publishWorld{posted: make(map[uint64]*posted), places: []*place{{}, {}}, end: 4 * second}
+		w.lives, w.replays, w.retires = make([][]time.Duration, 2), make([][]bool, 2), make([]time.Duration, 2)
+		w.plan = Plan{Stages: []Stage{{0, 2}}, Duration: 2 * second, Warmup: -1, Send: Sending{Rate: 100, Publishers: []Publisher{worldPublisher{w, 0}}}}
+		w.server = newFakeServer(nil)
+		w.start = w.server.start
+		w.server.dial = func(a attempt) (*fakeStream, error) {
+			s, err := w.dial(a)
+			s.remote = "203.0.113.5:80"
+			s.lines = ticker(10*millisecond, 3*second, millisecond, func(n int, due time.Duration) client.Event {
+				stamp := client.Stamp{Run: 7, Seq: uint64(n) | forAllMark, Due: w.server.epoch(due - 5*second), Sent: w.server.epoch(due)}
+				return event(string(client.AppendStamp(nil, stamp)))
+			})
+			return s, err
+		}
+		runner := &Runner{Plan: w.plan, fakable: true, Dialer: func(conn int) (client.Dialer, error) {
+			return worldDialer{w, &fakeDialer{w.server, conn}}, nil
+		}}
+		result, err := runner.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := result.Histogram(Delivery).TotalCount(); n != int64(result.Count(Delivered)) || n == 0 {
+			t.Errorf("%d deliveries of %d delivered", n, result.Count(Delivered))
 		}
 	})
 }

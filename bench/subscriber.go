@@ -177,6 +177,7 @@ func (s *subscriber) timing(c *cell, ev *client.Event, a arrival) (due int64, kn
 		if r.plan.Send.Every > 0 && stamp.Source == uint32(s.index) {
 			r.own.others.Store(false)
 		}
+	case r.own != nil: // another's message, by another schedule and maybe another clock
 	case !field.IsZero():
 		var ns int64
 		if ns, known = field.Time(ev.Data); known {
