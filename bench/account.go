@@ -261,7 +261,7 @@ func (r *run) unmeasured() map[Metric]string {
 		case r.plan.Streams:
 			reason = "request streams have no events in common"
 		case distrusted && r.own != nil && r.own.own.blurred():
-			reason = "more messages failed to be published, here and there, than can be told from those that were lost"
+			reason = blurredText
 		case distrusted && r.renumbered():
 			reason = "numbers were used again for other events: was the server restarted, and does it count anew?"
 		case distrusted && r.blackout.Load():
@@ -321,6 +321,8 @@ func compared() []Metric {
 	}
 	return list
 }
+
+const blurredText = "more messages failed to be published, here and there, than can be told from those that were lost"
 
 // unpublished says why the run can't account for what it was to publish for all; "" if it can, or was to publish nothing.
 func (r *run) unpublished() string {

@@ -403,6 +403,9 @@ func (r *run) doubts(result *Result) (list []Warning) {
 	if why := r.unpublished(); why != "" {
 		doubt("the errors and warnings below say more; --debug shows what an event looks like", "%s", why)
 	}
+	if r.own != nil && r.own.own.blurred() {
+		doubt("the errors of publishing say why they failed", blurredText)
+	}
 	headline, ok := result.Headline()
 	if lateness, timing := result.Histogram(PublishLateness), result.Histogram(headline); ok && lateness != nil && (headline == RoundTrip || headline == Delivery || headline == StreamTotal) {
 		for _, q := range []float64{.99, .9, .5} {

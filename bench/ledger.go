@@ -15,8 +15,10 @@ type ledger struct {
 	last   uint64 // ordinal
 	ring   []publication
 	voids  []span              // failed and, as far as is known, seen by nobody; sorted, apart from each other
-	dense  bool                // there were too many spans to keep
-	parted map[uint32][]uint64 // by source, what failed, and was seen all the same only later
+	dense  bool                // there were too many spans, or too many parted, to keep
+	inTurn bool                // the sources are subscribers themselves: then what they parted with counts
+	parted map[uint32][]uint64 // by source, what failed, and was seen all the same only later; where inTurn
+	kept   int                 // of those
 }
 
 // A publication is one event that the run has published. Times are in ns after the start.
@@ -164,13 +166,14 @@ func (l *ledger) see(ordinal uint64) {
 	if !found {
 		return
 	}
-	if remembered {
-		if l.parted == nil {
-			l.parted = make(map[uint32][]uint64)
-		}
-		l.parted[p.source] = append(l.parted[p.source], ordinal)
-	}
 	s := l.voids[i]
+	if splits := s.from < ordinal && ordinal < s.to; splits && len(l.voids) >= maxSpans {
+		l.dense = true
+		return
+	}
+	if remembered && l.inTurn {
+		l.part(p)
+	}
 	var rest []span
 	if s.from < ordinal {
 		rest = append(rest, span{from: s.from, to: ordinal - 1})
@@ -180,6 +183,19 @@ func (l *ledger) see(ordinal uint64) {
 	}
 	l.voids = slices.Replace(l.voids, i, i+1, rest...)
 	l.recount(i)
+}
+
+// part notes an event that failed, and was seen all the same.
+func (l *ledger) part(p *publication) {
+	if l.kept >= maxSpans {
+		l.dense = true
+		return
+	}
+	if l.parted == nil {
+		l.parted = make(map[uint32][]uint64)
+	}
+	l.parted[p.source] = append(l.parted[p.source], p.ordinal)
+	l.kept++
 }
 
 // voided counts the events from one ordinal up to another that nobody was to receive.

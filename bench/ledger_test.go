@@ -185,6 +185,36 @@ func TestLedgerSpans(t *testing.T) {
 	}
 }
 
+// TestLedgerIsBounded: whatever is said to have failed and received all the same, hours of it take no more memory.
+func TestLedgerIsBounded(t *testing.T) {
+	for name, inTurn := range map[string]bool{"publishers": false, "a chat": true} {
+		t.Run(name, func(t *testing.T) {
+			l := newLedger()
+			l.inTurn = inTurn
+			for range 4 * maxSpans {
+				n := l.add(0, 1)
+				l.void(n)
+				l.see(n)
+			}
+			if kept := len(l.parted[1]); kept > maxSpans || l.blurred() != inTurn {
+				t.Errorf("%d are kept, blurred %v", kept, l.blurred())
+			}
+		})
+	}
+	t.Run("spans that are split", func(t *testing.T) {
+		l := newLedger()
+		for n := range uint64(4*maxSpans) + 1 {
+			l.void(n + 1)
+		}
+		for n := uint64(2); n <= 4*maxSpans; n += 2 {
+			l.see(n)
+		}
+		if len(l.voids) > maxSpans || !l.blurred() {
+			t.Errorf("%d spans, blurred %v", len(l.voids), l.blurred())
+		}
+	})
+}
+
 // TestLedgerAllocates: publishing allocates nothing, and neither does receiving.
 func TestLedgerAllocates(t *testing.T) {
 	l, n := newLedger(), uint64(0)

@@ -114,6 +114,7 @@ func newRun(runner *Runner) *run {
 		key := feedKey{kind: byPublication}
 		r.own = newFeed(key, plan.Peak(), newLedger())
 		r.own.openings = &r.openings
+		r.own.own.inTurn = plan.Send.Every > 0
 		r.own.others.Store(plan.Send.Every > 0)
 		r.feeds[key] = r.own
 	}

@@ -63,3 +63,30 @@ func TestOthersAmongOwn(t *testing.T) {
 		}
 	})
 }
+
+// TestBlurredIsDoubted: where more publications failed, here and there, than can be told from losses, nobody knows how
+// many never came, and no quantile has a verdict.
+func TestBlurredIsDoubted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &publishWorld{posted: make(map[uint64]*posted), places: []*place{{}, {}}, end: 4 * second}
+		w.lives, w.replays, w.retires = make([][]time.Duration, 2), make([][]bool, 2), make([]time.Duration, 2)
+		w.plan = Plan{Stages: []Stage{{0, 2}}, Duration: 2 * second, Warmup: -1, Send: Sending{Rate: 100, Publishers: []Publisher{worldPublisher{w, 0}}}}
+		w.server = newFakeServer(w.dial)
+		w.start = w.server.start
+		r := &Runner{Plan: w.plan, fakable: true, Dialer: func(conn int) (client.Dialer, error) {
+			return worldDialer{w, &fakeDialer{w.server, conn}}, nil
+		}}
+		run := newRun(r)
+		run.publish()
+		run.own.own.dense = true
+		run.startAll()
+		run.collectUntilEnd(t.Context())
+		run.stopSending()
+		run.drain(t.Context())
+		run.finish()
+		result := run.result()
+		if result.Unmeasured[Lost] == "" || result.Verdict != NoVerdict {
+			t.Errorf("%v, %s", result.Unmeasured, result.Verdict)
+		}
+	})
+}
