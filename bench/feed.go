@@ -225,6 +225,9 @@ func (f *feed) announce(ordinal uint64, due int64, subscribed int, c *cell) {
 
 // withdraw takes an announcement back, unless somebody has received the event all the same.
 func (f *feed) withdraw(ordinal uint64) {
+	s := f.slot(ordinal)
+	s.mu.Lock() // from before the ledger is told, so that it can't be settled as missed in between
+	defer s.mu.Unlock()
 	voided, short := f.own.void(ordinal)
 	if !voided {
 		return
@@ -234,9 +237,6 @@ func (f *feed) withdraw(ordinal uint64) {
 			f.short[i].Add(^uint64(0))
 		}
 	}
-	s := f.slot(ordinal)
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.ordinal == ordinal && !s.seen {
 		s.void = true
 	}

@@ -294,3 +294,33 @@ func TestFeedConcurrently(t *testing.T) {
 		t.Errorf("%d lags, %d spreads, %d repeats, %d distinct", lags, spreads, f.repeats.Load(), f.distinct.Load())
 	}
 }
+
+// TestWithdrawWhileSettled: what failed is no event that reached nobody, whether a newer one takes its place just
+// before that is known, or just after.
+func TestWithdrawWhileSettled(t *testing.T) {
+	l := newLedger()
+	f := newFeed(feedKey{}, lagBudget, l)
+	first, other := openCell(1e9), openCell(1e9)
+	announce := func(c *cell) (ordinal uint64) {
+		for range f.slots {
+			ordinal = l.add(0, 0)
+		}
+		f.announce(ordinal, 0, 10, c)
+		return ordinal
+	}
+	last := announce(first)
+	for range 40000 {
+		withdrawn := last
+		var both sync.WaitGroup
+		both.Go(func() { f.withdraw(withdrawn) })
+		both.Go(func() { last = announce(other) })
+		both.Wait()
+		f.withdraw(last)
+		last = announce(first)
+	}
+	for i := range f.short {
+		if n := f.short[i].Load(); n != 0 {
+			t.Errorf("%d that failed count as never having reached %v", n, reaches[i].metric)
+		}
+	}
+}
