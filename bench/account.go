@@ -20,11 +20,11 @@ func (r *run) account() {
 			if !r.trusts(t.feed) || t.assumed(feeds) {
 				continue
 			}
-			unique, gone := t.tracker.unique, t.tracker.lost
+			gone, last := t.tracker.lost, s.lastOf(t)
 			if over {
-				unique, gone = t.tracker.Totals(s.lastExpected(t.feed))
+				gone, last = s.gaps(t)
 			}
-			pairs.add(unique, s.missing(t, gone))
+			pairs.add(t.tracker.unique, s.unexcused(t, gone, last))
 			r.lostBefore.pairs += s.missingBefore(t)
 		}
 		if r.echoes() {
@@ -143,6 +143,21 @@ func (s *subscriber) lastExpected(f *feed) uint64 {
 		return 0
 	}
 	return f.line.Load() - 1
+}
+
+// gaps is how many of the events that the connection should have seen at the end of the run it has not, and up to which
+// ordinal.
+func (s *subscriber) gaps(t *tracked) (gone, last uint64) {
+	expected := s.lastExpected(t.feed)
+	if cutoff := s.run.cutoff; cutoff > 0 && expected > 0 {
+		if expected = min(expected, t.feed.dueBy(cutoff)); expected < t.tracker.base {
+			return 0, expected
+		}
+		_, gone = t.tracker.Totals(expected)
+		return gone, expected
+	}
+	_, gone = t.tracker.Totals(expected)
+	return gone, s.lastOf(t)
 }
 
 // assumed reports whether nothing but there having been no other feed said that the connection subscribes to this one,

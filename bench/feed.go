@@ -391,11 +391,13 @@ func (s *slot) record(m Metric, ns int64, c *cell) {
 	}
 }
 
-// settleAll ends the feed: what hasn't been seen by everybody won't be.
-func (f *feed) settleAll(c *cell) {
+// settleAll ends the feed: what hasn't been seen by everybody won't be. What is younger than cutoff, where there is one,
+// may only not have had its time.
+func (f *feed) settleAll(c *cell, cutoff int64) {
 	for i := range f.slots {
 		s := &f.slots[i]
 		s.mu.Lock()
+		s.void = s.void || cutoff > 0 && s.when >= cutoff
 		s.settle(f, c)
 		s.mu.Unlock()
 	}
@@ -412,6 +414,17 @@ func (f *feed) dueBefore(at int64) (last uint64) {
 		s.mu.Unlock()
 	}
 	return last
+}
+
+// dueBy is the last event that surely was due, or first came, before a time; 0 where it isn't known that any was.
+func (f *feed) dueBy(at int64) uint64 {
+	if f.own != nil {
+		return f.own.after(at-1) - 1
+	}
+	if last := f.dueBefore(at); last > 0 {
+		return last
+	}
+	return f.highest.Load() - min(f.highest.Load(), uint64(len(f.slots)))
 }
 
 // head finds which events before its first one a connection should have seen, that was open since opened (ns after

@@ -59,7 +59,7 @@ func TestFeedLags(t *testing.T) {
 				left--
 			}
 		}
-		f.settleAll(c)
+		f.settleAll(c, 0)
 		var lags, spreads []int64
 		for _, all := range arrived {
 			if len(all) < 2 || slices.Min(all) >= end {
@@ -282,7 +282,7 @@ func TestFeedConcurrently(t *testing.T) {
 	}
 	group.Wait()
 	last := openCell(never)
-	f.settleAll(last)
+	f.settleAll(last, 0)
 	lags, spreads := int64(0), int64(0)
 	for _, c := range append(cells, last) {
 		if h := c.timings[LagBehindFirst]; h != nil {

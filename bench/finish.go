@@ -16,7 +16,7 @@ import (
 func (r *run) result() *Result {
 	r.recorder.record(func(c *cell) {
 		for _, f := range r.allFeeds() {
-			f.settleAll(c)
+			f.settleAll(c, r.cutoff)
 		}
 	})
 	r.joinSilent()
@@ -286,6 +286,10 @@ func (r *run) warnings(result *Result) (list []Warning) {
 	}
 	if stalled := result.Health.Stalled; stalled > 0 && result.Verdict == NoVerdict {
 		warn("was it stopped, or the whole machine? Measure again", "the tester did nothing for %v in all", stalled.Round(time.Millisecond))
+	}
+	if r.cutoff > 0 {
+		warn("a run that ends by itself waits for them", "the run was stopped while something was still under way: what was due in the last %v of it, and had not come, is left out",
+			time.Duration(r.drainedAt-r.cutoff).Round(time.Millisecond))
 	}
 	if n := count(Unstamped); n > 0 {
 		warn("compare --stamp with one event as --debug shows it", "%d of %d events had no stamp at %s", n, count(Received), r.plan.Stamp)

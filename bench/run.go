@@ -83,6 +83,7 @@ type run struct {
 	fastest, slowest      *hdrhistogram.Histogram        // deliveries between two clocks, by the ends of the bounds on their offset
 	lostBefore            struct{ pairs, echoes uint64 } // before the window
 	drainedAt             int64                          // ns after the start
+	cutoff                int64                          // what was due later hasn't had its time to arrive: the drain was cut short; 0 where it wasn't
 	lostPairs, lostEchoes uint64                         // as accounted last
 	silence               time.Duration                  // nobody received anything for so long before the end; 0 where that is nothing unusual
 	cpu                   time.Duration                  // used before the run

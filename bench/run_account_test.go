@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -89,4 +90,31 @@ func TestBlurredIsDoubted(t *testing.T) {
 			t.Errorf("%v, %s", result.Unmeasured, result.Verdict)
 		}
 	})
+}
+
+// TestInterruptedUnderWay: what is still under way when the user stops the run isn't lost.
+func TestInterruptedUnderWay(t *testing.T) {
+	for name, delay := range map[string]time.Duration{"a little late": 300 * millisecond, "very late": 3 * second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFakeServer(nil)
+				f.dial = func(a attempt) (*fakeStream, error) {
+					lines := ticker(10*millisecond, 15*second, []time.Duration{delay, millisecond}[a.conn], f.stamped)
+					if a.conn == 0 {
+						lines = slices.Delete(lines, 150, 153)
+					}
+					return &fakeStream{lines: lines}, nil
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 10*second)
+				defer cancel()
+				result, err := f.runner(Plan{Stages: []Stage{{0, 2}}, Duration: time.Hour, Warmup: second}).Run(ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if result.Count(Lost) != 3 || result.Absent[Delivery] != 3 || result.Absent[Reach100] > 3 || result.Count(Expected) != result.Count(Delivered)+3 {
+					t.Errorf("%d lost, absent %v, expected %d, after %v", result.Count(Lost), result.Absent, result.Count(Expected), result.Elapsed)
+				}
+			})
+		})
+	}
 }

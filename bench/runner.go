@@ -38,8 +38,9 @@ const (
 	looks       = 2                      // of them for one snapshot
 	drainTick   = 20 * time.Millisecond  // between two looks at whether all has arrived
 	seriesStep  = time.Second
-	finishWait  = 2 * time.Second  // how long servers have to end one more of their streams
-	finishLimit = 30 * time.Second // and all of them
+	hurry       = 800 * time.Millisecond // how long to drain once the user has stopped the run
+	finishWait  = 2 * time.Second        // how long servers have to end one more of their streams
+	finishLimit = 30 * time.Second       // and all of them
 )
 
 // Run makes the run and returns its result. It returns early, with a full result, when ctx ends. It has joined every
@@ -143,13 +144,19 @@ func (r *run) stopSending() {
 	}
 }
 
-// drain waits for what is under way, as long as there is something, and as long as is allowed.
+// drain waits for what is under way, as long as there is something, and as long as is allowed: not for long once the
+// user has stopped the run, and no longer where that is while it drains. What then hasn't had its time is left out.
 func (r *run) drain(ctx context.Context) {
 	if r.stop == StopUnreachable {
 		return
 	}
 	r.enter(PhaseDrain)
-	limit := time.NewTimer(r.drainLimit())
+	allowed := r.drainLimit()
+	wait, stopped := allowed, ctx.Done()
+	if r.stop == StopInterrupted {
+		wait, stopped = min(hurry, allowed), nil
+	}
+	limit := time.NewTimer(wait)
 	defer limit.Stop()
 	ticker := time.NewTicker(drainTick)
 	defer ticker.Stop()
@@ -160,11 +167,14 @@ func (r *run) drain(ctx context.Context) {
 				r.gather()
 				r.collect()
 			}
+			continue
 		case <-limit.C:
-			return
-		case <-ctx.Done():
-			return
+		case <-stopped:
 		}
+		if ctx.Err() != nil {
+			r.cutoff = max(1, r.now()-int64(allowed))
+		}
+		return
 	}
 }
 
