@@ -188,8 +188,10 @@ func (k *clocks) corrected(b *batches, slot, from int, most int64, until time.Du
 		}
 		begin, end := b.span(batch, until)
 		least, greatest := k.guessed(begin, end)
-		// What arrived in the batch was stamped up to the longest delivery before.
-		down, up, known := k.offset.over(int64(begin)+least-most, int64(end)+greatest, func(int64) int64 { return 0 })
+		// What arrived in the batch was stamped up to the longest delivery before, and by the guess was due in the window.
+		to := min(int64(end), k.run.window.end.Load())
+		from := min(to, max(int64(begin)-most, int64(b.begins[0])))
+		down, up, known := k.offset.over(from+least, to+greatest, func(int64) int64 { return 0 })
 		if !known {
 			return nil, nil, nil, bound, false
 		}

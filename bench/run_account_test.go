@@ -118,3 +118,25 @@ func TestInterruptedUnderWay(t *testing.T) {
 		})
 	}
 }
+
+// TestTwoClocksOfAShortRun: deliveries that take longer than the ramp were none the less stamped in the window, and what
+// comes in the drain was too: the offset needs to be known for no more than that.
+func TestTwoClocksOfAShortRun(t *testing.T) {
+	const back = 200 * millisecond
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(nil)
+		server := func(at time.Duration) time.Duration { return at + 300*millisecond }
+		f.dial = func(attempt) (*fakeStream, error) {
+			return &fakeStream{lines: ticker(20*millisecond, 62*second, back, func(n int, due time.Duration) client.Event {
+				return f.kernelStamped(f.stamped(n, server(due)), due+back, due+back)
+			})}, nil
+		}
+		result := f.run(t, Plan{Stages: []Stage{{0, 3}}, Duration: 59500 * millisecond, Warmup: millisecond, Clock: fakeClock{f, server, millisecond, millisecond, 0}})
+		if result.Clock == nil || len(result.Doubts) > 0 {
+			t.Fatalf("%v, %v", result.Clock, result.Doubts)
+		}
+		if e := result.Estimate(Delivery, .5); e.Low > int64(back) || e.High < int64(back) {
+			t.Errorf("%+v", e)
+		}
+	})
+}
