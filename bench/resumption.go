@@ -146,7 +146,7 @@ const seamTime = 100 * time.Millisecond
 // resume begins to watch a stream that was opened again after a drop. The shard's mutex must be held.
 func (s *subscriber) resume(info client.Info) {
 	known := len(s.tracked) == 0 && s.latest > 0 // as far as events without any identity are
-	asked := s.started // not after the request: whatever the server had published by then, only a replay can bring
+	asked := s.started                           // not after the request: whatever the server had published by then, only a replay can bring
 	for _, phase := range [...]time.Duration{info.Phases.DNS, info.Phases.TCP, info.Phases.TLS} {
 		asked += max(0, int64(phase))
 	}

@@ -98,7 +98,7 @@ func rich() Run {
 		Health: bench.Health{Shared: .053, Stalled: 0, ClockStep: -2200, Steal: 0, Throttled: -1, Pressure: .0214,
 			SchedulerP99: 118 * time.Microsecond, CollectorMax: 81 * time.Microsecond},
 		Trimmed: 1200 * time.Millisecond, Waited: 5 * time.Second, Absent: map[bench.Metric]uint64{bench.Delivery: 120},
-		Drift:      &bench.Drift{Metric: bench.Delivery, Q: .5, Share: .234, P: .0021},
+		Drift: &bench.Drift{Metric: bench.Delivery, Q: .5, Share: .234, P: .0021},
 		Resumption: &bench.Resumption{Verdict: bench.Lossy, Judged: 4, Correct: 1, Faults: [9]uint64{bench.GapHead: 2, bench.OutOfSequence: 1},
 			Idle: 3, Cut: 1, Replayed: 37, Deepest: 12, Missing: 120, Resent: 0},
 		SeriesStep: time.Second, Verdict: bench.Bounded, DistinctIDs: 120, Environment: sampleEnvironment(),
