@@ -103,13 +103,13 @@ func (o *openings) before(at int64) int {
 // A sighted is one event as one connection saw it.
 type sighted struct {
 	ordinal uint64
-	content []byte
-	at      int64 // arrival, ns after the start
-	due     int64 // ns after the start; used where known
-	sent    int64 // when it was published, as far as the server says, else due
-	known   bool  // due is
-	exact   bool  // it is by our clock
-	since   int64 // when the connection was first open, ns after the start
+	content uint64 // by which it is recognised, besides its number; see feed.content
+	at      int64  // arrival, ns after the start
+	due     int64  // ns after the start; used where known
+	sent    int64  // when it was published, as far as the server says, else due
+	known   bool   // due is
+	exact   bool   // it is by our clock
+	since   int64  // when the connection was first open, ns after the start
 }
 
 // see takes an event that a connection saw for the first time, and says how far that was behind the first connection
@@ -117,14 +117,13 @@ type sighted struct {
 // some time: those that are down now may catch up.
 func (f *feed) see(ev sighted, open, subscribed int, c *cell) (behind int64) {
 	s := f.slot(ev.ordinal)
-	content := f.content(ev.content)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.ordinal < ev.ordinal:
 		s.settle(f, c)
 		s.renew(ev.ordinal, ev.at)
-		s.content = content
+		s.content = ev.content
 		if ev.known {
 			s.when, s.due = ev.due, ev.exact
 		}
@@ -145,7 +144,7 @@ func (f *feed) see(ev sighted, open, subscribed int, c *cell) (behind int64) {
 		if !f.received(s) {
 			f.repeats.Add(1)
 		}
-	case s.content != content:
+	case s.content != ev.content:
 		f.repeats.Add(1)
 		f.foreign.Add(1)
 		return 0
@@ -287,11 +286,11 @@ func (f *feed) published(ev sighted, newest uint64) (from, until int64) {
 }
 
 // differs reports whether an event has another content than others saw under the same number, as far as it is remembered.
-func (f *feed) differs(ordinal uint64, content []byte) bool {
+func (f *feed) differs(ordinal, content uint64) bool {
 	s := f.slot(ordinal)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return f.own == nil && s.ordinal == ordinal && s.content != f.content(content)
+	return s.ordinal == ordinal && s.content != content
 }
 
 // alone reports whether one connection alone has had an event, as far as it is remembered.
@@ -317,11 +316,11 @@ func (f *feed) stray(s *subscriber) bool {
 
 // again takes an event that is no news, and notes whether it is another one under the same number, as far as its
 // content is remembered.
-func (f *feed) again(ordinal uint64, content []byte) {
+func (f *feed) again(ordinal, content uint64) {
 	s := f.slot(ordinal)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ordinal == ordinal && s.content != f.content(content) {
+	if s.ordinal == ordinal && s.content != content {
 		f.anew.Add(1)
 	}
 }
@@ -486,18 +485,19 @@ type identity struct {
 	last  uint64
 }
 
+// hash is what is kept of an id: 64 bits, of which two of 65,536 are the same by chance once in 10¹⁰ runs.
+func (x *identity) hash(id []byte) uint64 { return maphash.Bytes(x.seed, id) }
+
 // find gives the ordinal of an id that has one.
-func (x *identity) find(id []byte) (ordinal uint64, known bool) {
-	h := maphash.Bytes(x.seed, id)
+func (x *identity) find(h uint64) (ordinal uint64, known bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	ordinal, known = x.known[h]
 	return ordinal, known
 }
 
-// ordinal numbers an id. It keeps 64 bits of each: two of 65,536 are the same by chance once in 10¹⁰ runs.
-func (x *identity) ordinal(id []byte) uint64 {
-	h := maphash.Bytes(x.seed, id)
+// ordinal numbers an id.
+func (x *identity) ordinal(h uint64) uint64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if n, ok := x.known[h]; ok {

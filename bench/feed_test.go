@@ -52,7 +52,7 @@ func TestFeedLags(t *testing.T) {
 			n := next[conn]
 			at[conn] += random.Int64N(5e7)
 			if random.IntN(5) > 0 { // else it is lost
-				f.see(sighted{ordinal: uint64(n + 1), content: []byte{byte(n)}, at: at[conn]}, subscribers, subscribers, c)
+				f.see(sighted{ordinal: uint64(n + 1), content: uint64(n), at: at[conn]}, subscribers, subscribers, c)
 				arrived[n] = append(arrived[n], at[conn])
 			}
 			if next[conn]++; next[conn] == events {
@@ -86,7 +86,7 @@ func TestFeedForgets(t *testing.T) {
 	if len(f.slots) != minSlots {
 		t.Fatalf("%d slots", len(f.slots))
 	}
-	see := func(n uint64, at int64) { f.see(sighted{ordinal: n, content: []byte{byte(n)}, at: at}, 3, 3, c) }
+	see := func(n uint64, at int64) { f.see(sighted{ordinal: n, content: uint64(n), at: at}, 3, 3, c) }
 	see(1, 1000)
 	see(1, 501_000)
 	if c.timings[FanoutSpread] != nil {
@@ -117,7 +117,7 @@ func TestFeedForgets(t *testing.T) {
 func TestFeedCatchesUp(t *testing.T) {
 	f, c := newFeed(feedKey{kind: byNumber}, 3, nil), openCell(never)
 	see := func(n uint64, at int64, open int) {
-		f.see(sighted{ordinal: n, content: []byte{byte(n)}, at: at}, open, 3, c)
+		f.see(sighted{ordinal: n, content: uint64(n), at: at}, open, 3, c)
 	}
 	see(1, 2_000_000, 2)
 	see(1, 1_000_000, 2)
@@ -201,11 +201,11 @@ func TestFeedShared(t *testing.T) {
 		f, c := newFeed(feedKey{}, 2, nil), openCell(never)
 		lag := &tracked{feed: f}
 		for n := range row.repeats {
-			f.see(sighted{ordinal: uint64(n + 1), content: []byte("same"), at: 1e6}, 2, 2, c)
-			again := sighted{ordinal: uint64(n + 1), content: []byte("same"), at: 2e6}
+			f.see(sighted{ordinal: uint64(n + 1), content: 1, at: 1e6}, 2, 2, c)
+			again := sighted{ordinal: uint64(n + 1), content: 1, at: 2e6}
 			switch {
 			case n < row.foreign:
-				again.content = []byte("other")
+				again.content = 2
 				f.see(again, 2, 2, c)
 			case n < row.foreign+row.level:
 				again.at += int64(2 * race)
@@ -228,27 +228,27 @@ func TestIdentity(t *testing.T) {
 	x := &f.ids
 	id := func(n int) []byte { return []byte("id-" + strconv.Itoa(n)) }
 	for n := 1; n <= identities; n++ {
-		if got := x.ordinal(id(n)); got != uint64(n) {
+		if got := x.ordinal(x.hash(id(n))); got != uint64(n) {
 			t.Fatalf("id %d is ordinal %d", n, got)
 		}
 	}
 	for _, n := range []int{1, 77, identities} {
-		if got := x.ordinal(id(n)); got != uint64(n) {
+		if got := x.ordinal(x.hash(id(n))); got != uint64(n) {
 			t.Errorf("id %d is ordinal %d the second time", n, got)
 		}
 	}
 	// The next one pushes out the first, which then is as good as new, and pushes out the second.
-	if got := x.ordinal(id(identities + 1)); got != identities+1 {
+	if got := x.ordinal(x.hash(id(identities + 1))); got != identities+1 {
 		t.Errorf("ordinal %d", got)
 	}
-	if got := x.ordinal(id(1)); got != identities+2 {
+	if got := x.ordinal(x.hash(id(1))); got != identities+2 {
 		t.Errorf("id 1 is ordinal %d after it was forgotten", got)
 	}
-	if got := x.ordinal(id(3)); got != 3 {
+	if got := x.ordinal(x.hash(id(3))); got != 3 {
 		t.Errorf("id 3 is ordinal %d", got)
 	}
 	for n := range 3 * identities {
-		x.ordinal(id(n + 1e6))
+		x.ordinal(x.hash(id(n + 1e6)))
 	}
 	if len(x.known) != identities || len(x.ring) != identities {
 		t.Errorf("%d ids are known, in a ring of %d", len(x.known), len(x.ring))
@@ -267,9 +267,9 @@ func TestFeedConcurrently(t *testing.T) {
 			var tracker Tracker
 			for n := range events {
 				id := fmt.Appendf(nil, "event %d", n)
-				ordinal := f.ids.ordinal(id)
+				ordinal := f.ids.ordinal(f.ids.hash(id))
 				tracker.Observe(ordinal)
-				f.see(sighted{ordinal: ordinal, content: id, at: int64(n*1000 + conn)}, connections, connections, cells[conn])
+				f.see(sighted{ordinal: ordinal, content: f.ids.hash(id), at: int64(n*1000 + conn)}, connections, connections, cells[conn])
 				if n%100 == 0 {
 					f.head(ordinal, 0, race)
 					f.shared()

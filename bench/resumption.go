@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"sync"
@@ -131,14 +130,12 @@ type resuming struct {
 
 // An oddity is an event of which it isn't known yet what it is.
 type oddity struct {
-	id   client.Cursor
+	id   uint64 // hash
 	seen sighted
 }
 
-const (
-	maxOddities  = 64
-	maxOddLength = 16 << 10 // of what one holds, in bytes
-)
+// maxOddities are kept; of more it is only known how many there were.
+const maxOddities = 64
 
 // seamTime is how long after a stream was opened an event may have been published that a replay brings as well.
 const seamTime = 100 * time.Millisecond
@@ -162,6 +159,7 @@ func (s *subscriber) resume(info client.Info) {
 		t.resuming = &resuming{
 			last: t.last, top: t.tracker.next - 1, max: t.last, lowest: math.MaxUint64,
 			known: t.feed.highest.Load(), asked: asked, opened: s.reopened,
+			blurred: t.tracker.sight(t.last) == TooOld, // and so is what came between
 		}
 	}
 	if known && (!info.Resumed || len(s.tracked) == 0) {
@@ -195,6 +193,9 @@ func (t *tracked) resumed(s *subscriber, c *cell, seen sighted) {
 		t.conclude(s, c)
 		return
 	}
+	if p.blurred {
+		return
+	}
 	if t.feed.differs(n, seen.content) {
 		p.foreign = true
 		return
@@ -218,7 +219,7 @@ func (t *tracked) resumed(s *subscriber, c *cell, seen sighted) {
 // number gives an event with an opaque id its ordinal. It can't where a stream that was opened again brings an event that
 // nobody has seen, though one that others have seen should come next: a live event, after nothing or not all was
 // replayed; one from before all that is known; or one of another stream. Which, is known later.
-func (t *tracked) number(s *subscriber, c *cell, id client.Cursor, seen sighted) (ordinal uint64, ok bool) {
+func (t *tracked) number(s *subscriber, c *cell, id uint64, seen sighted) (ordinal uint64, ok bool) {
 	p := t.resuming
 	if p == nil || p.live != 0 || p.max >= p.known || seen.known && seen.due >= p.opened {
 		return t.feed.ids.ordinal(id), true
@@ -228,9 +229,8 @@ func (t *tracked) number(s *subscriber, c *cell, id client.Cursor, seen sighted)
 		return ordinal, true
 	}
 	t.explain(s, c, 0)
-	if p.odds++; len(p.odd) < maxOddities && len(id)+len(seen.content) <= maxOddLength {
-		seen.content = bytes.Clone(seen.content)
-		p.odd = append(p.odd, oddity{id.Clone(), seen})
+	if p.odds++; len(p.odd) < maxOddities {
+		p.odd = append(p.odd, oddity{id, seen})
 	}
 	return 0, false
 }

@@ -220,3 +220,24 @@ func TestResumptionUndecided(t *testing.T) {
 		})
 	}
 }
+
+// TestResumptionOfWildNumbers: however far apart a server's numbers are, judging what it resumes takes no longer, and says
+// nothing where too much is unknown.
+func TestResumptionOfWildNumbers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(func(a attempt) (*fakeStream, error) {
+			s := &fakeStream{end: a.at + second}
+			s.info.Resumed = len(a.from) > 0
+			for i, n := range []uint64{1, 1 << 60, 5, 1<<62 + 1} {
+				if i < 3 || a.n > 0 {
+					s.lines = append(s.lines, line{a.at + time.Duration(i+1)*millisecond, numbered(strconv.FormatUint(n, 10), "x")})
+				}
+			}
+			return s, nil
+		})
+		result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 5 * second, Warmup: -1, Backoff: fixed, Sequence: Sequence{ID: true}})
+		if r := result.Resumption; r == nil || r.Unknown != 2 || r.Missing > 0 {
+			t.Errorf("%+v", r)
+		}
+	})
+}

@@ -195,7 +195,7 @@ func (s *subscriber) timing(c *cell, ev *client.Event, a arrival) (due int64, kn
 	if stamped && field.IsZero() {
 		sent += max(0, stamp.Sent-stamp.Due)
 	}
-	fresh := r.plan.Streams || s.order(c, ev, stamp, stamped, sighted{content: ev.Data, at: a.at, due: due, sent: sent, known: known, exact: known && (own || !r.twoClocks()), since: s.opened})
+	fresh := r.plan.Streams || s.order(c, ev, stamp, stamped, sighted{at: a.at, due: due, sent: sent, known: known, exact: known && (own || !r.twoClocks()), since: s.opened})
 	if fresh && known && due >= s.opened && c.window.holds(due) {
 		c.since(Delivery, due, a)
 	}
@@ -269,8 +269,9 @@ func (s *subscriber) order(c *cell, ev *client.Event, stamp client.Stamp, stampe
 		s.stray()
 		return false
 	}
+	seen.content = t.feed.content(ev.Data)
 	if key.kind == byOpaqueID {
-		if ordinal, ok = t.number(s, c, ev.ID, seen); !ok {
+		if ordinal, ok = t.number(s, c, t.feed.ids.hash(ev.ID), seen); !ok {
 			return false
 		}
 	}
