@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"net"
@@ -28,12 +29,6 @@ type conn struct {
 	filled   bool           // the last read of data filled its buffer
 
 	atOnce func([]byte) (int, error) // reads tcp without waiting, while quiet looks; nil otherwise
-
-	frames    *frameScanner // of a WebSocket; nil for none
-	scanned   uint64        // in, when frames were scanned last
-	interrupt func() error  // asked before the socket is read between two messages; nil for none
-	broken    error         // the rule of framing that was broken
-	ended     bool          // a read of the socket failed
 
 	lastRead  time.Time // when the last read with bytes returned
 	firstByte time.Time // when the first byte after the head was there
@@ -113,39 +108,34 @@ func (c *conn) top() net.Conn {
 	return c.raw
 }
 
-// Read implements io.Reader.
-func (c *conn) Read(p []byte) (int, error) {
-	if c.frames == nil {
-		return c.read(p)
-	}
-	if c.broken != nil {
-		return 0, c.broken
-	}
-	if c.interrupt != nil && c.frames.Between() {
-		if err := c.interrupt(); err != nil {
-			return 0, err
+// readBuffers hold what is read, while there is something to read.
+var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
+
+// pump hands on what is read, in pieces that are valid while take runs, until take wants no more or reading ends; then it
+// gives why.
+func (c *conn) pump(take func(p []byte) (more bool)) error {
+	buf := readBuffers.Get().(*[readSize]byte)
+	defer readBuffers.Put(buf)
+	for {
+		n, err := c.Read(buf[:])
+		if n > 0 && !take(buf[:n]) {
+			return nil
+		}
+		if err != nil {
+			return err
 		}
 	}
-	n, err := c.read(p)
-	if n == 0 {
-		c.ended = err != nil
-		return 0, err
-	}
-	before := 0 // events that ended in what the same read of the socket brought
-	if in := c.in.Load(); in == c.scanned {
-		before = c.frames.events
-	} else {
-		c.scanned = in
-	}
-	n, c.broken = c.frames.Scan(p[:n])
-	c.frames.events += before
-	if n == 0 {
-		return 0, c.broken
-	}
-	return n, nil // an error that came with bytes comes again
 }
 
-func (c *conn) read(p []byte) (int, error) {
+// unread has what was read, but not taken, read once more.
+func (c *conn) unread(p []byte) {
+	if len(p) > 0 {
+		c.pending = append(bytes.Clone(p), c.pending...)
+	}
+}
+
+// Read implements io.Reader.
+func (c *conn) Read(p []byte) (int, error) {
 	if len(c.pending) > 0 {
 		n := copy(p, c.pending)
 		if c.pending = c.pending[n:]; len(c.pending) == 0 {

@@ -2,19 +2,21 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/binary"
-	"errors"
+	"crypto/rand"
+	"crypto/sha1"
+	"encoding/base64"
 	"fmt"
-	"io"
 	"iter"
+	"mime"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
-	"unicode/utf8"
-
-	"github.com/coder/websocket"
 )
 
 // WebSocket dials WebSocket streams (RFC 6455, RFC 7692).
@@ -38,12 +40,9 @@ type WebSocket struct {
 // maxAwait bounds how many messages Await looks at.
 const maxAwait = 100
 
-// maxPinged bounds how many heartbeats inside of one message have an arrival of their own; it must be known for each
-// until the message is over. The others have that of the last.
+// maxPinged bounds how many heartbeats that come while a stream is being opened have an arrival of their own. The others
+// have that of the last.
 const maxPinged = 64
-
-// closeWait bounds how long a stream waits for the peer's Close after it has sent its own for an error.
-const closeWait = time.Second
 
 // Dial implements Dialer. Opening includes the subscribe messages.
 func (d *WebSocket) Dial(ctx context.Context, from Cursor) (Stream, error) {
@@ -62,124 +61,164 @@ func (d *WebSocket) Dial(ctx context.Context, from Cursor) (Stream, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.Net.timeout())
 	defer cancel()
-	upgrade := &upgrade{exchange: newExchange(d.Net)}
 	req, err := newRequest(ctx, http.MethodGet, u, request.Header, nil)
 	if err != nil {
 		return nil, &Error{Class: ClassOther, Err: err}
 	}
-	upgrade.resumed = len(from) > 0 && (!d.Resume.IsZero() || d.Resubscribes)
-	s := &wsStream{exchange: upgrade.exchange, id: d.ID, lastID: from.Clone(), typ: websocket.MessageText}
-	if d.Binary {
-		s.typ = websocket.MessageBinary
-	}
-	s.ws, _, err = websocket.Dial(ctx, u.String(), d.options(upgrade, req, s))
-	if err != nil {
-		return nil, upgrade.failure(err)
-	}
-	if err := s.conn.raw.SetReadDeadline(time.Time{}); err != nil {
-		s.Close()
+	key := d.ask(req.Header)
+	x := newExchange(d.Net)
+	x.resumed = len(from) > 0 && (!d.Resume.IsZero() || d.Resubscribes)
+	if err := x.follow(ctx, req, nil); err != nil {
 		return nil, err
 	}
-	s.ws.SetReadLimit(int64(d.Net.maxEvent()))
+	if x.resp.StatusCode != http.StatusSwitchingProtocols {
+		err := x.statusError()
+		x.conn.Close()
+		return nil, err
+	}
+	s := &wsStream{exchange: x, id: d.ID, lastID: from.Clone(), sends: opcodeText, max: d.Net.maxEvent()}
+	if d.Binary {
+		s.sends = opcodeBinary
+	}
+	if err := d.accept(s, x.resp.Header, key); err != nil {
+		x.conn.Close()
+		return nil, &Error{Class: ClassHandshake, Err: err}
+	}
+	s.unpacks = s.inflater != nil
 	if err := s.open(ctx, messages, d.Await); err != nil {
 		s.Close()
 		return nil, err
 	}
-	s.phases.Total = time.Since(s.started)
-	s.conn.idle = d.Net.Idle
+	x.phases.Total = time.Since(x.started)
+	x.conn.idle = d.Net.Idle
 	return s, nil
 }
 
-func (d *WebSocket) options(transport http.RoundTripper, req *http.Request, s *wsStream) *websocket.DialOptions {
-	options := &websocket.DialOptions{
-		HTTPClient:     &http.Client{Transport: transport},
-		HTTPHeader:     req.Header,
-		Host:           req.Host,
-		Subprotocols:   d.Subprotocols,
-		OnPingReceived: s.ping,
+// ask adds what a client's handshake has to say (RFC 6455, 4.1), and gives its key.
+func (d *WebSocket) ask(h http.Header) (key string) {
+	var nonce [16]byte
+	_, _ = rand.Read(nonce[:]) // it never fails
+	key = base64.StdEncoding.EncodeToString(nonce[:])
+	h.Set("Connection", "Upgrade")
+	h.Set("Upgrade", "websocket")
+	h.Set("Sec-WebSocket-Version", "13")
+	h.Set("Sec-WebSocket-Key", key)
+	if len(d.Subprotocols) > 0 {
+		h.Set("Sec-WebSocket-Protocol", strings.Join(d.Subprotocols, ","))
 	}
 	if d.Compression {
-		options.CompressionMode = websocket.CompressionContextTakeover
+		h.Set("Sec-WebSocket-Extensions", deflateExtension)
 	}
-	return options
+	return key
 }
 
-// upgrade is the transport of one handshake: it leaves its connection behind as the exchange of the stream.
-type upgrade struct {
-	*exchange
-	failed error // why there is no 101, where we know it
-}
-
-// RoundTrip implements http.RoundTripper for coder/websocket, which reads and writes the 101's body. Redirects are
-// followed here, by the same rules as those of an event stream.
-func (u *upgrade) RoundTrip(req *http.Request) (*http.Response, error) {
-	if u.failed = u.follow(req.Context(), req, nil); u.failed != nil {
-		return nil, u.failed
+// accept checks the server's handshake (RFC 6455, 4.1, on the response) and takes what was agreed on.
+func (d *WebSocket) accept(s *wsStream, h http.Header, key string) error {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	want := base64.StdEncoding.EncodeToString(sum[:])
+	switch got := h.Get("Sec-WebSocket-Accept"); {
+	case !hasToken(h, "Upgrade", "websocket"):
+		return fmt.Errorf("the Upgrade header %.100q does not name websocket", h.Get("Upgrade"))
+	case !hasToken(h, "Connection", "upgrade"):
+		return fmt.Errorf("the Connection header %.100q does not name Upgrade", h.Get("Connection"))
+	case got != want:
+		return fmt.Errorf("Sec-WebSocket-Accept is %.100q and not %q", got, want)
 	}
-	resp := u.resp
-	switch resp.StatusCode {
-	case http.StatusSwitchingProtocols:
-		u.conn.frames = &frameScanner{}
-		// Where the library doesn't like the head it waits for a body to quote, which never comes.
-		_ = u.conn.raw.SetReadDeadline(time.Unix(1, 0)) // the reading will tell
-		resp.Body = u.conn
-	default:
-		u.failed = u.statusError()
-		u.conn.Close()
-		resp.Body = http.NoBody
+	protocol := func(offered string) bool { return strings.EqualFold(offered, h.Get("Sec-WebSocket-Protocol")) }
+	if s.subprotocol = h.Get("Sec-WebSocket-Protocol"); s.subprotocol != "" && !slices.ContainsFunc(d.Subprotocols, protocol) {
+		return fmt.Errorf("the subprotocol %.100q was not offered", s.subprotocol)
 	}
-	return resp, nil
-}
-
-// failure says in our terms why the handshake failed.
-func (u *upgrade) failure(err error) error {
-	if u.conn != nil {
-		u.conn.Close()
-	}
-	if u.failed != nil {
-		return Classify(u.failed)
-	}
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e
-	}
-	return &Error{Class: ClassHandshake, Err: rootCause(err)}
-}
-
-// rootCause drops the layers of context that libraries put around an error: our class says it already.
-func rootCause(err error) error {
-	for {
-		next := errors.Unwrap(err)
-		if next == nil {
+	for _, extension := range tokens(h, "Sec-WebSocket-Extensions") {
+		if !d.Compression || s.inflater != nil {
+			return fmt.Errorf("the extension %.100q was not offered", extension)
+		}
+		var err error
+		if s.inflater, err = acceptDeflate(extension); err != nil {
 			return err
 		}
-		err = next
 	}
+	return nil
+}
+
+const deflateExtension = "permessage-deflate"
+
+// acceptDeflate reads the parameters that a server has agreed to (RFC 7692, 7.1).
+func acceptDeflate(extension string) (*inflater, error) {
+	// Its parameters are written as those of a media type are, but for flags, which have no value.
+	name, rest, _ := strings.Cut(extension, ";")
+	if strings.TrimSpace(name) != deflateExtension {
+		return nil, fmt.Errorf("the extension %.100q was not offered", extension)
+	}
+	i := &inflater{takeover: true}
+	seen := make(map[string]bool)
+	for parameter := range strings.SplitSeq(rest, ";") {
+		if parameter = strings.TrimSpace(parameter); parameter == "" {
+			continue
+		}
+		name, value, valued := strings.Cut(parameter, "=")
+		if valued {
+			if _, params, err := mime.ParseMediaType("x/y; v=" + value); err == nil {
+				value = params["v"] // without its quotes
+			}
+		}
+		bits, err := strconv.Atoi(value)
+		switch {
+		case seen[name]:
+			return nil, fmt.Errorf("%s: the parameter %.100q comes twice", deflateExtension, name)
+		case name == "server_no_context_takeover" && !valued:
+			i.takeover = false
+		case name == "client_no_context_takeover" && !valued: // which is how messages are sent in any case
+		case name == "server_max_window_bits" && err == nil && bits >= 8 && bits <= 15:
+		default:
+			return nil, fmt.Errorf("%s: the parameter %.100q was not offered", deflateExtension, parameter)
+		}
+		seen[name] = true
+	}
+	return i, nil
+}
+
+// tokens gives the elements of a header that is a list.
+func tokens(h http.Header, name string) (list []string) {
+	for _, line := range h.Values(name) {
+		for element := range strings.SplitSeq(line, ",") {
+			if element = strings.TrimSpace(element); element != "" {
+				list = append(list, element)
+			}
+		}
+	}
+	return list
+}
+
+func hasToken(h http.Header, name, token string) bool {
+	return slices.ContainsFunc(tokens(h, name), func(s string) bool { return strings.EqualFold(s, token) })
 }
 
 type wsStream struct {
 	*exchange
-	ws     *websocket.Conn
-	typ    websocket.MessageType
-	id     Field
-	lastID Cursor
-	buf    []byte // the message being read
-	text   utf8Checker
-	pings  int       // received and not yet yielded
-	pinged []Arrival // of the first of them, and of the last
-	wire   uint64
+	subprotocol string
+	id          Field
+	lastID      Cursor
+	max         int // bytes of one message
+	wire        uint64
+	early       []Arrival // of heartbeats that came while the stream was being opened
+	pings       int       // how many there were
 
+	frameReader // of what comes in
+	inflater    *inflater
+
+	sends    opcode // what Send writes
 	sendMu   sync.Mutex
-	finished bool // our Close is sent: nothing may follow it
+	finished bool                   // our Close is sent: nothing may follow it
+	owed     atomic.Pointer[[]byte] // the payload of a ping that came while something was being sent
 }
 
 // open sends the messages that resume and subscribe.
 func (s *wsStream) open(ctx context.Context, messages [][]byte, await []byte) error {
-	// Reading with a context costs allocations for each message, so closing the connection is what stops it here too.
 	stop := context.AfterFunc(ctx, func() { s.conn.Close() })
 	defer stop()
 	for i := 0; i == 0 || i < len(messages); i++ {
 		if i < len(messages) {
-			if err := s.ws.Write(context.Background(), websocket.MessageText, messages[i]); err != nil {
+			if err := s.send(opcodeText, messages[i]); err != nil {
 				return s.openError(ctx, err, "sending the subscribe message")
 			}
 		}
@@ -201,107 +240,47 @@ func (s *wsStream) openError(ctx context.Context, err error, what string) error 
 
 // await reads messages until one contains text. They belong to the handshake and aren't events.
 func (s *wsStream) await(text []byte) error {
-	for range maxAwait {
-		if _, err := s.read(); err != nil {
-			return err
+	n, found := 0, false
+	err := s.read(func(ev Event) bool {
+		if ev.Type == Comment {
+			s.pings++
+			s.early = append(s.early[:min(len(s.early), maxPinged-1)], ev.Arrival)
+			return true
 		}
-		if bytes.Contains(s.buf, text) {
-			return nil
-		}
+		n++
+		found = bytes.Contains(ev.Data, text)
+		return !found && n < maxAwait
+	})
+	if err == nil && !found {
+		err = &Error{Class: ClassProtocol, Detail: fmt.Sprintf("no message contained %q among the first %d", text, maxAwait)}
 	}
-	return &Error{Class: ClassProtocol, Detail: fmt.Sprintf("no message contained %q among the first %d", text, maxAwait)}
-}
-
-// ping notes a heartbeat. It is called by the reader; the pong goes out without us.
-func (s *wsStream) ping(context.Context, []byte) bool {
-	s.pings++
-	if len(s.pinged) == maxPinged {
-		s.pinged = s.pinged[:maxPinged-1]
-	}
-	s.pinged = append(s.pinged, s.arrival())
-	return true
-}
-
-// errPinged ends a read between two messages, so that a heartbeat needn't wait for the next one.
-var errPinged = errors.New("pinged")
-
-func (s *wsStream) interrupt() error {
-	if s.pings > 0 {
-		return errPinged
-	}
-	return nil
-}
-
-// arrival is that of what ended in the read before.
-func (s *wsStream) arrival() Arrival {
-	return s.conn.arrival(s.conn.frames.Shared() || s.conn.more(0))
-}
-
-// errNotUTF8 is a text message that isn't one.
-var errNotUTF8 = &Error{Class: ClassProtocol, Detail: "a text message is not valid UTF-8"}
-
-// read reads one message into buf.
-func (s *wsStream) read() (websocket.MessageType, error) {
-	typ, r, err := s.ws.Reader(context.Background())
-	if err != nil {
-		return 0, err
-	}
-	s.buf = s.buf[:0]
-	for {
-		if len(s.buf) == cap(s.buf) {
-			s.buf = slices.Grow(s.buf, max(512, len(s.buf)))
-		}
-		n, err := r.Read(s.buf[len(s.buf):cap(s.buf)])
-		piece := s.buf[len(s.buf) : len(s.buf)+n]
-		s.buf = s.buf[:len(s.buf)+n]
-		if typ == websocket.MessageText && !s.text.Write(piece) {
-			return 0, errNotUTF8
-		}
-		if err == io.EOF && s.conn.ended {
-			return 0, io.ErrUnexpectedEOF // the library takes the end of the connection for that of the message
-		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return 0, err
-		}
-	}
-	if typ == websocket.MessageText && !s.text.Complete() {
-		return 0, errNotUTF8
-	}
-	return typ, nil
+	return err
 }
 
 // Events implements Stream.
 func (s *wsStream) Events() iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		s.wire = s.conn.headIn
-		s.conn.interrupt = s.interrupt
-		for {
-			typ, err := s.read()
-			for i := range s.pings {
-				ev := Event{Type: Comment, Arrival: s.pinged[min(i, len(s.pinged)-1)], ID: s.lastID, Retry: -1, Wire: s.newWire()}
-				if !yield(ev, nil) {
-					return
-				}
-			}
-			s.pings, s.pinged = 0, s.pinged[:0]
-			if errors.Is(err, errPinged) {
-				continue
-			}
-			if err != nil {
-				yield(Event{}, s.readError(err))
-				return
-			}
-			ev := Event{Arrival: s.arrival(), Data: s.buf, Binary: typ == websocket.MessageBinary, Retry: -1, Wire: s.newWire()}
-			if id, ok := s.id.Text(s.buf); ok {
-				s.lastID, ev.OwnID = append(s.lastID[:0], id...), true
-			}
-			ev.ID = s.lastID
+		for i := range s.pings {
+			ev := Event{Type: Comment, Arrival: s.early[min(i, len(s.early)-1)], ID: s.lastID, Retry: -1, Wire: s.newWire()}
 			if !yield(ev, nil) {
 				return
 			}
+		}
+		s.pings, s.early = 0, nil
+		left := false
+		err := s.read(func(ev Event) bool {
+			if ev.Type == Message {
+				if id, ok := s.id.Text(ev.Data); ok {
+					s.lastID, ev.OwnID = append(s.lastID[:0], id...), true
+				}
+			}
+			ev.ID, ev.Wire = s.lastID, s.newWire()
+			left = !yield(ev, nil)
+			return !left
+		})
+		if !left {
+			yield(Event{}, s.readError(err))
 		}
 	}
 }
@@ -312,89 +291,20 @@ func (s *wsStream) newWire() int {
 	return int(s.wire - before)
 }
 
-// readError says why reading ended, and tells the peer where it is the peer's fault.
+// readError says why reading ended.
 func (s *wsStream) readError(err error) error {
-	if closed, ok := errors.AsType[websocket.CloseError](err); ok {
-		return closeError(closed)
-	}
-	switch {
-	case errors.Is(err, errNotUTF8):
-		s.closeWith(websocket.StatusInvalidFramePayloadData)
-		return errNotUTF8
-	case errors.Is(err, websocket.ErrMessageTooBig):
-		return ErrTooBig
-	}
-	if s.conn.broken != nil {
-		s.closeWith(websocket.StatusProtocolError)
-	}
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, ok := err.(*Error); ok {
 		return e
 	}
-	if class := classOf(err); class != ClassOther {
-		return &Error{Class: class, Detail: "without a Close frame"}
-	}
-	return &Error{Class: ClassProtocol, Err: rootCause(err)}
-}
-
-// closeError is the peer's Close. A normal one is the clean end of the stream, but keeps its code.
-func closeError(closed websocket.CloseError) error {
-	e := &Error{Class: ClassCloseCode, Code: int(closed.Code), Detail: oneLine([]byte(closed.Reason))}
-	if !utf8.ValidString(closed.Reason) {
-		return &Error{Class: ClassProtocol, Detail: "the reason in a Close frame is not valid UTF-8"}
-	}
-	if closed.Code == websocket.StatusNormalClosure {
-		e.Err = io.EOF
-	}
-	return e
-}
-
-// closeWith sends a Close with an error code and waits for the answer, bounded.
-func (s *wsStream) closeWith(code websocket.StatusCode) {
-	s.conn.idle = 0
-	if s.conn.raw.SetDeadline(time.Now().Add(closeWait)) == nil {
-		_ = s.ws.Close(code, "") // what it says is known already
-	}
+	return &Error{Class: cmp.Or(classOf(err), ClassOther), Detail: "without a Close frame"}
 }
 
 // Info implements Stream.
 func (s *wsStream) Info() Info {
 	info := s.info()
-	info.Subprotocol = s.ws.Subprotocol()
+	info.Subprotocol = s.subprotocol
 	return info
 }
 
 // Close implements Stream.
-func (s *wsStream) Close() error {
-	err := s.conn.Close()
-	_ = s.ws.CloseNow() // the socket is closed already; this gives back the buffers
-	return err
-}
-
-var errFinished = errors.New("the stream is being closed")
-
-// Send implements Sender. The write is bounded by the connection, not by ctx: a context would cost more than the
-// message, so Close is what stops a Send that hangs.
-func (s *wsStream) Send(ctx context.Context, p []byte) error {
-	s.sendMu.Lock()
-	defer s.sendMu.Unlock()
-	if s.finished {
-		return errFinished
-	}
-	return s.ws.Write(context.Background(), s.typ, p)
-}
-
-// Finish implements Finisher. It writes the Close frame itself: the library's Close would throw away what the peer
-// sent before it saw ours.
-func (s *wsStream) Finish() error {
-	s.sendMu.Lock()
-	defer s.sendMu.Unlock()
-	if s.finished {
-		return nil
-	}
-	s.finished = true
-	// FIN, opcode 8; masked with an all-zero key, length 2; status 1000.
-	frame := []byte{0x88, 0x82, 0, 0, 0, 0, 0, 0}
-	binary.BigEndian.PutUint16(frame[6:], uint16(websocket.StatusNormalClosure))
-	_, err := s.conn.Write(frame)
-	return err
-}
+func (s *wsStream) Close() error { return s.conn.Close() }

@@ -58,8 +58,7 @@ func TestWebSocketCompressedFrames(t *testing.T) {
 		{"over the limit", frame(deflated, deflate(t, strings.Repeat("x", 1001))), nil, "too_big", []string{"close 1009"}},
 		{"a bomb", frame(deflated, bomb), nil, "too_big", []string{"close 1009"}},
 		{"ill-formed text", frame(deflated, deflate(t, "a\xFFb")), nil, "protocol", []string{"close 1007"}},
-		// The library says nothing to the server here; the connection is closed all the same.
-		{"no deflate stream", frame(wholeText, "a") + frame(deflated, "\xFF\xFF\xFF\xFF"), []string{`text "a"`}, "protocol", nil},
+		{"no deflate stream", frame(wholeText, "a") + frame(deflated, "\xFF\xFF\xFF\xFF"), []string{`text "a"`}, "protocol", []string{"close 1002"}},
 		{"RSV1 on a continuation", frame(rsv1|opText, hello[:3]) + frame(rsv1|fin|opCont, hello[3:]), nil, "protocol", []string{"close 1002"}},
 		{"RSV1 on a ping", frame(rsv1|fin|opPing, ""), nil, "protocol", []string{"close 1002"}},
 		{"EOF in a message", frame(deflated, hello)[:8], nil, "eof", nil},
@@ -161,5 +160,28 @@ func TestWebSocketCompressionRefused(t *testing.T) {
 	got, err := collect(dial(t, &WebSocket{Net: &Net{}, Request: Request{URL: "ws://" + addr}, Compression: true}, ""))
 	if e := Classify(err); !slices.Equal(got, []string{`text "a"`}) || e.Class != ClassProtocol || errors.Is(err, ErrTooBig) {
 		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// What a server may agree to (RFC 7692, 7.1), and what not.
+func TestAcceptDeflate(t *testing.T) {
+	for extension, takeover := range map[string]bool{
+		"permessage-deflate":                                                       true,
+		"permessage-deflate; server_no_context_takeover":                           false,
+		"permessage-deflate;client_no_context_takeover ; server_max_window_bits=8": true,
+		`permessage-deflate; server_max_window_bits="15"`:                          true,
+	} {
+		if i, err := acceptDeflate(extension); err != nil || i.takeover != takeover {
+			t.Errorf("%s: %+v, %v", extension, i, err)
+		}
+	}
+	for _, extension := range []string{
+		"x-webkit-deflate-frame", "permessage-deflate; server_max_window_bits", "permessage-deflate; server_max_window_bits=7",
+		"permessage-deflate; server_max_window_bits=16", "permessage-deflate; client_max_window_bits=15", "permessage-deflate; server_no_context_takeover=1",
+		"permessage-deflate; server_no_context_takeover; server_no_context_takeover", "permessage-deflate; other",
+	} {
+		if _, err := acceptDeflate(extension); err == nil {
+			t.Errorf("%s is accepted", extension)
+		}
 	}
 }

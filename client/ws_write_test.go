@@ -1,0 +1,97 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// A mask is undone by itself, whatever the length, and is the one of RFC 6455, 5.3.
+func TestMask(t *testing.T) {
+	const key = 0x44332211 // on the wire 11 22 33 44
+	for n := range 40 {
+		message := bytes.Repeat([]byte("x"), n)
+		masked := make([]byte, n)
+		mask(masked, message, key)
+		for i, b := range masked {
+			if b != 'x'^"\x11\x22\x33\x44"[i%4] {
+				t.Fatalf("byte %d of %d is %#x", i, n, b)
+			}
+		}
+	}
+}
+
+// Messages of all sizes arrive whole, in frames with lengths in their shortest form.
+func TestWebSocketSendsAllSizes(t *testing.T) {
+	sizes := []int{0, 1, 125, 126, 0xFFFF, 0x10000, pieceSize - 1, pieceSize, pieceSize + 1, 3*pieceSize + 5}
+	var want, heard []string
+	for _, n := range sizes {
+		want = append(want, "text "+strings.Repeat("é", n/2)+strings.Repeat("x", n%2))
+	}
+	done := make(chan bool)
+	addr := serveWS(t, func(p *peer) {
+		heard = p.hear()
+		close(done)
+	})
+	s := dial(t, &WebSocket{Net: &Net{}, Request: Request{URL: "ws://" + addr}}, "")
+	for _, message := range want {
+		if err := s.(Sender).Send(context.Background(), []byte(message[5:])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.(Finisher).Finish(); err != nil {
+		t.Fatal(err)
+	}
+	if <-done; !slices.Equal(heard, append(want, "close 1000")) {
+		t.Errorf("heard%s", lines(abridge(heard)))
+	}
+}
+
+// A ping that comes while a message is being sent is answered after that, and reading goes on meanwhile.
+func TestWebSocketAnswersWhileSending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		read := make(chan bool)
+		heard := make(chan []string, 1)
+		n := pipe(t, &Net{}, func(p *peer) {
+			if !p.upgrade("") {
+				return
+			}
+			p.write(frame(fin|opPing, "1") + frame(fin|opPing, "2") + frame(wholeText, "a"))
+			<-read
+			var all []string
+			for range 2 {
+				first, payload, err := p.readFrame()
+				all = append(all, fmt.Sprint(describe(first, payload), err))
+			}
+			heard <- all
+			p.write(closing(1000, ""))
+			p.hear()
+		})
+		s := dial(t, &WebSocket{Net: n, Request: Request{URL: "ws://127.0.0.1"}}, "")
+		sent := make(chan error, 1)
+		go func() { sent <- s.(Sender).Send(context.Background(), []byte("long")) }()
+		synctest.Wait() // until it hangs: a pipe has no buffer
+		var got []string
+		for ev, err := range s.Events() {
+			if err != nil {
+				break
+			}
+			if got = append(got, show(ev)); len(got) == 3 {
+				close(read)
+			}
+		}
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+		if want := []string{`comment ""`, `comment ""`, `text "a"`}; !slices.Equal(got, want) {
+			t.Errorf("got%s", lines(got))
+		}
+		if got, want := <-heard, []string{"text long<nil>", "pong 2<nil>"}; !slices.Equal(got, want) {
+			t.Errorf("the server heard%s", lines(got))
+		}
+	})
+}

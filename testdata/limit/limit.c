@@ -1,0 +1,192 @@
+// The limit of the machine: a client that opens many streams, counts what arrives, and does nothing else. One thread, one
+// epoll loop, no clock, no allocation after the start. What rtbench costs is held against it.
+//
+//	limit sse|ws HOST PORT PATH CONNECTIONS SECONDS
+//
+// It prints, for the seconds after all streams are open: messages, CPU seconds (user + system) a million messages, KB of
+// resident memory a connection, and µs of CPU a connect. HTTP/1.1, no TLS, numeric addresses.
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+// A stream is where its parser stands: no bytes are kept.
+struct stream {
+    int fd;
+    int open;      // the head is over
+    int newlines;  // of a line end that may be double
+    int have;      // bytes of a frame's head
+    uint64_t left; // of the frame
+    unsigned char head[10];
+};
+
+static char buf[256 << 10];
+static uint64_t messages;
+static int opened;
+static int websocket;
+
+static void fail(const char *what) {
+    perror(what);
+    exit(1);
+}
+
+static double seconds(int clock) {
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static double cpu(void) { return seconds(CLOCK_PROCESS_CPUTIME_ID); }
+
+static long resident(void) { // bytes
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f || fscanf(f, "%*d %ld", &pages) != 1)
+        fail("statm");
+    fclose(f);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+// head_size is that of a frame's head, as far as is known; servers don't mask.
+static int head_size(struct stream *s) {
+    if (s->have < 2)
+        return 2;
+    return (s->head[1] & 127) == 126 ? 4 : (s->head[1] & 127) == 127 ? 10 : 2;
+}
+
+static void frames(struct stream *s, const unsigned char *p, const unsigned char *end) {
+    while (p < end) {
+        if (s->left > 0) {
+            uint64_t n = s->left < (uint64_t)(end - p) ? s->left : (uint64_t)(end - p);
+            p += n;
+            s->left -= n;
+        } else {
+            s->head[s->have++] = *p++;
+            if (s->have < head_size(s))
+                continue;
+            s->left = s->head[1] & 127;
+            if (s->left > 125) {
+                s->left = 0;
+                for (int i = 2; i < s->have; i++)
+                    s->left = s->left << 8 | s->head[i];
+            }
+        }
+        if (s->left == 0 && s->have > 0) {
+            if ((s->head[0] & 15) < 3 && s->head[0] & 128)
+                messages++;
+            s->have = 0;
+        }
+    }
+}
+
+// events counts the empty lines that end events, past the framing of chunks, which has none.
+static void events(struct stream *s, const char *p, const char *end) {
+    for (;;) {
+        if (s->newlines == 1 && p < end && *p == '\n') {
+            messages++;
+            p++;
+        }
+        s->newlines = 0;
+        const char *lf = memchr(p, '\n', end - p);
+        if (!lf)
+            return;
+        p = lf + 1;
+        s->newlines = 1;
+        if (p == end)
+            return;
+    }
+}
+
+static void take(struct stream *s, char *p, ssize_t n) {
+    char *end = p + n;
+    if (!s->open) {
+        char *over = memmem(p, n, "\r\n\r\n", 4);
+        if (!over)
+            return;
+        s->open = 1;
+        opened++;
+        p = over + 4;
+    }
+    if (websocket)
+        frames(s, (unsigned char *)p, (unsigned char *)end);
+    else
+        events(s, p, end);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 7) {
+        fprintf(stderr, "limit sse|ws HOST PORT PATH CONNECTIONS SECONDS\n");
+        return 2;
+    }
+    websocket = !strcmp(argv[1], "ws");
+    int connections = atoi(argv[5]);
+    double length = atof(argv[6]);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[3]))};
+    inet_pton(AF_INET, argv[2], &address.sin_addr);
+    char request[1024];
+    int size = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s:%s\r\n%s\r\n", argv[4], argv[2], argv[3],
+                        websocket ? "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                                  : "Accept: text/event-stream\r\n");
+    struct stream *all = calloc(connections, sizeof *all);
+    int epoll = epoll_create1(0);
+    long before = resident();
+    double began = cpu(), due = seconds(CLOCK_MONOTONIC), end = 0, started = 0;
+    double connecting = 0;
+    uint64_t counted = 0;
+    struct epoll_event ready[512];
+    int dialed = 0;
+    for (;;) {
+        double now = seconds(CLOCK_MONOTONIC);
+        for (; dialed < connections && dialed < (now - due) * 2000; dialed++) {
+            struct stream *s = &all[dialed];
+            if ((s->fd = socket(AF_INET, SOCK_STREAM, 0)) < 0 || connect(s->fd, (struct sockaddr *)&address, sizeof address))
+                fail("connect");
+            int one = 1;
+            setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+            fcntl(s->fd, F_SETFL, O_NONBLOCK);
+            if (write(s->fd, request, size) != size)
+                fail("write");
+            struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.ptr = s};
+            if (epoll_ctl(epoll, EPOLL_CTL_ADD, s->fd, &e))
+                fail("epoll_ctl");
+        }
+        if (end == 0 && opened == connections) {
+            connecting = (cpu() - began) / connections * 1e6;
+            end = now + 1 + length; // a second for the burst of opening to pass
+            started = now + 1;
+        }
+        if (started && now >= started) {
+            began = cpu();
+            counted = messages;
+            started = 0;
+        }
+        if (end && now >= end)
+            break;
+        int n = epoll_wait(epoll, ready, 512, dialed < connections ? 0 : 100);
+        for (int i = 0; i < n; i++) {
+            struct stream *s = ready[i].data.ptr;
+            ssize_t got = recv(s->fd, buf, sizeof buf, 0);
+            if (got > 0)
+                take(s, buf, got);
+            else if (got == 0 || errno != EAGAIN) {
+                fprintf(stderr, "a stream ended\n");
+                return 1;
+            }
+        }
+    }
+    double used = cpu() - began;
+    counted = messages - counted;
+    printf("%llu %.3f %.2f %.1f\n", (unsigned long long)counted, used / counted * 1e6, (resident() - before) / 1024.0 / connections, connecting);
+    return 0;
+}
