@@ -43,21 +43,31 @@ func (r *chunkedReader) Read(p []byte) (int, error) {
 	}
 	for {
 		n, err := r.src.Read(p)
-		kept, ended := r.strip(p[:n])
-		switch {
-		case r.err != nil:
-			return kept, r.err
-		case ended:
-			r.err = io.EOF
-		case err == io.EOF:
-			r.err = io.ErrUnexpectedEOF
-		default:
-			r.err = err
+		data, failed := r.take(p[:n])
+		if r.err = failed; failed == nil {
+			r.err = r.ended(err)
 		}
-		if kept > 0 || r.err != nil || len(p) == 0 {
-			return kept, r.err
+		if len(data) > 0 || r.err != nil || len(p) == 0 {
+			return len(data), r.err
 		}
 	}
+}
+
+// take implements framing.
+func (r *chunkedReader) take(p []byte) (data []byte, err error) {
+	kept, ended := r.strip(p)
+	if ended {
+		return p[:kept], io.EOF
+	}
+	return p[:kept], r.err
+}
+
+// ended implements framing.
+func (r *chunkedReader) ended(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // tail is how many bytes end the chunk whose data was read; 0 where there is data to come.

@@ -68,10 +68,10 @@ func (k countingConn) Write(p []byte) (int, error) {
 }
 
 // newConn takes a new connection over. Where stamps are wanted, since is when nothing had arrived on it yet.
-func newConn(tcp net.Conn, stamps bool, since time.Time) *conn {
+func newConn(tcp net.Conn, stamps bool, since time.Time, aborts *abortWatch) *conn {
 	c := &conn{tcp: tcp}
 	if stamps {
-		c.tcp, c.receipt = stampReads(tcp, since.UnixNano())
+		c.tcp, c.receipt = stampReads(tcp, since.UnixNano(), aborts)
 	}
 	c.raw = countingConn{c.tcp, c}
 	return c
@@ -108,16 +108,39 @@ func (c *conn) top() net.Conn {
 	return c.raw
 }
 
+const (
+	// readSize is how much is read at a time, in bytes, where no buffer is held while there is nothing to read.
+	readSize = 16 << 10
+	// heldSize is how much is read at a time elsewhere.
+	heldSize = 4 << 10
+)
+
 // readBuffers hold what is read, while there is something to read.
 var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
+
+// A readyReader reads once for each time that its socket is ready, and hands each piece on.
+type readyReader interface {
+	// each ends where take wants no more, or with the error that reading ended with. filled says that the read might
+	// have brought more, had there been room.
+	each(take func(p []byte, filled bool) (more bool)) error
+	// woken reports whether a deadline passed only so that who waits looks again.
+	woken() bool
+}
 
 // pump hands on what is read, in pieces that are valid while take runs, until take wants no more or reading ends; then it
 // gives why.
 func (c *conn) pump(take func(p []byte) (more bool)) error {
-	buf := readBuffers.Get().(*[readSize]byte)
-	defer readBuffers.Put(buf)
+	if p := c.pending; len(p) > 0 {
+		if c.pending = nil; !take(p) {
+			return nil
+		}
+	}
+	if ready, ok := c.tcp.(readyReader); ok && c.secure == nil {
+		return c.pumpReady(ready, take)
+	}
+	buf := make([]byte, heldSize)
 	for {
-		n, err := c.Read(buf[:])
+		n, err := c.Read(buf)
 		if n > 0 && !take(buf[:n]) {
 			return nil
 		}
@@ -126,6 +149,47 @@ func (c *conn) pump(take func(p []byte) (more bool)) error {
 		}
 	}
 }
+
+// pumpReady is pump for what is read without TLS.
+func (c *conn) pumpReady(ready readyReader, take func(p []byte) (more bool)) error {
+	began := time.Now()
+	for again := false; ; again = true {
+		var deadline time.Time
+		if c.idle > 0 { // what is read doesn't move it: it is looked at when it has passed
+			deadline = c.quietSince(began).Add(c.idle)
+		}
+		if c.idle > 0 || again {
+			if err := c.raw.SetReadDeadline(deadline); err != nil {
+				return err
+			}
+		}
+		err := ready.each(func(p []byte, filled bool) bool {
+			c.in.Add(uint64(len(p)))
+			c.given, c.filled = len(p), filled
+			c.noteRead(time.Now())
+			return take(p)
+		})
+		switch {
+		case !isTimeout(err):
+			return err
+		case ready.woken():
+		case c.idle <= 0: // closing has set another deadline
+			return err
+		case time.Since(c.quietSince(began)) >= c.idle:
+			return c.idleError()
+		}
+	}
+}
+
+// quietSince is since when nothing was read; began is when reading did.
+func (c *conn) quietSince(began time.Time) time.Time {
+	if c.lastRead.After(began) {
+		return c.lastRead
+	}
+	return began
+}
+
+func (c *conn) idleError() error { return &Error{Class: ClassIdle, Detail: c.idle.String()} }
 
 // unread has what was read, but not taken, read once more.
 func (c *conn) unread(p []byte) {
@@ -155,7 +219,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.noteRead(time.Now())
 	}
 	if c.idle > 0 && isTimeout(err) {
-		err = &Error{Class: ClassIdle, Detail: c.idle.String()}
+		err = c.idleError()
 	}
 	return n, err
 }

@@ -39,6 +39,8 @@ type Net struct {
 	next  atomic.Uint64 // index into Sources
 	mu    sync.Mutex
 	hosts map[string]*hostEntry
+
+	aborts abortWatch
 }
 
 // DefaultMaxEvent is the size limit of an event where Net.MaxEvent is 0.
@@ -74,7 +76,7 @@ func (n *Net) open(ctx context.Context, u *url.URL, phases *Phases, stamps bool)
 	if err != nil {
 		return nil, err
 	}
-	c := newConn(tcp, stamps, dialed)
+	c := newConn(tcp, stamps, dialed, &n.aborts)
 	if u.Scheme != "https" {
 		return c, nil
 	}

@@ -160,16 +160,54 @@ func bodyReader(c *conn, resp *http.Response) io.Reader {
 	return c
 }
 
+// A framing takes what surrounds the data of a response body off what is read.
+type framing interface {
+	// take gives the data in p, in the same place, and io.EOF where the body is over with it.
+	take(p []byte) (data []byte, err error)
+	// ended says how the body has ended, given how the connection has.
+	ended(err error) error
+}
+
+func framingOf(resp *http.Response) framing {
+	switch {
+	case len(resp.TransferEncoding) > 0 && resp.TransferEncoding[0] == "chunked":
+		return &chunkedReader{}
+	case resp.ContentLength >= 0:
+		return &lengthReader{io.LimitedReader{N: resp.ContentLength}}
+	}
+	return untilClose{}
+}
+
+// untilClose is a body that ends with its connection.
+type untilClose struct{}
+
+func (untilClose) take(p []byte) ([]byte, error) { return p, nil }
+func (untilClose) ended(err error) error         { return err }
+
 // A lengthReader reads a body of known length; one that is cut short doesn't end cleanly.
 type lengthReader struct{ io.LimitedReader }
 
 // Read implements io.Reader.
 func (r *lengthReader) Read(p []byte) (int, error) {
 	n, err := r.LimitedReader.Read(p)
+	return n, r.ended(err)
+}
+
+// take implements framing.
+func (r *lengthReader) take(p []byte) (data []byte, err error) {
+	data = p[:min(uint64(len(p)), uint64(r.N))]
+	if r.N -= int64(len(data)); r.N == 0 {
+		err = io.EOF
+	}
+	return data, err
+}
+
+// ended implements framing.
+func (r *lengthReader) ended(err error) error {
 	if err == io.EOF && r.N > 0 {
 		err = io.ErrUnexpectedEOF
 	}
-	return n, err
+	return err
 }
 
 // excerpt reads a little of an unwanted body, on one line, for the error message.

@@ -6,7 +6,9 @@ import (
 	"math"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -30,12 +32,17 @@ type stampedConn struct {
 	waited  bool // it found the queue empty first
 
 	receipt receipt
+
+	aborts  *abortWatch
+	watched bool        // by it
+	closed  bool        // guarded by its mutex
+	aborted atomic.Bool // it has woken who waits
 }
 
 // stampReads asks the kernel for a stamp on all that arrives on c from now on, and gives the connection to read from
 // and where to find the receipt of each read. Where c isn't TCP, or the kernel can't, that is c itself and nil. since
 // is when nothing had arrived yet, in ns since the epoch.
-func stampReads(c net.Conn, since int64) (net.Conn, *receipt) {
+func stampReads(c net.Conn, since int64, aborts *abortWatch) (net.Conn, *receipt) {
 	raw := rawConn(c)
 	if raw == nil {
 		return c, nil
@@ -44,7 +51,7 @@ func stampReads(c net.Conn, since int64) (net.Conn, *receipt) {
 	if err := raw.Control(func(fd uintptr) { optErr = askStamps(int(fd)) }); err != nil || optErr != nil {
 		return c, nil
 	}
-	s := &stampedConn{Conn: c, raw: raw, receipt: receipt{drained: since}}
+	s := &stampedConn{Conn: c, raw: raw, aborts: aborts, receipt: receipt{drained: since}}
 	s.attempt = s.recv
 	s.message.Iov = &s.vector
 	s.message.SetIovlen(1)
@@ -69,28 +76,105 @@ func (c *stampedConn) Read(p []byte) (int, error) {
 		return c.Conn.Read(p)
 	}
 	c.waited = false
-	c.vector.Base = &p[0]
-	c.vector.SetLen(len(p))
+	c.into(p)
 	err := c.raw.Read(c.attempt)
 	c.vector.Base = nil
+	if err = c.outcome(err); err != nil {
+		return 0, err
+	}
+	c.received(len(p))
+	return c.n, nil
+}
+
+// each implements readyReader. Where the kernel says that a read has taken all there was, the next one waits first: that
+// saves the call that finds nothing.
+func (c *stampedConn) each(take func(p []byte, filled bool) (more bool)) error {
+	var buf *[readSize]byte
+	left := false
+	release := func() {
+		readBuffers.Put(buf)
+		buf, c.vector.Base = nil, nil
+	}
+	c.waited = false
+	err := c.raw.Read(func(fd uintptr) bool {
+		if !c.watched {
+			c.watched = c.aborts.add(int32(fd), c)
+		}
+		for {
+			if buf == nil {
+				buf = readBuffers.Get().(*[readSize]byte)
+				c.into(buf[:])
+			}
+			before := time.Now()
+			if !c.recv(fd) {
+				release()
+				return false
+			}
+			if c.errno != 0 || c.n == 0 {
+				release()
+				return true
+			}
+			c.received(len(buf))
+			filled := c.n == len(buf)
+			if left = !take(buf[:c.n], filled); left {
+				release()
+				return true
+			}
+			if c.waited = false; c.left == 0 && c.watched {
+				c.receipt.seen, c.waited = before.UnixNano(), true // the queue was empty after that
+				release()
+				return false
+			}
+		}
+	})
+	if buf != nil { // a panic of take is on its way, or waiting failed
+		release()
+	}
+	if left {
+		return nil
+	}
+	return c.outcome(err)
+}
+
+// woken implements readyReader.
+func (c *stampedConn) woken() bool { return c.aborted.Swap(false) }
+
+// Close implements net.Conn.
+func (c *stampedConn) Close() error {
+	_ = c.raw.Control(func(fd uintptr) { c.aborts.remove(int32(fd), c) }) // which fails where it is closed
+	return c.Conn.Close()
+}
+
+// into says where the next recv puts what it reads.
+func (c *stampedConn) into(p []byte) {
+	c.vector.Base = &p[0]
+	c.vector.SetLen(len(p))
+}
+
+// outcome is the error of the read that is over; err is that of waiting for it.
+func (c *stampedConn) outcome(err error) error {
 	switch {
 	case err != nil: // a deadline, or Close
 		if op, ok := err.(*net.OpError); ok {
 			op.Op = "read"
 		}
-		return 0, err
+		return err
 	case c.errno != 0:
 		local := c.LocalAddr()
-		return 0, &net.OpError{Op: "read", Net: local.Network(), Source: local, Addr: c.RemoteAddr(), Err: os.NewSyscallError("read", c.errno)}
+		return &net.OpError{Op: "read", Net: local.Network(), Source: local, Addr: c.RemoteAddr(), Err: os.NewSyscallError("read", c.errno)}
 	case c.n == 0:
-		return 0, io.EOF
+		return io.EOF
 	}
+	return nil
+}
+
+// received notes the receipt of a read into so many bytes.
+func (c *stampedConn) received(size int) {
 	left := 0 // what came after a read that wasn't full has stamps of its own
-	if c.n == len(p) {
+	if c.n == size {
 		left = c.left
 	}
 	c.receipt = c.receipt.next(c.stamp, c.waited, left)
-	return c.n, nil
 }
 
 // recv tries to read once. It reports false where the queue is empty, to be called again when it isn't.

@@ -44,7 +44,7 @@ func TestStampedConnEnds(t *testing.T) {
 				ours := net.Conn(tcp)
 				if stamped {
 					var receipt *receipt
-					if ours, receipt = stampReads(tcp, 1); receipt == nil {
+					if ours, receipt = stampReads(tcp, 1, new(abortWatch)); receipt == nil {
 						t.Fatal("the kernel gives no stamps")
 					}
 				}
@@ -77,7 +77,7 @@ func TestStampedConnUnblocks(t *testing.T) {
 		"SetReadDeadline": func(c net.Conn) error { return c.SetReadDeadline(time.Unix(1, 0)) },
 	} {
 		tcp, _ := tcpPair(t)
-		c, _ := stampReads(tcp, 1)
+		c, _ := stampReads(tcp, 1, new(abortWatch))
 		ended := readWaiting(c)
 		if err := unblock(c); err != nil {
 			t.Error(err)
@@ -113,7 +113,7 @@ func readWaiting(c net.Conn) (ended chan error) {
 // The queue is known to have been empty when the read before was seen, but only where there was nothing to read then.
 func TestStampedConnDrained(t *testing.T) {
 	tcp, theirs := tcpPair(t)
-	c, receipt := stampReads(tcp, 1)
+	c, receipt := stampReads(tcp, 1, new(abortWatch))
 	read := func(what string, drained int64) {
 		c.(*stampedConn).raw.Control(func(fd uintptr) { unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1) })
 		if _, err := c.Read(make([]byte, 10)); err != nil {

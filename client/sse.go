@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"mime"
 	"net"
@@ -54,9 +53,6 @@ type SSE struct {
 	Done    EndMarker
 }
 
-// readSize is how much a stream reads at a time.
-const readSize = 4096
-
 // Dial implements Dialer. Where from isn't empty it goes into the Last-Event-ID header.
 func (d *SSE) Dial(ctx context.Context, from Cursor) (Stream, error) {
 	u, err := parseURL(d.Request.URL)
@@ -85,7 +81,7 @@ func (d *SSE) Dial(ctx context.Context, from Cursor) (Stream, error) {
 	}
 	x.phases.Total = time.Since(x.started)
 	x.conn.idle = d.Net.Idle
-	return &sseStream{exchange: x, done: d.Done, decoder: NewDecoder(d.Net.maxEvent(), from), body: bodyReader(x.conn, x.resp)}, nil
+	return &sseStream{exchange: x, done: d.Done, decoder: NewDecoder(d.Net.maxEvent(), from), body: framingOf(x.resp)}, nil
 }
 
 func setDefault(h http.Header, name, value string) {
@@ -131,50 +127,58 @@ func isEventStream(contentType string) bool {
 type sseStream struct {
 	*exchange
 	decoder *Decoder
-	body    io.Reader
+	body    framing
 	done    EndMarker
 }
 
 // Events implements Stream.
 func (s *sseStream) Events() iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		buf := make([]byte, readSize)
 		wire := s.conn.headIn
 		read := wire    // bytes read from the socket when it was read last
 		shared := false // that read held more than the event to come
-		for {
-			n, readErr := s.body.Read(buf)
-			s.decoder.Feed(buf[:n])
+		left := false   // whoever reads wants no more
+		var failed, err error
+		take := func(p []byte) bool {
+			var data []byte
+			data, failed = s.body.take(p)
+			s.decoder.Feed(data)
 			if now := s.conn.in.Load(); now != read {
 				read, shared = now, false
 			}
 			for {
 				ev, ok, err := s.decoder.Next()
 				if err != nil {
-					yield(Event{}, err)
-					return
+					failed = err
+					return false
 				}
 				if !ok {
-					break
+					return failed == nil
 				}
 				// One read held several events if another came before this one in it, or if bytes are left.
-				ev.Arrival = s.conn.arrival(shared || s.decoder.Buffered() || s.framed(n-s.decoder.unread()) || s.conn.more(s.tail()))
+				ev.Arrival = s.conn.arrival(shared || s.decoder.Buffered() || s.framed(len(data)-s.decoder.unread()) || s.conn.more(s.tail()))
 				shared = ev.Arrival.Shared
 				if s.done.matches(ev) {
-					yield(Event{}, ErrDone)
-					return
+					failed = ErrDone
+					return false
 				}
 				now := s.conn.in.Load()
 				ev.Wire, wire = int(now-wire), now
-				if !yield(ev, nil) {
-					return
+				if left = !yield(ev, nil); left {
+					return false
 				}
 			}
-			if readErr != nil {
-				yield(Event{}, readErr)
-				return
-			}
 		}
+		if take(nil) { // a body may have no bytes
+			err = s.conn.pump(take)
+		}
+		switch {
+		case left:
+			return
+		case failed == nil:
+			failed = s.body.ended(err)
+		}
+		yield(Event{}, failed)
 	}
 }
 
