@@ -1,0 +1,131 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// warnings is what the reader of a result must know.
+func (r *run) warnings(result *Result) (list []Warning) {
+	warn := func(advice, format string, args ...any) {
+		list = append(list, Warning{Text: fmt.Sprintf(format, args...), Advice: advice})
+	}
+	count := result.Count
+	if result.Peak < result.Planned && result.Peak > 0 && !r.plan.Streams {
+		warn("the errors below say why; a longer ramp (--connect-rate, --stage) may help",
+			"only %d of %d connections were ever open at once", result.Peak, result.Planned)
+	}
+	if count(Received) == 0 && count(Opened) > 0 {
+		advice := "does the server send without being asked? --debug shows one connection"
+		if r.own != nil {
+			advice = "does what is published reach these connections? The errors of publishing say if it was refused"
+		}
+		warn(advice, "connections opened, but nothing was received")
+	}
+	if stalled := result.Health.Stalled; stalled > 0 && result.Verdict == NoVerdict {
+		warn("was it stopped, or the whole machine? Measure again", "the tester did nothing for %v in all", stalled.Round(time.Millisecond))
+	}
+	if r.cutoff > 0 {
+		warn("a run that ends by itself waits for them", "the run was stopped while something was still under way: what was due in the last %v of it, and had not come, is left out",
+			time.Duration(r.drainedAt-r.cutoff).Round(time.Millisecond))
+	}
+	if n := count(Unstamped); n > 0 {
+		warn("compare --stamp with one event as --debug shows it", "%d of %d events had no stamp at %s", n, count(Received), r.plan.Stamp)
+	}
+	if n := count(Unsent); n > 0 {
+		what := "messages"
+		advice := "use more connections, a lower --rate, or look at the errors: a message is not sent while its connection is down"
+		switch {
+		case r.plan.Streams:
+			what, advice = "streams", "allow more of them at a time with --connections"
+		case len(r.posts) > 0:
+			advice = "use more publishers, a lower --rate, or look at the errors: a publisher has at most 256 messages under way"
+		}
+		warn(advice, "%d of %d %s that were due could not be sent", n, count(Due), what)
+	}
+	if n := count(OutOfRange); n > 0 {
+		warn("are the clocks of server and client in step, and is --stamp the time of sending?",
+			"%d timings were negative or over an hour and are left out", n)
+	}
+	if n := count(StreamsStarted) - count(StreamsDone) - count(StreamsFailed); n > 0 {
+		warn("a longer --drain waits for more of them", "%d streams had not ended when the run did; they count neither as done nor as failed", n)
+	}
+	if d := result.Drift; d != nil {
+		direction := "rose"
+		if d.Share < 0 {
+			direction = "fell"
+		}
+		warn("measure for longer after a longer --warmup, or find what changes: the figures depend on how long the run was",
+			"NON-STATIONARY: p%g of %s %s by %.0f %% over the window (p = %.2g)", 100*d.Q, d.Metric, direction, 100*math.Abs(d.Share), d.P)
+	}
+	if result.Verdict == Saturated {
+		warn(r.relief(), "CLIENT-SATURATED: the tester was too slow to tell when events arrived: %s of them shared a read, client_lag p99 is %v, and it stood still for %v",
+			percentText(max(0, result.Health.Shared)), lagText(result.Histogram(ClientLag)), result.Health.Stalled.Round(time.Millisecond))
+	}
+	if r.batched(result) {
+		warn("does the server, or a proxy on the way, gather events before it sends them? each is timed by the last byte of its read",
+			"batched delivery: %s of the events arrived together with others, though the tester was there in time", percentText(result.Health.Shared))
+	}
+	if n := r.unrecovered(); n > 0 {
+		warn("the errors below say why; a longer run may see the end of it", "%d connections had not recovered from a drop when the run ended; outage leaves them out", n)
+	}
+	if n := r.unheld(); n > 0 && result.Histogram(LagBehindFirst) != nil {
+		warn("use fewer connections, or a lower rate of events", "%d arrivals came too late to be held against the first one; lag_behind_first leaves them out", n)
+	}
+	if r.crowded.Load() {
+		warn("subscribe each connection to fewer topics", "there were more than %d sequences; loss in the others is not counted", maxFeeds)
+	}
+	if r.tally.timings[RoundTrip] == nil && count(Sent) > 0 && !r.plan.Streams && !r.broadcast.Load() && r.own == nil {
+		warn("an echo is known by {{.Stamp}} in the message, or by coming back unchanged", "no message that was sent came back")
+	}
+	if r.own != nil && count(Received) > 0 && count(Sent) > count(PublishErrors) && r.own.distinct.Load() == 0 {
+		warn("does what is published reach these connections, with {{.Stamp}} in it? --debug shows an event, --token says where its stamp is",
+			"nothing that was published was recognised in what was received")
+	}
+	return list
+}
+
+// relief is what a tester that can't follow is to be spared.
+func (r *run) relief() string {
+	advice := fmt.Sprintf("use fewer connections than %d", r.plan.Peak())
+	if r.plan.Send.Rate > 0 {
+		advice += fmt.Sprintf(", a lower rate than %.4g/s", r.times.sends.Rate(r.times.begin))
+	}
+	return advice + ", or give the tester processors of its own (taskset, another machine)"
+}
+
+func lagText(lag *hdrhistogram.Histogram) string {
+	if lag == nil {
+		return "not known"
+	}
+	return time.Duration(p99(lag)).Round(time.Microsecond).String()
+}
+
+// batched reports whether events came several at a time to a tester that wasn't late for them.
+func (r *run) batched(result *Result) bool {
+	lag, m := result.Histogram(ClientLag), result.Verdict
+	return m == UpperBound && lag != nil && result.Health.Shared > sharedLimit*(1-.99) && result.Health.Unstamped <= unstampedLimit
+}
+
+// unrecovered counts the connections that dropped and have not received anything live since.
+func (r *run) unrecovered() (n int) {
+	for _, s := range r.everybody() {
+		s.shard.mu.Lock()
+		if s.dropped != never && !s.retired {
+			n++
+		}
+		s.shard.mu.Unlock()
+	}
+	return n
+}
+
+// unheld counts the arrivals of which it isn't known any more when the first connection had them.
+func (r *run) unheld() (n uint64) {
+	for _, f := range r.allFeeds() {
+		n += f.unheld.Load()
+	}
+	return n
+}
