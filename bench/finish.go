@@ -85,10 +85,10 @@ func (r *run) appraise(result *Result, from int) {
 			result.Absent[m] = n
 		}
 		d := r.distribution(m, h)
-		if m == Delivery && r.shifted { // the lower ends are by the guess of the offset
-			d.earliest = nil
+		if m == Delivery && r.shifted { // the tally's lower ends are by the guess of the offset
+			d.earliest = r.ends.sooner
 		}
-		if slot, ok := lowerSlot(m); ok && from > 0 && d.earliest != nil {
+		if slot, ok := lowerSlot(m); ok && from > 0 && d.earliest != nil && !(m == Delivery && r.shifted) {
 			d.earliest = r.tally.batches.merged(slot, from)
 		}
 		for _, q := range quantiles {

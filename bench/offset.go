@@ -176,13 +176,20 @@ func (k *clocks) aboveBestPath(b *batches, slot, from int, until time.Duration) 
 	return h, h.TotalCount() > 0
 }
 
-// corrected is a timing between two clocks by the lower ends of the bounds on their offset, by their middle, and by
-// their upper ends. It isn't ok where the offset isn't bounded throughout.
-func (k *clocks) corrected(b *batches, slot, from int, most int64, until time.Duration) (low, middle, high *hdrhistogram.Histogram, bound ClockBound, ok bool) {
-	low, middle, high = NewHistogram(), NewHistogram(), NewHistogram()
-	bound = ClockBound{math.MaxInt64, math.MinInt64}
-	for batch := from; batch < len(b.slots[slot].parts); batch++ {
-		part := b.slots[slot].part(batch)
+// between is a timing between two clocks by the ends of what is known of it.
+type between struct {
+	// fastest is by the lower ends of the bounds on the offset and of the arrivals, slowest by the upper ends of both,
+	// and sooner by the upper ends of the bounds and the lower ones of the arrivals.
+	fastest, slowest, sooner *hdrhistogram.Histogram
+	bound                    ClockBound
+}
+
+// corrected is a timing between two clocks. It isn't ok where the offset isn't bounded throughout.
+func (k *clocks) corrected(b *batches, m Metric, from int, most int64, until time.Duration) (ends between, ok bool) {
+	ends = between{NewHistogram(), NewHistogram(), NewHistogram(), ClockBound{math.MaxInt64, math.MinInt64}}
+	lower, _ := lowerSlot(m)
+	for batch := from; batch < len(b.slots[m].parts); batch++ {
+		part := b.slots[m].part(batch)
 		if part == nil {
 			continue
 		}
@@ -193,22 +200,26 @@ func (k *clocks) corrected(b *batches, slot, from int, most int64, until time.Du
 		from := min(to, max(int64(begin)-most, int64(b.begins[0])))
 		down, up, known := k.offset.over(from+least, to+greatest, func(int64) int64 { return 0 })
 		if !known {
-			return nil, nil, nil, bound, false
+			return between{}, false
 		}
-		bound.Low, bound.High = min(bound.Low, down), max(bound.High, up)
-		below, above := down-greatest, up-least
-		for v, n := range part.ForEachBucket {
-			for _, to := range []struct {
-				h     *hdrhistogram.Histogram
-				shift int64
-			}{{low, below}, {middle, below + (above-below)/2}, {high, above}} {
-				if to.h.RecordValues(max(0, v+to.shift), n) != nil {
-					return nil, nil, nil, bound, false // over an hour
-				}
-			}
+		ends.bound.Low, ends.bound.High = min(ends.bound.Low, down), max(ends.bound.High, up)
+		soonest := b.slots[lower].part(batch)
+		if !shift(ends.slowest, part, up-least) || !shift(ends.sooner, soonest, up-least) || !shift(ends.fastest, soonest, down-greatest) {
+			return between{}, false // over an hour
 		}
 	}
-	return low, middle, high, bound, middle.TotalCount() > 0
+	return ends, ends.slowest.TotalCount() > 0
+}
+
+// shift adds to a histogram what a part of a timing holds, each by so much more, and no less than 0. It fails where that
+// is out of range.
+func shift(to *hdrhistogram.Histogram, part *hdrhistogram.PackedHistogram, by int64) bool {
+	for v, n := range part.ForEachBucket {
+		if to.RecordValues(max(0, v+by), n) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // span is when a batch began and ended, after the start. The last one has all that came until then.
@@ -241,24 +252,31 @@ func (r *run) betweenClocks(result *Result, from int) {
 		return
 	}
 	r.shifted = true
-	low, middle, high, bound, ok := r.clocks.corrected(r.tally.batches, int(Delivery), from, h.Max(), time.Duration(r.drainedAt))
+	ends, ok := r.clocks.corrected(r.tally.batches, Delivery, from, h.Max(), time.Duration(r.drainedAt))
 	if !ok {
 		if h, ok := r.clocks.aboveBestPath(r.tally.batches, int(Delivery), from, time.Duration(r.drainedAt)); ok {
 			result.Histograms[Delivery] = h
 		}
 		return
 	}
-	result.Clock = &bound
-	result.Histograms[Delivery], r.slowest, r.fastest = middle, high, low
+	result.Clock, r.ends = &ends.bound, ends
+	result.Histograms[Delivery] = ends.slowest
 }
 
-// widen gives an estimate the ends that the clocks leave it.
+// widen gives an estimate the ends that the clocks leave it. It was made from the upper ends, and is the upper end; but
+// what never came is later than the lower end alone.
 func (r *run) widen(e *Estimate, d distribution) {
-	low, high := d, d
-	low.histogram, high.histogram = r.fastest, r.slowest
+	low := d
+	low.histogram = r.ends.fastest
 	e.Low, _ = low.at(e.Q)
-	e.High, _ = high.at(e.Q)
+	e.High = e.Value
+	if e.AtLeast {
+		e.Value, e.High = e.Low, e.Low
+	}
 	if e.Verdict == Trusted {
 		e.Verdict = Bounded
+	}
+	if e.Verdict == Bounded && !e.AtLeast && float64(e.High-e.Low) > boundedLimit*float64(e.High) {
+		e.Verdict = UpperBound
 	}
 }

@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/rtbench/rtbench/client"
 )
 
@@ -80,7 +78,7 @@ type run struct {
 	watch                 watch
 	clocks                clocks
 	shifted               bool                           // deliveries were recorded by a guess of the offset
-	fastest, slowest      *hdrhistogram.Histogram        // deliveries between two clocks, by the ends of the bounds on their offset
+	ends                  between                        // deliveries between two clocks
 	lostBefore            struct{ pairs, echoes uint64 } // before the window
 	drainedAt             int64                          // ns after the start
 	cutoff                int64                          // what was due later hasn't had its time to arrive: the drain was cut short; 0 where it wasn't

@@ -321,7 +321,7 @@ func TestOneClockOfTwo(t *testing.T) {
 		}
 		for _, q := range []float64{.5, .99} {
 			e := result.Estimate(Delivery, q)
-			if e.Low > int64(back) || e.High < int64(back) || e.Value < e.Low || e.Value > e.High || e.Verdict != Bounded || e.High-e.Low > int64(there+back+2*millisecond) {
+			if e.Low > int64(back) || e.High < int64(back) || e.Value != e.High || e.Verdict != UpperBound || e.High-e.Low > int64(there+back+2*millisecond) {
 				t.Errorf("p%g: %v, %v to %v, %s", 100*q, time.Duration(e.Value), time.Duration(e.Low), time.Duration(e.High), e.Verdict)
 			}
 		}
@@ -354,7 +354,39 @@ func TestDatedClock(t *testing.T) {
 		if n := result.Histogram(Delivery).TotalCount(); n < 3*290 {
 			t.Errorf("%d deliveries", n)
 		}
+		if at := result.Histogram(Delivery).ValueAtQuantile(50); e.Verdict != UpperBound || result.Verdict != UpperBound || e.Value != e.High || at != e.Value {
+			t.Errorf("%s %v, by the histogram %v: %+v", result.Verdict, e.Value, at, e)
+		}
 	})
+}
+
+// TestNarrowClock: bounds of an offset that leave a quantile to within a twentieth bound it; where the lower ends of
+// shared reads leave more, they count as well, and its lower end holds them.
+func TestNarrowClock(t *testing.T) {
+	const offset, back, late = -time.Second, 400 * millisecond, 100 * millisecond
+	for shared, want := range map[bool]Verdict{false: Bounded, true: UpperBound} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFakeServer(nil)
+			f.dial = func(attempt) (*fakeStream, error) {
+				return &fakeStream{lines: ticker(10*millisecond, 5*second, back, func(n int, due time.Duration) client.Event {
+					earliest := due + back
+					if shared && n%4 > 0 {
+						earliest -= late
+					}
+					return f.kernelStamped(f.stamped(n, due+offset), due+back, earliest)
+				})}, nil
+			}
+			exact := fakeClock{f, func(at time.Duration) time.Duration { return at + offset }, 5 * millisecond, 5 * millisecond, 0}
+			e := f.run(t, Plan{Stages: []Stage{{0, 3}}, Duration: 3 * second, Warmup: second, Clock: exact}).Estimate(Delivery, .5)
+			least := int64(back)
+			if shared {
+				least -= int64(late)
+			}
+			if e.Verdict != want || e.Value != e.High || e.Value < int64(back) || e.Low > least || e.Low < least-int64(15*millisecond) {
+				t.Errorf("shared: %v: %+v", shared, e)
+			}
+		})
+	}
 }
 
 // A fakeClock answers as the server of a test does, cut to its grain.
