@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,7 +18,8 @@ type Clock struct {
 	Request Request // Method is GET by default
 	Field   Field   // where the reply has the time; zero for its Date header (RFC 9110, 6.6.1)
 
-	lazy lazyCaller
+	lazy   lazyCaller
+	finest atomic.Int64 // the finest unit that the digits of an answer have shown, ns; 0 before the first
 }
 
 // A ClockReading is what a server's clock said: it was asked no sooner than Sent, and had answered by Received. The
@@ -82,7 +84,7 @@ func (c *Clock) ask(ctx context.Context, k *caller) (reading ClockReading, err e
 		case len(body) > maxReply:
 			return &Error{Class: ClassProtocol, Detail: fmt.Sprintf("the reply is over %d bytes", maxReply)}
 		}
-		return reading.field(c.Field, body)
+		return c.field(&reading, body)
 	})
 	return reading, err
 }
@@ -98,21 +100,51 @@ func (r *ClockReading) date(resp *http.Response) error {
 }
 
 // field reads the time out of the body.
-func (r *ClockReading) field(f Field, body []byte) error {
-	stamp, ok := f.Time(body)
+func (c *Clock) field(r *ClockReading, body []byte) error {
+	stamp, ok := c.Field.Time(body)
 	if !ok {
-		return &Error{Class: ClassProtocol, Detail: fmt.Sprintf("the reply has no time at %s", f)}
+		return &Error{Class: ClassProtocol, Detail: fmt.Sprintf("the reply has no time at %s", c.Field)}
 	}
-	r.Stamp, r.Grain = stamp, grain(stamp)
+	r.Stamp, r.Grain = stamp, c.grain(stamp)
 	return nil
 }
 
-// grain is what a stamp was cut to, as far as its zeros show it.
-func grain(stamp int64) int64 {
-	for _, unit := range [...]time.Duration{time.Second, time.Millisecond, time.Microsecond} {
-		if stamp%int64(unit) == 0 {
-			return int64(unit)
+// grain is the unit to which answers are cut. No answer shows it alone: a time in milliseconds may end in zeros, which
+// may have been left out, or filled up to microseconds. The finest of all answers does, and until it has come, what is
+// taken is too wide.
+func (c *Clock) grain(stamp int64) int64 {
+	unit := unitOf(stamp)
+	for {
+		finest := c.finest.Load()
+		if finest > 0 && finest <= unit {
+			unit = finest
+			break
+		}
+		if c.finest.CompareAndSwap(finest, unit) {
+			break
 		}
 	}
-	return 0
+	if unit == 1 {
+		return 0
+	}
+	return unit
+}
+
+// floatNoise is by how much a float64 of seconds can miss what it stands for, ns: printed with all its digits, a whole
+// millisecond ends in nines or ones.
+const floatNoise = 250
+
+// unitOf is the greatest power of ten, up to a second, that a stamp is a multiple of.
+func unitOf(stamp int64) int64 {
+	unit := int64(time.Second)
+	for ; unit > 1; unit /= 10 {
+		rest, noise := stamp%unit, int64(0)
+		if unit > int64(time.Microsecond) {
+			noise = floatNoise
+		}
+		if rest <= noise || unit-rest <= noise {
+			break
+		}
+	}
+	return unit
 }

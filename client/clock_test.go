@@ -49,8 +49,11 @@ func TestClock(t *testing.T) {
 		{"seconds to a millisecond", "json:now", date, `{"now":1763660000.123}`, at + 123e6, time.Millisecond},
 		{"milliseconds", "json:now", date, `{"now":1763660000001}`, at + 1e6, time.Millisecond},
 		{"microseconds", "json:a.b", date, `{"a":{"b":1763660000000001}}`, at + 1e3, time.Microsecond},
-		{"nanoseconds", "json:now", date, `{"now":1763660000000000001}`, at + 1, 0},
-		{"iso", "json:now", date, `{"now":"2025-11-20T17:33:20.5Z"}`, at + 5e8, time.Millisecond},
+		{"nanoseconds", "json:now", date, `{"now":1763660000000001234}`, at + 1234, 0},
+		{"iso", "json:now", date, `{"now":"2025-11-20T17:33:20.501Z"}`, at + 501e6, time.Millisecond},
+		{"milliseconds in microseconds", "json:now", date, `{"now":1763660000001000}`, at + 1e6, time.Millisecond},
+		{"milliseconds of a float", "json:now", date, `{"now":1763660000.1229999}`, at + 122999900, time.Millisecond},
+		{"zeros that may have been cut", "json:now", date, `{"now":1763660000.1}`, at + 1e8, 100 * time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var connections atomic.Int64
@@ -74,6 +77,24 @@ func TestClock(t *testing.T) {
 				t.Errorf("%d connections for 3 questions", connections.Load())
 			}
 		})
+	}
+}
+
+// What an answer is cut to is what the finest of all answers so far has shown: the truth is never after its end.
+func TestClockGrain(t *testing.T) {
+	const at = 1763660000 * int64(time.Second)
+	for name, answers := range map[string][][2]int64{ // fractions, and what they show, in ns
+		"milliseconds in seconds":      {{100e6, 100e6}, {110e6, 10e6}, {0, 10e6}, {123e6, 1e6}, {200e6, 1e6}},
+		"milliseconds in microseconds": {{7e6, 1e6}, {100e6, 1e6}},
+		"microseconds":                 {{123456e3, 1e3}, {123e6, 1e3}},
+		"nanoseconds":                  {{120, 1e9}, {123456789, 0}, {500e6, 0}},
+	} {
+		var c Clock
+		for _, answer := range answers {
+			if got := c.grain(at + answer[0]); got != answer[1] {
+				t.Errorf("%s: %d after %d, want %d", name, got, answer[0], answer[1])
+			}
+		}
 	}
 }
 
