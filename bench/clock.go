@@ -21,6 +21,8 @@ const (
 	stepMargin  = 3
 	maxStepBack = clockSecond
 
+	clockReach = 10 * clockSecond // into a minute that lacks bounds, from one that has them
+
 	maxClockWindows = 1024
 	maxCorners      = 512     // of a hull over a window
 	maxFewCorners   = 16      // of a hull over a second, which only serves to find and cut out a step
@@ -103,6 +105,19 @@ func (c *clockOffset) atLeast(stamp int64) (low int64, ok bool) {
 	return phi.low, true
 }
 
+// atLeastNear is the same at the nearest minute of which something is known.
+func (c *clockOffset) atLeastNear(stamp int64) (low int64, ok bool) {
+	if _, found := c.find(stamp); found || len(c.windows) == 0 {
+		return c.atLeast(stamp)
+	}
+	i, _ := c.find(stamp)
+	last, next := min(c.windows[max(i-1, 0)].start+clockSpan-1, stamp), c.windows[min(i, len(c.windows)-1)].start
+	if i == len(c.windows) || i > 0 && stamp-last < next-stamp {
+		return c.atLeast(last)
+	}
+	return c.atLeast(next)
+}
+
 // over is by how much φ may be less, and more, than an estimate while the server's clock goes from one stamp to another,
 // both included. The estimate is asked for at the first and the last ns of every second, and must be a line in between;
 // then the answer is exact, as the lower end of the interval is concave there and the upper end convex. It isn't ok if
@@ -110,7 +125,7 @@ func (c *clockOffset) atLeast(stamp int64) (low int64, ok bool) {
 func (c *clockOffset) over(from, to int64, estimate func(stamp int64) int64) (below, above int64, ok bool) {
 	below, above = math.MaxInt64, math.MinInt64
 	for stamp := from; stamp <= to; {
-		low, high, ok := c.at(stamp)
+		low, high, ok := c.near(stamp)
 		if !ok {
 			return 0, 0, false
 		}
@@ -125,6 +140,43 @@ func (c *clockOffset) over(from, to int64, estimate func(stamp int64) int64) (be
 		}
 	}
 	return below, above, from <= to
+}
+
+// near is at, and where a minute lacks bounds, as where nobody asked in the few ms that a run takes of it, what a minute
+// beside it leaves after so much drift. It isn't ok where the bounds that there are contradict that.
+func (c *clockOffset) near(stamp int64) (low, high int64, ok bool) {
+	if low, high, ok = c.at(stamp); ok {
+		return low, high, true
+	}
+	i, found := c.find(stamp)
+	own, next := unbounded(), i
+	if found {
+		w := c.windows[i]
+		if own = w.at(stamp - w.start); own.bounded() || len(w.pieces) == 0 { // it is torn, or has no line
+			return 0, 0, false
+		}
+		next++
+	}
+	start := floorTo(stamp, clockSpan)
+	for _, side := range [...]struct{ window, end, away int64 }{
+		{int64(i - 1), clockSpan, stamp - start},
+		{int64(next), 0, start + clockSpan - stamp},
+	} {
+		if side.window < 0 || side.window >= int64(len(c.windows)) || side.away > clockReach {
+			continue
+		}
+		w := c.windows[side.window]
+		e := w.at(side.end)
+		if gap := start - w.start; !e.bounded() || max(gap, -gap) != clockSpan || c.contradicted(int(side.window)) {
+			continue
+		}
+		drift := int64(math.Ceil(maxDrift * float64(side.away)))
+		e.low, e.high = e.low-drift, e.high+drift
+		if own.low <= e.high && e.low <= own.high {
+			return e.low, e.high, true
+		}
+	}
+	return 0, 0, false
 }
 
 // A clockStep is a stretch of server time in which its clock was set anew.

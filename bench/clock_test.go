@@ -493,7 +493,7 @@ func TestClockOffsetOverAStretch(t *testing.T) {
 		if below > least+1 || above < most-1 || below < least-1 || above > most+1 {
 			t.Fatalf("%d…%d, want %d…%d", below, above, least, most)
 		}
-		for _, s := range []int64{k.origin - 1, k.origin + 2*clockSpan} {
+		for _, s := range []int64{k.origin - clockReach - 1, k.origin + 2*clockSpan + clockReach + 1} {
 			if _, _, ok := c.over(min(from, s), max(to, s), estimate); ok {
 				t.Fatal("known where nothing is")
 			}
@@ -502,6 +502,35 @@ func TestClockOffsetOverAStretch(t *testing.T) {
 			t.Fatal("known over no time")
 		}
 	})
+}
+
+// TestClockOffsetReachesIntoTheNextMinute: a minute in which nobody was asked is known near one in which somebody was,
+// as far as the clock may drift, unless its stamps contradict that.
+func TestClockOffsetReachesIntoTheNextMinute(t *testing.T) {
+	for _, drift := range []float64{-maxDrift, 0, maxDrift} {
+		for _, side := range []int64{-1, 1} {
+			k := &skewedClock{offset: 5 * clockSecond, drifts: []float64{drift}}
+			var c clockOffset
+			k.exchange(&c, 0, milli, milli, 0)
+			k.exchange(&c, clockSpan-1, milli, milli, 0)
+			near, far := clockSpan+3*clockSecond, clockSpan+clockReach+1
+			if side < 0 {
+				near, far = -3*clockSecond, -clockReach-1
+			}
+			c.received(near, k.follows(near)+20*milli) // which says no more
+			low, high, ok := c.near(near)
+			if !ok || !k.inside(low, high, near) || high-low > 4*milli {
+				t.Errorf("drift %v, side %d: %d…%d, %v", drift, side, low, high, ok)
+			}
+			if _, _, ok := c.near(far); ok {
+				t.Errorf("side %d: known far off", side)
+			}
+			c.received(near, k.follows(near)-clockSecond) // it was set
+			if _, _, ok := c.near(near); ok {
+				t.Errorf("side %d: known although it was set", side)
+			}
+		}
+	}
 }
 
 func TestClockOffsetAllocatesNothingForWhatItKnows(t *testing.T) {
