@@ -12,6 +12,7 @@ func (r *run) doubts(result *Result) (list []Warning) {
 	doubt := func(advice, format string, args ...any) {
 		list = append(list, Warning{Text: fmt.Sprintf(format, args...), Advice: advice})
 	}
+	r.clockDoubts(result, doubt)
 	due, sent := result.Count(Due), result.Count(Sent)
 	wanted := r.wantedSends(result.End)
 	if wanted > 0 && r.stop != StopEvents && float64(sent) < float64(wanted)*(1-rateLimit) {
@@ -42,9 +43,6 @@ func (r *run) doubts(result *Result) (list []Warning) {
 			break
 		}
 	}
-	if steps := r.clocks.offset.steps(); result.Clock != nil && len(steps) > 0 {
-		doubt("let the server's clock settle, or slew it, while you measure", "the server's clock was set during the run, %d times", len(steps))
-	}
 	if r.silence > 0 {
 		doubt("did the server hang? What it did not send can't be counted, but max(inter_arrival) shows the gap",
 			"nobody received anything in the last %v of the window: the timings describe what came before", r.silence.Round(time.Millisecond))
@@ -52,10 +50,6 @@ func (r *run) doubts(result *Result) (list []Warning) {
 	if r.renumbered() {
 		doubt("was the server restarted? Let it go on counting, or measure until then",
 			"numbers were used again for other events: the timings leave those out, and loss can't be told")
-	}
-	if r.aboveBestPath(result) {
-		doubt("name a URL that tells the server's time with --clock, use lag_behind_first, which needs no server clock, or publish with --publish",
-			"delivery compares the clocks of two hosts, whose offset is not known: it is above the best path only")
 	}
 	result.Health.doubts(doubt)
 	return list
@@ -66,4 +60,36 @@ func p99(h *hdrhistogram.Histogram) int64 { return h.ValueAtQuantile(99) }
 // aboveBestPath reports whether deliveries are between two clocks whose offset is known from one side only.
 func (r *run) aboveBestPath(result *Result) bool {
 	return r.twoClocks() && result.Histogram(Delivery) != nil && result.Clock == nil && r.own == nil && !r.broadcast.Load()
+}
+
+// clockDoubts are those about the server's clock, where deliveries are by it.
+func (r *run) clockDoubts(result *Result, doubt func(advice, format string, args ...any)) {
+	const clockless = "use lag_behind_first, which needs no server clock, or publish with --publish"
+	steps := len(r.clocks.offset.steps())
+	if result.Clock != nil && steps > 0 {
+		doubt("let the server's clock settle, or slew it, while you measure", "the server's clock was set during the run, %d times", steps)
+	}
+	if !r.aboveBestPath(result) {
+		return
+	}
+	const only = "delivery is above the best path only"
+	switch why := r.clocks.unanswered(); {
+	case why != "":
+		doubt("check --clock and --clock-field; or "+clockless, "%s; %s", why, only)
+	case steps > 0 && r.plan.Clock == nil:
+		doubt("a proxy's Date is by another clock: name a URL that tells the time of what stamps the events with --clock, then no Date header is used; or "+clockless,
+			"the Date headers that streams were opened with contradict the events' stamps, or each other; %s", only)
+	case len(r.clocks.answers.steps()) > 0:
+		doubt("let the clock settle, or slew it, while you measure, and let one server answer; or drop --clock, and "+clockless,
+			"the clock's answers contradict each other: it was set during the run, or they are of several clocks; %s", only)
+	case r.plan.Clock != nil && r.clocks.failures > 0 && steps == 0:
+		doubt("the errors below say why; or "+clockless,
+			"the clock didn't answer %d questions, and is not known throughout the window; %s", r.clocks.failures, only)
+	case r.plan.Clock != nil:
+		doubt("drop this --clock: name the one that stamps the events, with --clock-field where the answer's body has its time; or "+clockless,
+			"the clock's answers contradict the events' stamps, which are by another clock; %s", only)
+	default:
+		doubt("name a URL that tells the server's time with --clock, or "+clockless,
+			"delivery compares the clocks of two hosts, whose offset is not known: it is above the best path only")
+	}
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"sync"
 	"time"
@@ -41,10 +42,16 @@ type clocks struct {
 	mu       sync.Mutex
 	readings []Reading
 
-	// Below, only the collector.
-	offset  clockOffset
-	guesses []guess
-	asked   bool // for the time, and it was told
+	// Below, only the collector, and whoever comes after the schedules have stopped.
+	offset   clockOffset
+	answers  clockOffset // the same by the readings alone
+	oneWay   clockOffset // the same by the one-way stamps alone: bounds from below, which nothing contradicts
+	newest   int64       // stamp; 0 before there is one
+	guesses  []guess
+	asked    bool // for the time, and it was told
+	tight    bool // the offset is bounded, and the guess in use is an upper end of it
+	failures int  // questions without an answer that could be used
+	failure  error
 }
 
 // A guess of the offset, in ns, was used for what was recorded from a time after the start on.
@@ -62,6 +69,27 @@ func (k *clocks) read(r Reading) {
 	}
 }
 
+// fail notes that a question had no answer that could be used. Safe for concurrent use.
+func (k *clocks) fail(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.failures++
+	k.failure = err
+}
+
+// unanswered says why the clock that was named told nothing; "" where it did, or where none was named.
+func (k *clocks) unanswered() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.run.plan.Clock == nil || k.asked:
+		return ""
+	case k.failure == nil:
+		return "no question of --clock was answered"
+	}
+	return fmt.Sprintf("none of the %d questions of --clock could be used: %v", k.failures, k.failure)
+}
+
 // ask asks for the server's time until the run's schedules stop.
 func (k *clocks) ask(clock Clock) {
 	ctx, cancel := context.WithCancel(k.run.ctx)
@@ -76,6 +104,7 @@ func (k *clocks) ask(clock Clock) {
 				k.read(r)
 			} else if ctx.Err() == nil {
 				k.run.errors.add(k.run.now(), client.Classify(err), askingForTime)
+				k.fail(err)
 			}
 			select {
 			case <-ticker.C:
@@ -96,31 +125,45 @@ func (k *clocks) gather(now time.Duration, heard []oneWay) {
 	k.mu.Unlock()
 	for _, r := range readings {
 		k.asked = true
-		k.offset.exchange(k.run.at(r.Sent), r.Stamp-k.run.wall, k.run.at(r.Received), r.Grain)
+		sent, stamp, received := k.run.at(r.Sent), r.Stamp-k.run.wall, k.run.at(r.Received)
+		k.offset.exchange(sent, stamp, received, r.Grain)
+		k.answers.exchange(sent, stamp, received, r.Grain)
 	}
 	newest := int64(math.MinInt64)
 	for _, h := range heard {
 		k.offset.received(h.stamp, h.at)
+		k.oneWay.received(h.stamp, h.at)
 		newest = max(newest, h.stamp)
 	}
 	if newest == math.MinInt64 {
 		return
 	}
+	k.newest = newest
 	if first := k.run.ahead.Load(); len(k.guesses) == 0 && first != never {
 		k.guesses = append(k.guesses, guess{0, first})
 	}
-	low, ok := k.offset.atLeast(newest)
-	if !ok {
-		return
+	k.guessAnew(now)
+}
+
+// guessAnew makes another guess where that is worth it: what is timed by several of them is known the less for it.
+func (k *clocks) guessAnew(now time.Duration) {
+	low, ok := k.offset.atLeast(k.newest)
+	if !ok { // the readings contradict the stamps
+		if low, ok = k.oneWay.atLeast(k.newest); !ok {
+			return
+		}
 	}
-	offset := low + guessMargin
-	if _, high, ok := k.offset.at(newest); ok {
-		offset = min(offset, high)
+	offset, room, tight := low+guessMargin, guessMargin/2, false
+	if _, high, ok := k.offset.at(k.newest); ok && high <= offset {
+		offset, room, tight = high, (high-low)/4, true
 	}
-	if last := len(k.guesses) - 1; last < 0 || k.guesses[last].offset != offset && now-k.guesses[last].from >= time.Second {
+	last := len(k.guesses) - 1
+	if last < 0 || now-k.guesses[last].from >= time.Second && (k.guesses[last].offset < low || max(offset, k.guesses[last].offset)-min(offset, k.guesses[last].offset) > room) {
 		k.guesses = append(k.guesses, guess{now, offset})
 		k.run.ahead.Store(offset)
+		last++
 	}
+	k.tight = tight && k.guesses[last].offset-offset <= room
 }
 
 // guessed gives the least and the greatest of the guesses that were in use between two times.
@@ -152,8 +195,8 @@ func (c *cell) hear(stamp, at int64) {
 // ns.
 type ClockBound struct{ Low, High int64 }
 
-// aboveBestPath is a timing between two clocks whose offset is bounded from below alone: what it took longer than the
-// quickest delivery. It isn't ok where not even that is known throughout.
+// aboveBestPath is a timing between two clocks whose offset isn't bounded from above: what it took longer than the
+// quickest delivery, by the lower hull of all one-way stamps. The quickest ones of all took 0.
 func (k *clocks) aboveBestPath(b *batches, slot, from int, until time.Duration) (h *hdrhistogram.Histogram, ok bool) {
 	h = NewHistogram()
 	for batch := from; batch < len(b.slots[slot].parts); batch++ {
@@ -163,14 +206,9 @@ func (k *clocks) aboveBestPath(b *batches, slot, from int, until time.Duration) 
 		}
 		begin, end := b.span(batch, until)
 		_, guess := k.guessed(begin, end)
-		low, known := k.offset.atLeast(int64(end) + guess)
-		if !known {
+		low, known := k.oneWay.atLeastNear(min(int64(begin+(end-begin)/2)+guess, k.newest))
+		if !known || !shift(h, part, low-guess) {
 			return nil, false
-		}
-		for v, n := range part.ForEachBucket {
-			if h.RecordValues(max(0, v+low-guess), n) != nil {
-				return nil, false
-			}
 		}
 	}
 	return h, h.TotalCount() > 0

@@ -14,6 +14,9 @@ func (r *run) warnings(result *Result) (list []Warning) {
 		list = append(list, Warning{Text: fmt.Sprintf(format, args...), Advice: advice})
 	}
 	count := result.Count
+	if why := r.clocks.unanswered(); why != "" {
+		warn("check --clock and --clock-field", "%s", why)
+	}
 	if result.Peak < result.Planned && result.Peak > 0 && !r.plan.Streams {
 		warn("the errors below say why; a longer ramp (--connect-rate, --stage) may help",
 			"only %d of %d connections were ever open at once", result.Peak, result.Planned)

@@ -1,0 +1,114 @@
+package bench
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rtbench/rtbench/client"
+)
+
+// offsetPlan is a run of three connections to a server on another host, or with a clock that is named.
+func offsetPlan(clock Clock) Plan {
+	return Plan{Stages: []Stage{{0, 3}}, Duration: 3 * second, Warmup: -1, Clock: clock}
+}
+
+// stampedElsewhere is a server on another host, whose clock is ahead: events take jitter and 20 ms.
+func stampedElsewhere(offset time.Duration, date string) *fakeServer {
+	f := newFakeServer(nil)
+	f.dial = func(attempt) (*fakeStream, error) {
+		lines := ticker(10*millisecond, 5*second, 0, func(n int, due time.Duration) client.Event { return f.stamped(n, due+offset) })
+		for i := range lines {
+			lines[i].at += 20*millisecond + time.Duration(i%7)*100*time.Microsecond
+			lines[i].ev = f.kernelStamped(lines[i].ev, lines[i].at, lines[i].at)
+		}
+		s := &fakeStream{lines: lines, remote: "192.0.2.1:80"}
+		if date != "" {
+			s.info.Header = http.Header{"Date": {date}}
+		}
+		return s, nil
+	}
+	return f
+}
+
+// A brokenClock has no time to tell.
+type brokenClock struct{}
+
+func (brokenClock) Ask(context.Context) (Reading, error) {
+	return Reading{}, &client.Error{Class: client.ClassStatus, Code: 404}
+}
+
+// TestUnansweredClock: that a clock that was named told nothing is said first, as a doubt and as a warning, with the error.
+func TestUnansweredClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		result := stampedElsewhere(time.Hour, "").run(t, offsetPlan(brokenClock{}))
+		for what, list := range map[string][]Warning{"doubts": result.Doubts, "warnings": result.Warnings} {
+			if len(list) == 0 || !strings.HasPrefix(list[0].Text, "none of the ") || !strings.Contains(list[0].Text, "404") || !strings.Contains(list[0].Advice, "--clock-field") {
+				t.Errorf("%s: %v", what, list)
+			}
+		}
+	})
+}
+
+// TestClockBesideAProxy: the Date that a proxy adds to the handshake, an hour off, says nothing of a clock that is named.
+func TestClockBesideAProxy(t *testing.T) {
+	const offset = 3 * second
+	synctest.Test(t, func(t *testing.T) {
+		f := stampedElsewhere(offset, "Sat, 01 Jan 2000 01:00:00 GMT")
+		result := f.run(t, offsetPlan(fakeClock{f, func(at time.Duration) time.Duration { return at + offset }, millisecond, millisecond, 0}))
+		if result.Clock == nil || len(result.Doubts) > 0 || result.Clock.Low > int64(offset) || result.Clock.High < int64(offset) {
+			t.Errorf("%+v, %v", result.Clock, result.Doubts)
+		}
+	})
+}
+
+// TestClockOfAnother: a clock that doesn't stamp the events contradicts them, or itself, and the doubt says which to drop.
+func TestClockOfAnother(t *testing.T) {
+	behind := func(at time.Duration) time.Duration { return at - time.Minute }
+	torn := func(at time.Duration) time.Duration { return at + at/(500*millisecond)%2*second }
+	for _, row := range []struct {
+		clock                func(time.Duration) time.Duration
+		date, text, advising string
+	}{
+		{behind, "", "the clock's answers contradict the events' stamps", "drop this --clock"},
+		{torn, "", "the clock's answers contradict each other", "drop --clock"},
+		{nil, "Sat, 01 Jan 2000 00:00:10 GMT", "the Date headers that streams were opened with contradict", "no Date header is used"},
+		{nil, "", "delivery compares the clocks of two hosts", "name a URL"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := stampedElsewhere(30*second, row.date)
+			var clock Clock
+			if row.clock != nil {
+				clock = fakeClock{f, row.clock, millisecond, millisecond, 0}
+			}
+			result := f.run(t, offsetPlan(clock))
+			if len(result.Doubts) == 0 || !strings.HasPrefix(result.Doubts[0].Text, row.text) || !strings.Contains(result.Doubts[0].Advice, row.advising) {
+				t.Errorf("%q: %v", row.text, result.Doubts)
+			}
+		})
+	}
+}
+
+// TestAboveBestPath: the quickest delivery is 0 above the best path, wherever the minutes of the server's clock begin, and
+// whatever a clock that isn't the server's says.
+func TestAboveBestPath(t *testing.T) {
+	for _, offset := range []time.Duration{0, -200 * time.Microsecond, 57 * second, 56990 * millisecond, 58500 * millisecond, -59 * second, 5 * time.Hour} {
+		for _, contradicted := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				f := stampedElsewhere(offset, "")
+				var clock Clock
+				if contradicted {
+					clock = fakeClock{f, func(at time.Duration) time.Duration { return at + offset - time.Minute }, millisecond, millisecond, 0}
+				}
+				result := f.run(t, offsetPlan(clock))
+				h := result.Histogram(Delivery)
+				if h == nil || h.Min() > micro*20 || h.Max() < 550*micro || h.Max() > 2*milli || result.Verdict != NoVerdict {
+					t.Errorf("%v, contradicted %v: %s, %s", offset, contradicted, result.Verdict, show(h))
+				}
+			})
+		}
+	}
+}
