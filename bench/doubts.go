@@ -59,7 +59,7 @@ func p99(h *hdrhistogram.Histogram) int64 { return h.ValueAtQuantile(99) }
 
 // aboveBestPath reports whether deliveries are between two clocks whose offset is known from one side only.
 func (r *run) aboveBestPath(result *Result) bool {
-	return r.twoClocks() && result.Histogram(Delivery) != nil && result.Clock == nil && r.own == nil && !r.broadcast.Load()
+	return r.stampedByAnother() && result.Histogram(Delivery) != nil && result.Clock == nil
 }
 
 // clockDoubts are those about the server's clock, where deliveries are by it.

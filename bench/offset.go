@@ -260,6 +260,37 @@ func shift(to *hdrhistogram.Histogram, part *hdrhistogram.PackedHistogram, by in
 	return true
 }
 
+// shiftSeries corrects the steps of a series of deliveries, that were recorded by a guess: to the upper ends where the
+// offset is bounded, else to above the best path. What that isn't known of goes.
+func (k *clocks) shiftSeries(result *Result, bounded bool) {
+	if headline, _ := result.Headline(); headline != Delivery {
+		return
+	}
+	for i := range result.Series {
+		from, q := result.Series[i].At, &result.Series[i].Headline
+		if q.Samples == 0 {
+			continue
+		}
+		to := min(from+result.SeriesStep, result.End)
+		from = min(to, max(from, result.Begin))
+		least, most := k.guessed(from, to)
+		var by int64
+		var ok bool
+		if bounded {
+			_, by, ok = k.offset.over(int64(from)+least, int64(to)+most, func(int64) int64 { return 0 })
+			by -= least
+		} else {
+			by, ok = k.oneWay.atLeastNear(min(int64(from+(to-from)/2)+most, k.newest))
+			by -= most
+		}
+		if !ok {
+			*q = Quantiles{}
+			continue
+		}
+		q.P50, q.P99, q.Max = max(0, q.P50+by), max(0, q.P99+by), max(0, q.Max+by)
+	}
+}
+
 // span is when a batch began and ended, after the start. The last one has all that came until then.
 func (b *batches) span(batch int, until time.Duration) (begin, end time.Duration) {
 	if batch+1 < b.ticks/b.perBatch {
@@ -270,6 +301,11 @@ func (b *batches) span(batch int, until time.Duration) (begin, end time.Duration
 
 // twoClocks reports whether the server's stamps are by another clock than ours.
 func (r *run) twoClocks() bool { return r.plan.Clock != nil || r.elsewhere.Load() }
+
+// stampedByAnother reports whether deliveries are by another clock than ours.
+func (r *run) stampedByAnother() bool {
+	return r.twoClocks() && r.own == nil && !r.broadcast.Load()
+}
 
 // stampedAt is when something was stamped by the server, ns since the epoch, by our clock after the start. Between two
 // clocks it is by the guess of their offset.
@@ -286,7 +322,7 @@ func (s *subscriber) stampedAt(c *cell, stamp int64, a arrival) int64 {
 // betweenClocks corrects the deliveries of a result, from a batch on, where they were stamped by another clock.
 func (r *run) betweenClocks(result *Result, from int) {
 	h := result.Histogram(Delivery)
-	if h == nil || !r.twoClocks() || r.own != nil || r.broadcast.Load() {
+	if h == nil || !r.stampedByAnother() {
 		return
 	}
 	r.shifted = true
@@ -295,8 +331,10 @@ func (r *run) betweenClocks(result *Result, from int) {
 		if h, ok := r.clocks.aboveBestPath(r.tally.batches, int(Delivery), from, time.Duration(r.drainedAt)); ok {
 			result.Histograms[Delivery] = h
 		}
+		r.clocks.shiftSeries(result, false)
 		return
 	}
+	r.clocks.shiftSeries(result, true)
 	result.Clock, r.ends = &ends.bound, ends
 	result.Histograms[Delivery] = ends.slowest
 }

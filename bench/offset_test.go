@@ -112,3 +112,36 @@ func TestAboveBestPath(t *testing.T) {
 		}
 	}
 }
+
+// TestGuessIsNotShown: while the offset isn't known, a delivery by a guess of it is neither shown nor judged, and the
+// series of the result has none.
+func TestGuessIsNotShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := stampedElsewhere(time.Hour, "")
+		plan := offsetPlan(nil)
+		plan.Abort, plan.Thresholds = true, thresholds(t, "p50(delivery) < 5ms")
+		runner := f.runner(plan)
+		done := make(chan *Result)
+		go func() {
+			result, err := runner.Run(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			done <- result
+		}()
+		<-time.After(2 * second)
+		s := runner.Snapshot()
+		if s.Headline == Delivery || s.Quantiles.Samples == 0 || s.Judgements[0].Unknown == "" {
+			t.Errorf("%v: %+v, %+v", s.Headline, s.Quantiles, s.Judgements)
+		}
+		result := <-done
+		if result.Stop != StopDuration {
+			t.Errorf("stopped by %s: %s", result.Stop, result.StopText)
+		}
+		for _, b := range result.Series {
+			if b.Headline.Samples > 0 && (b.Headline.P50 > milli || b.Headline.Max > 2*milli) {
+				t.Errorf("%+v", b)
+			}
+		}
+	})
+}

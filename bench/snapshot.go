@@ -80,7 +80,7 @@ func (r *run) snapshot() *Snapshot {
 		s.Rate = float64(s.Count(Received)-before.received) / (s.At - before.at).Seconds()
 	}
 	r.past = append(r.past, moment{s.At, s.Count(Received)})
-	if metric, ok := r.tally.headline(); ok {
+	if metric, ok := r.liveHeadline(); ok {
 		s.Headline, s.Quantiles = metric, quantiles(r.tally.timings[metric])
 	}
 	if errors := r.errors.all(); len(errors) > 0 && errors[0].Last > s.At-recent {
@@ -91,6 +91,17 @@ func (r *run) snapshot() *Snapshot {
 		s.Judgements = append(s.Judgements, t.Judge(figures))
 	}
 	return s
+}
+
+// liveHeadline is the headline as far as it is known while the run goes on: deliveries that are timed by a guess of the
+// offset of two clocks aren't.
+func (r *run) liveHeadline() (Metric, bool) {
+	for _, m := range headlines {
+		if r.tally.timings[m] != nil && !(m == Delivery && r.stampedByAnother() && !r.clocks.tight) {
+			return m, true
+		}
+	}
+	return 0, false
 }
 
 // A moment is how much had been received when.
@@ -118,9 +129,13 @@ func (r *run) before(now time.Duration) moment {
 func (r *run) figures() figures {
 	end := min(r.now(), r.window.end.Load())
 	judge := judge{r.watch.health(r.tally.inWindow), time.Duration(end - r.window.begin), r.tally.timings[ClientLag], false}
+	unmeasured := r.unmeasured()
+	if r.tally.timings[Delivery] != nil && r.stampedByAnother() {
+		unmeasured[Delivery] = "it is between two clocks, whose offset is known at the end"
+	}
 	return figures{
 		estimate: func(m Metric, q float64) Estimate { return judge.estimate(m, r.distribution(m, r.tally.timings[m]), q) },
-		counts:   &r.tally.counts, histograms: &r.tally.timings, unmeasured: r.unmeasured(),
+		counts:   &r.tally.counts, histograms: &r.tally.timings, unmeasured: unmeasured,
 		window: time.Duration(end - r.window.begin), received: r.tally.inWindow.Received,
 	}
 }
