@@ -312,6 +312,8 @@ func (r *run) unmeasured() map[Metric]string {
 	}
 	switch {
 	case r.tally.timings[Delivery] != nil || r.tally.counts[Received-numTimings] == 0:
+	case r.tally.leads.apart(true) != "":
+		why[Delivery] = r.tally.leads.apart(true) + ": " + askClock
 	case r.stamped.Load():
 		why[Delivery] = "no stamp is of a time in the measured window; are the clocks in step?"
 	case !r.plan.Stamp.IsZero():

@@ -69,6 +69,9 @@ func (r *run) clockDoubts(result *Result, doubt func(advice, format string, args
 	if result.Clock != nil && steps > 0 {
 		doubt("let the server's clock settle, or slew it, while you measure", "the server's clock was set during the run, %d times", steps)
 	}
+	if why := r.tally.leads.apart(false); why != "" && result.Histogram(Delivery) != nil {
+		doubt(askClock, "%s, which was taken for the same", why)
+	}
 	if !r.aboveBestPath(result) {
 		return
 	}

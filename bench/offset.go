@@ -312,6 +312,7 @@ func (r *run) stampedByAnother() bool {
 func (s *subscriber) stampedAt(c *cell, stamp int64, a arrival) int64 {
 	at := stamp - s.run.wall
 	if !s.run.twoClocks() {
+		c.leads.add(leads{stamps: 1, ahead: ahead(at - a.at), most: at - a.at})
 		return at
 	}
 	c.hear(at, a.at)
@@ -354,5 +355,59 @@ func (r *run) widen(e *Estimate, d distribution) {
 	}
 	if e.Verdict == Bounded && !e.AtLeast && float64(e.High-e.Low) > boundedLimit*float64(e.High) {
 		e.Verdict = UpperBound
+	}
+}
+
+// leads are how far a server's stamps were ahead of when they arrived, by what is taken to be one clock: they can't be.
+type leads struct {
+	stamps, ahead uint64 // all, and those that were
+	most          int64  // ns: of any; negative where all had taken that long at least
+}
+
+const (
+	leadLimit   = int64(time.Millisecond) // a stamp may be rounded to a millisecond
+	leadShare   = 1000                    // one in so many must be ahead
+	behindLimit = int64(time.Minute)      // nothing but a clock makes all deliveries take that long
+)
+
+func ahead(lead int64) uint64 {
+	if lead > leadLimit {
+		return 1
+	}
+	return 0
+}
+
+func (l *leads) add(more leads) {
+	if l.stamps == 0 || more.stamps > 0 && more.most > l.most {
+		l.most = more.most
+	}
+	l.stamps += more.stamps
+	l.ahead += more.ahead
+}
+
+// askClock is what to do about a server's clock that isn't ours.
+const askClock = "name a URL that tells its time with --clock"
+
+// apart says how far the server's stamps are from this host's clock, though it was taken for the same; "" where nothing
+// speaks against that. Where nothing could be timed by them, a second behind is enough.
+func (l *leads) apart(untimed bool) string {
+	switch {
+	case l.stamps == 0:
+	case l.ahead*leadShare > l.stamps:
+		return fmt.Sprintf("the server's stamps are about %s ahead of this host's clock", about(l.most))
+	case l.most < -behindLimit, untimed && l.most < -clockSecond:
+		return fmt.Sprintf("the server's stamps are about %s behind this host's clock, or what it sends is that old", about(-l.most))
+	}
+	return ""
+}
+
+// about is a length of time to two digits or three.
+func about(ns int64) string {
+	if d := time.Duration(ns); d < time.Second {
+		return d.Round(100 * time.Microsecond).String()
+	} else if d < time.Minute {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	} else {
+		return d.Round(time.Second).String()
 	}
 }

@@ -145,3 +145,45 @@ func TestGuessIsNotShown(t *testing.T) {
 		}
 	})
 }
+
+// TestOneClockThatIsTwo: a server on this host whose stamps can't be by this host's clock, and what is said of that.
+func TestOneClockThatIsTwo(t *testing.T) {
+	for offset, want := range map[time.Duration]string{
+		5 * second:               "the server's stamps are about 5.0 s ahead of this host's clock",
+		-20 * second:             "the server's stamps are about 20.0 s behind this host's clock, or what it sends is that old",
+		20300 * time.Microsecond: "the server's stamps are about 300µs ahead", // within the rounding to a millisecond
+		24 * millisecond:         "the server's stamps are about 4ms ahead of this host's clock",
+		-50 * time.Microsecond:   "",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFakeServer(nil)
+			f.dial = func(attempt) (*fakeStream, error) {
+				return &fakeStream{lines: ticker(10*millisecond, 5*second, 20*millisecond, func(n int, due time.Duration) client.Event {
+					if offset == 24*millisecond && n%2 == 0 {
+						return f.stamped(n, due)
+					}
+					return f.stamped(n, due+offset)
+				})}, nil
+			}
+			result := f.run(t, offsetPlan(nil))
+			switch why := result.Unmeasured[Delivery]; {
+			case offset == 24*millisecond:
+				if len(result.Doubts) == 0 || !strings.HasPrefix(result.Doubts[0].Text, want) || !strings.Contains(result.Doubts[0].Advice, "--clock") {
+					t.Errorf("%v: %v", offset, result.Doubts)
+				}
+			case offset == -50*time.Microsecond:
+				if why != "" || len(result.Doubts)+len(result.Warnings) > 0 {
+					t.Errorf("%v: %q, %v, %v", offset, why, result.Doubts, result.Warnings)
+				}
+			case offset == 20300*time.Microsecond:
+				if !strings.HasPrefix(why, "no stamp is of a time") {
+					t.Errorf("%v: %q", offset, why)
+				}
+			default:
+				if why != want+": name a URL that tells its time with --clock" || len(result.Warnings) == 0 || !strings.HasPrefix(result.Warnings[0].Text, want) {
+					t.Errorf("%v: %q, %v", offset, why, result.Warnings)
+				}
+			}
+		})
+	}
+}

@@ -65,6 +65,7 @@ type cell struct {
 	used     [numSlots]bool
 	heard    bool // a stamp of another clock
 	soonest  oneWay
+	leads    leads
 }
 
 func (c *cell) add(m Metric, n uint64) { c.counts[m-numTimings] += n }
@@ -154,6 +155,7 @@ type tally struct {
 	earliest [len(bounded)]*hdrhistogram.Histogram // the same by the lower ends; nil where all ends are equal
 	batches  *batches                              // of the timings of the window; nil where nobody asks for them
 	heard    []oneWay                              // stamps of another clock since they were taken last
+	leads    leads                                 // of the server's stamps, where one clock is taken to be both sides'
 	step     stepTally
 }
 
@@ -211,6 +213,8 @@ func (t *tally) take(c *cell) {
 		t.counts[i] += n
 	}
 	t.inWindow.add(c.inWindow)
+	t.leads.add(c.leads)
+	c.leads = leads{}
 	if c.heard {
 		t.heard = append(t.heard, c.soonest)
 		c.heard = false

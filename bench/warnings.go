@@ -49,7 +49,9 @@ func (r *run) warnings(result *Result) (list []Warning) {
 		}
 		warn(advice, "%d of %d %s that were due could not be sent", n, count(Due), what)
 	}
-	if n := count(OutOfRange); n > 0 {
+	if why := r.tally.leads.apart(true); why != "" && result.Histogram(Delivery) == nil {
+		warn(askClock, "%s: no delivery could be timed, and %d timings were out of range", why, count(OutOfRange))
+	} else if n := count(OutOfRange); n > 0 {
 		warn("are the clocks of server and client in step, and is --stamp the time of sending?",
 			"%d timings were negative or over an hour and are left out", n)
 	}
