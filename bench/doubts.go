@@ -12,36 +12,17 @@ func (r *run) doubts(result *Result) (list []Warning) {
 	doubt := func(advice, format string, args ...any) {
 		list = append(list, Warning{Text: fmt.Sprintf(format, args...), Advice: advice})
 	}
-	r.clockDoubts(result, doubt)
-	due, sent := result.Count(Due), result.Count(Sent)
-	wanted := r.wantedSends(result.End)
-	if wanted > 0 && r.stop != StopEvents && float64(sent) < float64(wanted)*(1-rateLimit) {
-		advice := "lower --rate, or use more connections or a faster machine"
-		if len(r.posts) > 0 {
-			advice = "the errors of publishing say why; else lower --rate, or use more publishers"
-		}
-		doubt(advice,
-			"only %d of the %d messages due were sent: the load was not the one asked for", sent, max(due, wanted))
+	sending := r.sendingDoubts(result)
+	if stalled := result.Health.Stalled; stalled > 0 && len(sending) > 0 { // which is why
+		doubt(stoppedAdvice, stoppedText, stalled.Round(time.Millisecond))
 	}
+	r.clockDoubts(result, doubt)
+	list = append(list, sending...)
 	if why := r.unpublished(); why != "" {
 		doubt("the errors and warnings below say more; --debug shows what an event looks like", "%s", why)
 	}
 	if r.own != nil && r.own.own.blurred() {
 		doubt("the errors of publishing say why they failed", blurredText)
-	}
-	headline, ok := result.Headline()
-	if lateness, timing := result.Histogram(PublishLateness), result.Histogram(headline); ok && lateness != nil && (headline == RoundTrip || headline == Delivery || headline == StreamTotal) {
-		for _, q := range []float64{.99, .9, .5} {
-			if n := SamplesFor(q); timing.TotalCount() < n || lateness.TotalCount() < n {
-				continue
-			}
-			late := lateness.ValueAtQuantile(100 * q)
-			if value, atLeast := r.distribution(headline, timing).at(q); !atLeast && float64(late) > latenessLimit*float64(value) {
-				doubt("lower --rate, or give the tester a processor of its own", "the tester sent late: p%.0f %v, which is %.0f %% of the p%.0f reported",
-					100*q, time.Duration(late).Round(10*time.Microsecond), 100*float64(late)/float64(value), 100*q)
-			}
-			break
-		}
 	}
 	if r.silence > 0 {
 		doubt("did the server hang? What it did not send can't be counted, but max(inter_arrival) shows the gap",
@@ -52,6 +33,55 @@ func (r *run) doubts(result *Result) (list []Warning) {
 			"numbers were used again for other events: the timings leave those out, and loss can't be told")
 	}
 	result.Health.doubts(doubt)
+	return list
+}
+
+// What is said of a tester that did nothing for a while.
+const (
+	stoppedText   = "the tester did nothing for %v in all"
+	stoppedAdvice = "was it stopped, or the whole machine? Measure again"
+)
+
+// highRate is how many messages a second are no trifle for a tester that has a processor.
+const highRate = 1000
+
+// sendingDoubts are those about the messages of the schedule: that they weren't all sent, or were sent late.
+func (r *run) sendingDoubts(result *Result) (list []Warning) {
+	doubt := func(advice, format string, args ...any) {
+		list = append(list, Warning{Text: fmt.Sprintf(format, args...), Advice: advice})
+	}
+	rate := r.times.sends.Rate(r.times.begin)
+	due, sent := result.Count(Due), result.Count(Sent)
+	wanted := r.wantedSends(result.End)
+	if wanted > 0 && r.stop != StopEvents && float64(sent) < float64(wanted)*(1-rateLimit) {
+		advice := "use more connections, or a faster machine"
+		if rate >= highRate {
+			advice = "lower --rate, or " + advice
+		}
+		if len(r.posts) > 0 {
+			advice = "the errors of publishing say why; else lower --rate, or use more publishers"
+		}
+		doubt(advice,
+			"only %d of the %d messages due were sent: the load was not the one asked for", sent, max(due, wanted))
+	}
+	advice := "give the tester a processor of its own (taskset), or a machine that does nothing else"
+	if rate >= highRate {
+		advice = "lower --rate, or " + advice
+	}
+	headline, ok := result.Headline()
+	if lateness, timing := result.Histogram(PublishLateness), result.Histogram(headline); ok && lateness != nil && (headline == RoundTrip || headline == Delivery || headline == StreamTotal) {
+		for _, q := range []float64{.99, .9, .5} {
+			if n := SamplesFor(q); timing.TotalCount() < n || lateness.TotalCount() < n {
+				continue
+			}
+			late := lateness.ValueAtQuantile(100 * q)
+			if value, atLeast := r.distribution(headline, timing).at(q); !atLeast && float64(late) > latenessLimit*float64(value) {
+				doubt(advice, "the tester sent late: p%.0f %v, which is %.0f %% of the p%.0f reported",
+					100*q, time.Duration(late).Round(10*time.Microsecond), 100*float64(late)/float64(value), 100*q)
+			}
+			break
+		}
+	}
 	return list
 }
 

@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -14,6 +15,10 @@ func (r *run) warnings(result *Result) (list []Warning) {
 		list = append(list, Warning{Text: fmt.Sprintf(format, args...), Advice: advice})
 	}
 	count := result.Count
+	stopped := Warning{fmt.Sprintf(stoppedText, result.Health.Stalled.Round(time.Millisecond)), stoppedAdvice}
+	if result.Health.Stalled > 0 && result.Verdict == NoVerdict && !slices.Contains(result.Doubts, stopped) {
+		list = append(list, stopped)
+	}
 	if why := r.clocks.unanswered(); why != "" {
 		warn("check --clock and --clock-field", "%s", why)
 	}
@@ -27,9 +32,6 @@ func (r *run) warnings(result *Result) (list []Warning) {
 			advice = "does what is published reach these connections? The errors of publishing say if it was refused"
 		}
 		warn(advice, "connections opened, but nothing was received")
-	}
-	if stalled := result.Health.Stalled; stalled > 0 && result.Verdict == NoVerdict {
-		warn("was it stopped, or the whole machine? Measure again", "the tester did nothing for %v in all", stalled.Round(time.Millisecond))
 	}
 	if r.cutoff > 0 {
 		warn("a run that ends by itself waits for them", "the run was stopped while something was still under way: what was due in the last %v of it, and had not come, is left out",
@@ -67,8 +69,7 @@ func (r *run) warnings(result *Result) (list []Warning) {
 			"NON-STATIONARY: p%g of %s %s by %.0f %% over the window (p = %.2g)", 100*d.Q, d.Metric, direction, 100*math.Abs(d.Share), d.P)
 	}
 	if result.Verdict == Saturated {
-		warn(r.relief(), "CLIENT-SATURATED: the tester was too slow to tell when events arrived: %s of them shared a read, client_lag p99 is %v, and it stood still for %v",
-			percentText(max(0, result.Health.Shared)), lagText(result.Histogram(ClientLag)), result.Health.Stalled.Round(time.Millisecond))
+		list = append(list, r.saturated(result))
 	}
 	if r.batched(result) {
 		warn("does the server, or a proxy on the way, gather events before it sends them? each is timed by the last byte of its read",
@@ -93,13 +94,46 @@ func (r *run) warnings(result *Result) (list []Warning) {
 	return list
 }
 
+// slowLag is the p99 of client_lag beyond which the tester itself is too slow, and not only late for a burst.
+const slowLag = int64(time.Millisecond)
+
+// saturated says why nobody can tell when events arrived, as far as the evidence goes: where the tester was never
+// stopped, and is soon there, it needn't be the tester.
+func (r *run) saturated(result *Result) Warning {
+	lag, stalled := result.Histogram(ClientLag), result.Health.Stalled
+	text := fmt.Sprintf("CLIENT-SATURATED: nobody can tell when events arrived: %s of them shared a read, and client_lag p99 is %v",
+		percentText(max(0, result.Health.Shared)), lagText(lag))
+	slow := lag == nil || p99(lag) > slowLag
+	if stalled > 0 {
+		advice := "was it stopped, or the whole machine? Measure again"
+		if slow {
+			advice += ", or " + r.relief()
+		}
+		return Warning{fmt.Sprintf("%s; the tester stood still for %v", text, stalled.Round(time.Millisecond)), advice}
+	}
+	text += "; the tester never stood still, and a burst of several events at once, as of a server that catches up or a proxy that batches, looks the same"
+	var advice string
+	if gaps := result.Histogram(InterArrival); gaps != nil {
+		advice = fmt.Sprintf("look at max(inter_arrival), %v: did the server, or a proxy on the way, send nothing for so long?", time.Duration(gaps.Max()).Round(10*time.Microsecond))
+	} else {
+		advice = "does the server, or a proxy on the way, gather events before it sends them?"
+	}
+	if slow {
+		advice += " Else " + r.relief()
+	}
+	return Warning{text, advice}
+}
+
 // relief is what a tester that can't follow is to be spared.
 func (r *run) relief() string {
-	advice := fmt.Sprintf("use fewer connections than %d", r.plan.Peak())
-	if r.plan.Send.Rate > 0 {
-		advice += fmt.Sprintf(", a lower rate than %.4g/s", r.times.sends.Rate(r.times.begin))
+	advice := "give the tester processors of its own (taskset, another machine)"
+	if rate := r.times.sends.Rate(r.times.begin); rate >= highRate {
+		advice = fmt.Sprintf("send at a lower rate than %.4g/s, or ", rate) + advice
 	}
-	return advice + ", or give the tester processors of its own (taskset, another machine)"
+	if peak := r.plan.Peak(); peak > 1 {
+		advice = fmt.Sprintf("use fewer connections than %d, or ", peak) + advice
+	}
+	return advice
 }
 
 func lagText(lag *hdrhistogram.Histogram) string {
