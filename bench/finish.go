@@ -72,7 +72,10 @@ func (r *run) appraise(result *Result, from int) {
 	if !ok {
 		return
 	}
-	judge := judge{result.Health, result.End - result.Begin, result.Histogram(ClientLag), len(result.Doubts) > 0}
+	judge := judge{
+		health: result.Health, window: result.End - result.Begin, lag: result.Histogram(ClientLag),
+		opening: r.opening(), host: result.Health.spoilt(), refused: len(result.Doubts) > 0,
+	}
 	result.Waited = r.waited()
 	result.Estimates, result.Absent = make(map[Metric][]Estimate), make(map[Metric]uint64)
 	quantiles := r.quantiles()

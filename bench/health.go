@@ -47,12 +47,18 @@ type watch struct {
 	stepAt   time.Duration // of the look at the clocks
 	step     time.Duration
 	stalled  time.Duration
+	seen     time.Duration               // the last tick, of the ramp or the window
+	stops    []stop                      // when the tester stood still, from the start of the run on
 	schedule *goruntime.Float64Histogram // at the start of the run
 	pauses   *goruntime.Float64Histogram
 	found    Health // of the host and of Go's runtime
 }
 
+// A stop is a stretch in which the tester did nothing, after the start of the run.
+type stop struct{ from, to time.Duration }
+
 const (
+	maxStops   = 4096
 	stallLimit = 100 * time.Millisecond // by which a tick must be late to count
 	clockLooks = time.Second            // between two looks at the clocks
 )
@@ -61,6 +67,26 @@ func newWatch(start time.Time, begin time.Duration, sample func() hostSample) wa
 	w := watch{start: start, sample: sample, begin: begin, wall: start.UnixNano()}
 	w.schedule, w.pauses = runtimeHistograms()
 	return w
+}
+
+// ramp is called every tick of the collector before the measured window.
+func (w *watch) ramp(now time.Duration) {
+	if from := w.seen + tick; now-from > stallLimit {
+		if len(w.stops) < maxStops {
+			w.stops = append(w.stops, stop{from, now})
+		} else {
+			w.stops[maxStops-1].to = now // more than there was, rather than less
+		}
+	}
+	w.seen = now
+}
+
+// stood is how long the tester stood still up to a time after the start of the run.
+func (w *watch) stood(until time.Duration) (sum time.Duration) {
+	for _, s := range w.stops {
+		sum += max(0, min(s.to, until)-s.from)
+	}
+	return sum
 }
 
 // tick is called every tick of the collector within the measured window, now after the start.
@@ -83,6 +109,7 @@ func (w *watch) look(now time.Duration) {
 		w.stalled += late
 	}
 	w.last = now
+	w.ramp(now)
 }
 
 // compareClocks notes how far the wall clock has moved against the monotonic one. A thread can lose the processor

@@ -50,6 +50,7 @@ type run struct {
 
 	openNow, openPeak atomic.Int64
 	subscribed        atomic.Int64  // connections that were open, and neither ended for good nor were ended by the plan
+	lastOpened        atomic.Int64  // when a stream was opened last, ns after the start
 	arrived           atomic.Uint64 // counted only where Plan.Events wants it
 	everOpened        atomic.Bool
 	blackout          atomic.Bool  // every connection was down at once, which nobody asked for

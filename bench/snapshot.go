@@ -42,6 +42,9 @@ func (r *run) gather() {
 		r.phase = PhaseMeasure
 		r.markBegin()
 	}
+	if r.phase == PhaseRamp {
+		r.watch.ramp(now)
+	}
 	if r.phase == PhaseMeasure {
 		r.watch.tick(now)
 		r.tally.batches.next(now)
@@ -128,7 +131,7 @@ func (r *run) before(now time.Duration) moment {
 
 func (r *run) figures() figures {
 	end := min(r.now(), r.window.end.Load())
-	judge := judge{r.watch.health(r.tally.inWindow), time.Duration(end - r.window.begin), r.tally.timings[ClientLag], false}
+	judge := judge{health: r.watch.health(r.tally.inWindow), window: time.Duration(end - r.window.begin), lag: r.tally.timings[ClientLag], opening: r.opening()}
 	unmeasured := r.unmeasured()
 	if r.tally.timings[Delivery] != nil && r.stampedByAnother() {
 		unmeasured[Delivery] = "it is between two clocks, whose offset is known at the end"

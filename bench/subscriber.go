@@ -75,6 +75,8 @@ func (t *tracked) again(ordinal uint64, seen sighted) {
 func (s *subscriber) Opened(o client.Opened) {
 	at := s.run.at(o.At)
 	s.run.nowOpen(1)
+	for last := s.run.lastOpened.Load(); at > last && !s.run.lastOpened.CompareAndSwap(last, at); last = s.run.lastOpened.Load() {
+	}
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
 	c := s.shard.cell

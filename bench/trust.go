@@ -36,7 +36,7 @@ type Estimate struct {
 	// one outage delays a thousand of them.
 	Indicative bool
 	AtLeast    bool    // the quantile lies among what never came: it is Value or more
-	Verdict    Verdict // "" for timings that don't depend on when something arrived
+	Verdict    Verdict // "" for timings that don't end with an arrival, where nothing speaks against them
 	// Low and High are the ends between which the value lies, where arrivals or the offset of two clocks are known only
 	// between two times; else both are Value.
 	Low, High int64
@@ -104,7 +104,41 @@ type judge struct {
 	health  Health
 	window  time.Duration
 	lag     *hdrhistogram.Histogram // client_lag; nil where it isn't known
+	opening stretch                 // in which connections were opened
+	host    bool                    // this host was off, and so is whatever it timed
 	refused bool                    // there is a doubt about the whole run
+}
+
+// A stretch is a part of the run from its start on, and how long of it the tester stood still.
+type stretch struct{ length, stalled time.Duration }
+
+// opening is the stretch in which connections were opened, from the first to the last.
+func (r *run) opening() stretch {
+	until := time.Duration(r.lastOpened.Load())
+	return stretch{until, r.watch.stood(until)}
+}
+
+// opens are the timings of opening a connection.
+func (m Metric) opens() bool { return m >= Connect && m <= FirstEvent }
+
+// stopped reports whether the tester stood still for too long for a quantile of a timing.
+func (j *judge) stopped(m Metric, q float64) bool {
+	limit := func(s stretch) bool { return s.stalled.Seconds() > sharedLimit*(1-q)*s.length.Seconds() }
+	return m.opens() && limit(j.opening) || (!m.opens() || m == FirstEvent) && limit(stretch{j.window, j.health.Stalled})
+}
+
+// unstamped is the verdict on a timing that doesn't end with an arrival: none, but where the tester's own stop may be in
+// it, or its host was off. What measures the tester itself has none.
+func (j *judge) unstamped(m Metric, q float64) Verdict {
+	switch {
+	case m == PublishLateness || m == ClientLag:
+		return ""
+	case j.host:
+		return NoVerdict
+	case j.stopped(m, q):
+		return Saturated
+	}
+	return ""
 }
 
 // estimate gives a quantile of a timing with its verdict.
@@ -113,12 +147,13 @@ func (j *judge) estimate(m Metric, s distribution, q float64) Estimate {
 	e.Value, e.AtLeast = s.at(q)
 	e.Low, e.High = e.Value, e.Value
 	if !m.stamped() {
+		e.Verdict = j.unstamped(m, q)
 		return e
 	}
 	switch {
 	case j.refused:
 		e.Verdict = NoVerdict
-	case j.health.Stalled.Seconds() > sharedLimit*(1-q)*j.window.Seconds():
+	case j.stopped(m, q):
 		e.Verdict = Saturated
 	case j.health.Unstamped < 0 || j.health.Unstamped > userStampedShare:
 		e.Verdict = UpperBound
@@ -181,6 +216,11 @@ func (h *Health) doubts(doubt func(advice, format string, args ...any)) {
 	if h.Throttled > 0 {
 		doubt("raise the CPU limit of the container or unit", "the tester's control group was kept from running for %v", h.Throttled.Round(time.Microsecond))
 	}
+}
+
+// spoilt reports whether the host itself was off, so that whatever was timed on it may be.
+func (h *Health) spoilt() bool {
+	return h.ClockStep.Abs() > stepLimit || h.Steal > stealLimit || h.Throttled > 0
 }
 
 func percentText(share float64) string { return fmt.Sprintf("%.3g %%", 100*share) }

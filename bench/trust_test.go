@@ -57,6 +57,18 @@ func TestVerdicts(t *testing.T) {
 		{"that is a twentieth, which the median can bear no more", Delivery, .5, func(j *judge, _ *distribution) { j.health.Stalled = 501 * time.Millisecond }, Saturated, value, value},
 		{"a tenth of a second it can", Delivery, .5, func(j *judge, _ *distribution) { j.health.Stalled = 100 * time.Millisecond }, Trusted, value, value},
 		{"a doubt about the whole run", Delivery, .99, func(j *judge, _ *distribution) { j.refused = true }, NoVerdict, value, value},
+		{"a host that is off, whatever it times", Connect, .99, func(j *judge, _ *distribution) { j.host = true }, NoVerdict, value, value},
+		{"but how late the tester was is its own", PublishLateness, .99, func(j *judge, _ *distribution) { j.host, j.health.Stalled = true, second }, "", value, value},
+		{"the tester stood still while a publisher waited", PublishReply, .99, func(j *judge, _ *distribution) { j.health.Stalled = 500 * time.Millisecond }, Saturated, value, value},
+		{"when all connections were open", TLS, .99, func(j *judge, _ *distribution) {
+			j.health.Stalled, j.opening = 500*time.Millisecond, stretch{length: 20 * time.Millisecond}
+		}, "", value, value},
+		{"while they were being opened", TLS, .99, func(j *judge, _ *distribution) {
+			j.opening = stretch{2 * time.Second, 500 * time.Millisecond}
+		}, Saturated, value, value},
+		{"while they were, which first_event begins with", FirstEvent, .99, func(j *judge, _ *distribution) {
+			j.opening = stretch{2 * time.Second, 500 * time.Millisecond}
+		}, Saturated, value, value},
 		{"nothing arrives in that time", Connect, .99, func(j *judge, _ *distribution) { j.refused = true }, "", value, value},
 	} {
 		j, d := clean, distribution{histogram: repeated(5000, value)}
@@ -205,6 +217,27 @@ func TestWatchStalls(t *testing.T) {
 	if h := new(watch).health(Window{}); h.Shared >= 0 || h.Unstamped >= 0 {
 		t.Errorf("of nothing: %+v", h)
 	}
+}
+
+// TestWatchRamp: a stop counts up to when the last connection was opened, be it before the window or across its begin.
+func TestWatchRamp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const begin = 900 * millisecond
+		w := newWatch(time.Now(), begin, unknownHost)
+		w.ramp(100 * millisecond)
+		w.ramp(500 * millisecond) // stood still from 200 ms on
+		w.ramp(600 * millisecond)
+		w.tick(1200 * millisecond) // and from 700 ms on
+		w.stop(1300 * millisecond)
+		for until, want := range map[time.Duration]time.Duration{150 * millisecond: 0, 300 * millisecond: 100 * millisecond, 650 * millisecond: 300 * millisecond, 2 * second: 800 * millisecond} {
+			if got := w.stood(until); got != want {
+				t.Errorf("up to %v: %v, want %v", until, got, want)
+			}
+		}
+		if w.stalled != 200*millisecond {
+			t.Errorf("%v in the window", w.stalled)
+		}
+	})
 }
 
 // TestHostWatch: what the system counts is taken from the begin of the window to its end, and what it doesn't say stays
