@@ -10,7 +10,7 @@ import (
 // can't come any more is lost; afterwards everything that didn't come.
 func (r *run) account() {
 	var pairs, echoes pairs
-	r.lostBefore.pairs = 0
+	r.lostBefore.pairs, r.unsure = 0, 0
 	over := r.phase == PhaseFinish
 	feeds := len(r.allFeeds())
 	for _, s := range r.everybody() {
@@ -24,7 +24,9 @@ func (r *run) account() {
 			if over {
 				gone, last = s.gaps(t)
 			}
-			pairs.add(t.tracker.unique, s.unexcused(t, gone, last))
+			lost := s.unexcused(t, gone, last)
+			pairs.add(t.tracker.unique, lost)
+			r.unsure += min(t.ancient, lost)
 			r.lostBefore.pairs += s.missingBefore(t)
 		}
 		if r.echoes() {
@@ -34,6 +36,7 @@ func (r *run) account() {
 				unique, gone = s.echo.Totals(s.sent)
 			}
 			echoes.add(unique, gone)
+			r.unsure += min(s.ancient, gone)
 		}
 		s.shard.mu.Unlock()
 	}
@@ -267,6 +270,10 @@ func (r *run) unmeasured() map[Metric]string {
 		for _, m := range []Metric{Expected, Delivered, Lost, Late, Reach, Duplicate, Reordered} {
 			why[m] = reason
 		}
+	} else if reason := r.tooOld(); reason != "" {
+		for _, m := range []Metric{Expected, Delivered, Lost, Late, Reach, Duplicate, Reordered} {
+			why[m] = reason
+		}
 	} else if !tracked && !r.echoes() {
 		reason := "the events carry no id, sequence or stamp (--seq names one)"
 		if r.plan.Sequence != (Sequence{}) {
@@ -351,10 +358,19 @@ func (r *run) unpublished() string {
 		return "nothing was published"
 	case count(Received) > 0 && count(Sent) > 0 && r.own.distinct.Load() == 0:
 		return "nothing of what was published was recognised in what was received" + r.tokenHint()
-	case count(Ancient)*10 > count(Lost) && count(Ancient) > 0:
-		return fmt.Sprintf("%d events came more than %d behind the newest, where late can't be told from again, nor from lost", count(Ancient), window)
+	case r.unsure*10 > count(Lost):
+		return r.tooOld()
 	}
 	return ""
+}
+
+// tooOld says why loss can't be told where a subscriber that lacks events has received some so late that nobody knows
+// whether they are those; "" where there is none.
+func (r *run) tooOld() string {
+	if r.unsure == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d events came more than %d behind the newest, where late can't be told from again, nor from lost", r.tally.counts[Ancient-numTimings], window)
 }
 
 func (r *run) tokenHint() string {

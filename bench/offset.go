@@ -312,7 +312,9 @@ func (r *run) stampedByAnother() bool {
 func (s *subscriber) stampedAt(c *cell, stamp int64, a arrival) int64 {
 	at := stamp - s.run.wall
 	if !s.run.twoClocks() {
-		c.leads.add(leads{stamps: 1, ahead: ahead(at - a.at), most: at - a.at})
+		if stamp >= noClock {
+			c.leads.add(leads{stamps: 1, ahead: ahead(at - a.at), most: at - a.at})
+		}
 		return at
 	}
 	c.hear(at, a.at)
@@ -367,6 +369,7 @@ type leads struct {
 const (
 	leadLimit   = int64(time.Millisecond) // a stamp may be rounded to a millisecond
 	leadShare   = 1000                    // one in so many must be ahead
+	noClock     = int64(1e17)             // ns since the epoch: before 1973 no server tells its time
 	behindLimit = int64(time.Minute)      // nothing but a clock makes all deliveries take that long
 )
 

@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -170,4 +172,43 @@ func TestNothingPublished(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestTooLateToTell: a connection that lacks an event, and has one that came too late to be told from it, can't tell what
+// it has lost; one that lacks nothing can, whatever comes again.
+func TestTooLateToTell(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		missing  []int // by number
+		later    []int // sent at the end
+		measured bool
+	}{
+		{"late or again", []int{20, 21}, []int{30}, false},
+		{"late indeed", []int{20}, []int{20}, false},
+		{"again", nil, []int{30, 31}, true},
+		{"lost", []int{20}, nil, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFakeServer(nil)
+			f.dial = func(a attempt) (*fakeStream, error) {
+				lines := ticker(10*millisecond, 5*second, 0, f.stamped)
+				if a.conn > 0 {
+					return &fakeStream{lines: lines}, nil
+				}
+				var late []line
+				for _, n := range row.later {
+					late = append(late, line{4900 * millisecond, lines[n-1].ev})
+				}
+				lines = slices.DeleteFunc(lines, func(l line) bool { return slices.Contains(row.missing, int(l.at/(10*millisecond))) })
+				lines = append(lines, late...)
+				slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.at, b.at) })
+				return &fakeStream{lines: lines}, nil
+			}
+			result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 5 * second, Warmup: 0, Thresholds: thresholds(t, "lost < 1000")})
+			why, unmeasured := result.Unmeasured[Lost]
+			if unmeasured == row.measured || unmeasured != strings.Contains(why, "more than 256 behind") || result.Judgements[0].Passed != row.measured || result.Count(Ancient) != uint64(len(row.later)) {
+				t.Errorf("%s: %q, %d ancient, %+v", row.name, why, result.Count(Ancient), result.Judgements)
+			}
+		})
+	}
 }

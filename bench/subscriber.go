@@ -45,6 +45,7 @@ type subscriber struct {
 	spoken   uint64   // of these, those for all that its account holds
 	early    []uint64 // those of which that isn't known yet
 	pending  echoes   // of these, where they carry no stamp
+	ancient  uint64   // of these, those that came back too late to be told from others
 }
 
 // tracked is a subscriber's place in one feed.
@@ -59,6 +60,7 @@ type tracked struct {
 	level    bool      // it has received an event when others did
 	behind   int64     // events that others had seen long before, while it never was level
 	newest   int64     // latest due time of its events, ns after the start
+	ancient  uint64    // those of its account that came too late to be told from others
 	owed     uint64    // what was due before the window, and missing when it began, and has not come since
 }
 
@@ -241,6 +243,7 @@ func (s *subscriber) echoed(c *cell, number uint64, due int64, a arrival) {
 		return
 	case TooOld:
 		c.add(Ancient, 1)
+		s.ancient++
 		return
 	case Overdue:
 		c.add(Reordered, 1)
@@ -305,6 +308,9 @@ func (s *subscriber) observe(c *cell, t *tracked, seen sighted) (fresh bool) {
 		return false
 	case TooOld:
 		c.add(Ancient, 1)
+		if ordinal >= t.tracker.base {
+			t.ancient++
+		}
 		t.again(ordinal, seen)
 		return false
 	case beforeAll:
