@@ -75,6 +75,7 @@ func (r *run) warnings(result *Result) (list []Warning) {
 		warn("does the server, or a proxy on the way, gather events before it sends them? each is timed by the last byte of its read",
 			"batched delivery: %s of the events arrived together with others, though the tester was there in time", percentText(result.Health.Shared))
 	}
+	list = append(list, r.lossWarnings(result)...)
 	if n := r.unrecovered(); n > 0 {
 		warn("the errors below say why; a longer run may see the end of it", "%d connections had not recovered from a drop when the run ended; outage leaves them out", n)
 	}
@@ -93,6 +94,30 @@ func (r *run) warnings(result *Result) (list []Warning) {
 	}
 	return list
 }
+
+// lossWarnings are those about loss that isn't counted, where something that is printed seems to hold it.
+func (r *run) lossWarnings(result *Result) (list []Warning) {
+	const advice = "declare consecutive numbers with --seq, or subscribe more connections that aren't all dropped at once"
+	feeds, dark := 0, 0
+	for _, f := range r.allFeeds() {
+		if f.met.Load() || f.own != nil {
+			if feeds++; !r.trusts(f) {
+				dark++
+			}
+		}
+	}
+	why, unmeasured := result.Unmeasured[Lost]
+	if dark > 0 && dark < feeds && !unmeasured {
+		list = append(list, Warning{fmt.Sprintf("loss is not measurable in %d of %d sequences of events: what is counted is that of the others", dark, feeds), advice})
+	}
+	if headline, ok := result.Headline(); ok && unmeasured && result.Count(Drops) > 0 && slices.Contains(lossy[:], headline) {
+		list = append(list, Warning{fmt.Sprintf("the quantiles of %s can't hold what was lost: %d connections dropped, and loss is not measurable: %s", headline, result.Count(Drops), why), advice})
+	}
+	return list
+}
+
+// lossy are the timings in whose quantiles what never came counts.
+var lossy = [...]Metric{Delivery, RoundTrip, LagBehindFirst}
 
 // slowLag is the p99 of client_lag beyond which the tester itself is too slow, and not only late for a burst.
 const slowLag = int64(time.Millisecond)

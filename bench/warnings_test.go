@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -81,4 +83,55 @@ func TestStopComesFirst(t *testing.T) {
 			}
 		})
 	}
+}
+
+// warned reports whether a result has a warning that begins like this.
+func warned(result *Result, text string) bool {
+	return slices.ContainsFunc(result.Warnings, func(w Warning) bool { return strings.HasPrefix(w.Text, text) })
+}
+
+// TestLossThatIsInNoQuantile: where every connection was down at once, nobody knows what was lost, and the quantiles of
+// delivery can't hold it. That is said, but not where loss is known.
+func TestLossThatIsInNoQuantile(t *testing.T) {
+	for _, declared := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFakeServer(nil)
+			f.dial = func(a attempt) (*fakeStream, error) {
+				s := &fakeStream{lines: since(a.at, ticker(100*millisecond, 8*second, millisecond, func(n int, due time.Duration) client.Event {
+					return numbered(fmt.Sprint(n), fmt.Sprintf(`{"at":%d}`, f.epoch(due)))
+				}))}
+				if a.n == 0 {
+					s.end = 3 * second
+				}
+				return s, nil
+			}
+			field, err := client.ParseField("json:at")
+			if err != nil {
+				t.Fatal(err)
+			}
+			result := f.run(t, Plan{Stages: []Stage{{0, 3}}, Duration: 8 * second, Warmup: -1, Backoff: fixed, Stamp: field, Sequence: Sequence{ID: declared}})
+			if _, unmeasured := result.Unmeasured[Lost]; unmeasured == declared || warned(result, "the quantiles of delivery can't hold what was lost") == declared {
+				t.Errorf("declared %v: %v, %v", declared, result.Unmeasured[Lost], result.Warnings)
+			}
+		})
+	}
+}
+
+// TestLossInSomeSequences: a sequence in which loss can't be told, beside one in which it can.
+func TestLossInSomeSequences(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(nil)
+		f.dial = func(a attempt) (*fakeStream, error) {
+			return &fakeStream{lines: ticker(100*millisecond, 4*second, millisecond, func(n int, due time.Duration) client.Event {
+				if n%2 == 0 {
+					return f.stamped(n/2, due)
+				}
+				return numbered(fmt.Sprintf("%d-%d", a.conn, n), "opaque, and to each its own")
+			})}, nil
+		}
+		result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 4 * second, Warmup: -1})
+		if _, unmeasured := result.Unmeasured[Lost]; unmeasured || !warned(result, "loss is not measurable in 1 of 2 sequences") {
+			t.Errorf("%v, %v", result.Unmeasured, result.Warnings)
+		}
+	})
 }
