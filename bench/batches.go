@@ -134,6 +134,16 @@ func (b *batches) warmup(slot int) (from int) {
 // began says how long after the start of the run a batch began.
 func (b *batches) began(from int) time.Duration { return b.begins[from] }
 
+// last is the latest batch in which a slot recorded something; 0 where there is none.
+func (b *batches) last(slot int) int {
+	for i := len(b.slots[slot].parts) - 1; i > 0; i-- {
+		if b.slots[slot].parts[i] != nil {
+			return i
+		}
+	}
+	return 0
+}
+
 // merged is what a slot recorded from a batch on; nil where that is nothing.
 func (b *batches) merged(slot, from int) *hdrhistogram.Histogram {
 	var h *hdrhistogram.Histogram

@@ -104,6 +104,8 @@ func (r *run) appraise(result *Result, from int) {
 				e.From, e.To = 0, 0 // by the guess of the offset
 			} else if m.windowed() {
 				r.tally.batches.weigh(&e, int(m), from, h, d.absent)
+			} else if m == Outage || m == Wait { // what dropped at once depends on each other
+				e.Effective = float64(min(r.dropMoments, h.TotalCount()))
 			}
 			result.Estimates[m] = append(result.Estimates[m], e)
 		}
@@ -141,6 +143,14 @@ func (r *run) trim(result *Result, headline Metric) (from int) {
 		return 0
 	}
 	if r.absent(headline) > 0 { // some of it may be of the part that would go
+		return 0
+	}
+	for _, m := range Timings() { // none is to go as a whole
+		if m.windowed() && result.Histograms[m] != nil {
+			from = min(from, r.tally.batches.last(int(m)))
+		}
+	}
+	if from == 0 {
 		return 0
 	}
 	result.Trimmed = r.tally.batches.began(from) - r.times.begin

@@ -84,6 +84,8 @@ type run struct {
 	drainedAt             int64                          // ns after the start
 	cutoff                int64                          // what was due later hasn't had its time to arrive: the drain was cut short; 0 where it wasn't
 	lostPairs, lostEchoes uint64                         // as accounted last
+	drops                 uint64                         // as gathered last
+	dropMoments           int64                          // ticks in which connections dropped
 	unsure                uint64                         // of those, how many may have come, too late to be told
 	silence               time.Duration                  // nobody received anything for so long before the end; 0 where that is nothing unusual
 	cpu                   time.Duration                  // used before the run

@@ -212,3 +212,47 @@ func TestTooLateToTell(t *testing.T) {
 		})
 	}
 }
+
+// TestWarmupLeavesSamples: a warm-up takes no timing away as a whole.
+func TestWarmupLeavesSamples(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(nil)
+		f.dial = func(attempt) (*fakeStream, error) {
+			lines := ticker(10*millisecond, 9*second, 10*millisecond, f.stamped)
+			for i := range lines {
+				if lines[i].at < 1500*millisecond {
+					lines[i].at += 100 * millisecond // later ones overtake the last of these
+				}
+				if lines[i].at < second {
+					lines[i].ev = f.kernelStamped(lines[i].ev, lines[i].at, lines[i].at)
+				}
+			}
+			slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.at, b.at) })
+			return &fakeStream{lines: lines}, nil
+		}
+		result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 8 * second, Warmup: -1})
+		if result.Trimmed == 0 || result.Trimmed > second || result.Histogram(ClientLag) == nil {
+			t.Errorf("%v of the warm-up gone, client_lag %v", result.Trimmed, result.Histogram(ClientLag) != nil)
+		}
+	})
+}
+
+// TestOutageOfAll: connections that dropped at once tell of one outage.
+func TestOutageOfAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(nil)
+		f.dial = func(a attempt) (*fakeStream, error) {
+			s := &fakeStream{lines: since(a.at, ticker(100*millisecond, 8*second, millisecond, f.stamped))}
+			if a.n == 0 {
+				s.end = 3050 * millisecond
+			}
+			return s, nil
+		}
+		result := f.run(t, Plan{Stages: []Stage{{0, 20}}, Duration: 8 * second, Warmup: -1, Backoff: fixed})
+		for _, m := range []Metric{Outage, Wait} {
+			if e := result.Estimate(m, .5); e.Effective != 1 || e.Unknown != "" || result.Histogram(m).TotalCount() != 20 {
+				t.Errorf("%s: %+v", m, e)
+			}
+		}
+	})
+}

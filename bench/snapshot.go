@@ -34,6 +34,10 @@ func (s *Snapshot) Count(m Metric) uint64 { return s.Counts[m-numTimings] }
 func (r *run) gather() {
 	now := time.Duration(r.now())
 	r.recorder.collect(&r.tally)
+	if drops := r.tally.counts[Drops-numTimings]; drops > r.drops {
+		r.drops = drops
+		r.dropMoments++
+	}
 	if r.twoClocks() {
 		r.clocks.gather(now, r.tally.heard)
 		r.tally.heard = r.tally.heard[:0]
