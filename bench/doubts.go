@@ -13,7 +13,8 @@ func (r *run) doubts(result *Result) (list []Warning) {
 		list = append(list, Warning{Text: fmt.Sprintf(format, args...), Advice: advice})
 	}
 	sending := r.sendingDoubts(result)
-	if stalled := result.Health.Stalled; stalled > 0 && len(sending) > 0 { // which is why
+	if stalled := result.Health.Stalled; stalled > 0 && len(sending) > 0 && r.unsentShare(result) <= min(.5, share(uint64(stalled), uint64(result.End-result.Begin))+rateLimit) {
+		// which is why; but a load that keeps the tester from all else is the other way round
 		doubt(stoppedAdvice, stoppedText, stalled.Round(time.Millisecond))
 	}
 	r.clockDoubts(result, doubt)
@@ -51,10 +52,8 @@ func (r *run) sendingDoubts(result *Result) (list []Warning) {
 		list = append(list, Warning{Text: fmt.Sprintf(format, args...), Advice: advice})
 	}
 	rate := r.times.sends.Rate(r.times.begin)
-	due, sent := result.Count(Due), result.Count(Sent)
-	wanted := r.wantedSends(result.End)
-	if wanted > 0 && r.stop != StopEvents && float64(sent) < float64(wanted)*(1-rateLimit) {
-		advice := "use more connections, or a faster machine"
+	if r.unsentShare(result) > rateLimit {
+		advice := "use more connections or a faster machine"
 		if rate >= highRate {
 			advice = "lower --rate, or " + advice
 		}
@@ -62,7 +61,7 @@ func (r *run) sendingDoubts(result *Result) (list []Warning) {
 			advice = "the errors of publishing say why; else lower --rate, or use more publishers"
 		}
 		doubt(advice,
-			"only %d of the %d messages due were sent: the load was not the one asked for", sent, max(due, wanted))
+			"only %d of the %d messages due were sent: the load was not the one asked for", result.Count(Sent), max(result.Count(Due), r.wantedSends(result.End)))
 	}
 	advice := "give the tester a processor of its own (taskset), or a machine that does nothing else"
 	if rate >= highRate {
@@ -83,6 +82,15 @@ func (r *run) sendingDoubts(result *Result) (list []Warning) {
 		}
 	}
 	return list
+}
+
+// unsentShare is which share of the messages that the schedule wanted was not sent.
+func (r *run) unsentShare(result *Result) float64 {
+	wanted := r.wantedSends(result.End)
+	if wanted == 0 || r.stop == StopEvents {
+		return 0
+	}
+	return 1 - float64(result.Count(Sent))/float64(wanted)
 }
 
 func p99(h *hdrhistogram.Histogram) int64 { return h.ValueAtQuantile(99) }

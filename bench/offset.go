@@ -406,11 +406,14 @@ func (l *leads) apart(untimed bool) string {
 
 // about is a length of time to two digits or three.
 func about(ns int64) string {
-	if d := time.Duration(ns); d < time.Second {
+	switch d := time.Duration(ns); {
+	case d < time.Second:
 		return d.Round(100 * time.Microsecond).String()
-	} else if d < time.Minute {
+	case d < time.Minute:
 		return fmt.Sprintf("%.1f s", d.Seconds())
-	} else {
+	case d < 48*time.Hour:
 		return d.Round(time.Second).String()
+	default:
+		return fmt.Sprintf("%.0f days", d.Hours()/24)
 	}
 }
