@@ -158,11 +158,8 @@ func (h *hub) publish(ctx context.Context, t *topic, m message) (*event, error) 
 	case <-h.closing.Done():
 		return nil, errStopped
 	}
-	if now := time.Since(h.start); !sleep(ctx, h.table.release(now)-now) {
-		return nil, ctx.Err()
-	}
-	if h.closing.Err() != nil {
-		return nil, errStopped
+	if err := h.released(ctx); err != nil {
+		return nil, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -174,6 +171,21 @@ func (h *hub) publish(ctx context.Context, t *topic, m message) (*event, error) 
 	}
 	h.append(t, e)
 	return e, nil
+}
+
+// released waits for the end of a stall, if there is one, and says why it gave up.
+func (h *hub) released(ctx context.Context) error {
+	now := time.Since(h.start)
+	if wait := h.table.release(now) - now; wait > 0 {
+		either, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(h.closing, cancel)()
+		sleep(either, wait) // what it was woken by is asked below
+	}
+	if h.closing.Err() != nil {
+		return errStopped
+	}
+	return ctx.Err()
 }
 
 // append numbers e, stores it and tells the shards. h.mu is held.

@@ -3,7 +3,10 @@ package server
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -159,6 +162,27 @@ func TestStallShiftsNoDueTime(t *testing.T) {
 			if ev.Due != due || ev.Sent != sent {
 				t.Fatalf("event %d: due %d sent %d, want %d and %d", ev.ID, ev.Due, ev.Sent, due, sent)
 			}
+		}
+	})
+}
+
+// What is posted during a stall doesn't keep the server from stopping.
+func TestStopEndsPostsThatAStallHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := run(t, Options{Faults: faults(t, "stall=1h@1s")})
+		time.Sleep(2 * time.Second)
+		answer := httptest.NewRecorder()
+		posting := make(chan struct{})
+		go func() {
+			defer close(posting)
+			e.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/publish", strings.NewReader("held")))
+		}()
+		synctest.Wait()
+		before := time.Now()
+		e.close()
+		<-posting
+		if took := time.Since(before); took != 0 || answer.Code != http.StatusServiceUnavailable {
+			t.Errorf("stopping took %v, and the post was answered with %d", took, answer.Code)
 		}
 	})
 }
