@@ -139,12 +139,28 @@ func (t Threshold) parseBound(s string) (float64, error) {
 	}
 	_, shared := t.Metric.Of()
 	switch {
-	case !percent || unit == Fraction:
+	case unit == Fraction:
+		return v, t.checkShare(v, percent, number)
+	case !percent:
 		return v, nil
 	case shared:
 		return 0, fmt.Errorf("%s is a number, not a share; write rate(%[1]s) %s %s", t.Metric, t.Op, s)
 	}
 	return 0, fmt.Errorf("%s is a number, not a share; leave the %% out", t.Metric)
+}
+
+// checkShare finds bounds that no share ever crosses. 1 without a % is one in conditions that only all of it can decide;
+// elsewhere it was to be 1 %, and the condition would hold whatever happens.
+func (t Threshold) checkShare(v float64, percent bool, number string) error {
+	switch {
+	case v < 0 || v > 1 && (percent || v > 100):
+		return fmt.Errorf("a share is never less than 0%% or more than 100%%")
+	case v > 1 || v == 1 && !percent && (t.Op == "<" || t.Op == "<=" || t.Op == ">"):
+		return fmt.Errorf("a share is never more than 1, which is all of it; write %s%% for per cent", number)
+	case v == 1 && t.Op == ">", v == 0 && t.Op == "<":
+		return fmt.Errorf("no share is ever %s %s%%", map[string]string{">": "more than", "<": "less than"}[t.Op], strconv.FormatFloat(100*v, 'f', -1, 64))
+	}
+	return nil
 }
 
 func parseNumber(s string) (float64, error) { return strconv.ParseFloat(s, 64) }

@@ -40,6 +40,9 @@ func TestParseThreshold(t *testing.T) {
 		"reach >= 99.9 %":              number(Value, Reach, ">=", 0.999),
 		"reach >= 0.999":               number(Value, Reach, ">=", 0.999),
 		"reach >= 7%":                  number(Value, Reach, ">=", 0.07),
+		"reach >= 1":                   number(Value, Reach, ">=", 1),
+		"rate(opened) == 1.0":          number(Rate, Opened, "==", 1),
+		"rate(lost) < 100%":            number(Rate, Lost, "<", 1),
 		"throughput > 1000/s":          number(Value, Throughput, ">", 1000),
 		"throughput > 1,000":           number(Value, Throughput, ">", 1000),
 		"rate(streams_failed) <= 0.5%": number(Rate, StreamsFailed, "<=", 0.005),
@@ -91,6 +94,17 @@ func TestParseThresholdRefuses(t *testing.T) {
 		"received > 1%":              `received is a number, not a share; leave the % out`,
 		"count(delivery) > 1%":       `delivery is a number, not a share; leave the % out`,
 		"throughput > 1%":            `throughput is a number, not a share; leave the % out`,
+		"rate(lost) < 1":             `a share is never more than 1, which is all of it; write 1% for per cent`,
+		"rate(lost) <= 1.0":          `a share is never more than 1, which is all of it; write 1.0% for per cent`,
+		"reach > 1":                  `a share is never more than 1, which is all of it; write 1% for per cent`,
+		"reach > 99":                 `a share is never more than 1, which is all of it; write 99% for per cent`,
+		"reach >= 99.9":              `a share is never more than 1, which is all of it; write 99.9% for per cent`,
+		"rate(lost) != 5":            `a share is never more than 1, which is all of it; write 5% for per cent`,
+		"reach >= 101%":              `a share is never less than 0% or more than 100%`,
+		"reach >= 1000":              `a share is never less than 0% or more than 100%`,
+		"rate(lost) <= -1%":          `a share is never less than 0% or more than 100%`,
+		"reach > 100%":               `no share is ever more than 100%`,
+		"rate(lost) < 0":             `no share is ever less than 0%`,
 		"received > 5/s":             `"5/s" is not a number`,
 		"p99(delivery) < 250ms && x": `"250ms && x" is not a duration; give it a unit, such as 250ms or 1.5s`,
 	} {
@@ -130,7 +144,7 @@ func TestThresholdRoundTrip(t *testing.T) {
 			d := time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "duration"))
 			want.Bound, bound = float64(d), d.String()
 		case Fraction:
-			basis := rapid.IntRange(0, 10_000).Draw(t, "basis points")
+			basis := rapid.IntRange(1, 9_999).Draw(t, "basis points")
 			want.Bound, bound = float64(basis)/10_000, fmt.Sprintf("%d.%02d%%", basis/100, basis%100)
 		default:
 			n := rapid.Uint32().Draw(t, "number")

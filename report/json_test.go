@@ -330,7 +330,7 @@ func TestReadGivesBackTheTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, q := range []struct{ text string }{{"p99.9(delivery) < 1s"}, {"reach > 0"}, {"throughput > 0"}, {"rate(drops) < 1"}, {"min(outage) < 1s"}} {
+	for _, q := range []struct{ text string }{{"p99.9(delivery) < 1s"}, {"reach > 0"}, {"throughput > 0"}, {"rate(drops) < 1%"}, {"min(outage) < 1s"}} {
 		a, b := judge(want.Result, q.text), judge(got.Result, q.text)
 		if a != b {
 			t.Errorf("%s: %+v, then %+v", q.text, a, b)
