@@ -37,8 +37,8 @@ func CSVSummary(w io.Writer, run Run) error {
 	t.row("run", "elapsed", "unit", string(bench.Nanoseconds), "value", integer(r.Elapsed))
 	t.row("run", "window_begin", "unit", string(bench.Nanoseconds), "value", integer(r.Begin))
 	t.row("run", "window_end", "unit", string(bench.Nanoseconds), "value", integer(r.End))
-	if r.Verdict != "" {
-		t.row("run", "verdict", "verdict", string(r.Verdict), "note", meaning(r, r.Verdict))
+	if v := runWorth(r); v != "" {
+		t.row("run", "verdict", "verdict", string(v), "note", meaning(r, v))
 	}
 	t.health(r)
 	for _, d := range r.Doubts {

@@ -224,7 +224,7 @@ func newDocument(run Run) (*document, error) {
 		Stop:           r.Stop,
 		StopReasonText: r.StopText,
 		Failure:        known(r.Failure, r.Failure != ""),
-		Verdict:        known(r.Verdict, r.Verdict != ""),
+		Verdict:        given(runWorth(r)),
 		Health:         newHealth(r.Health),
 		TrimmedNS:      r.Trimmed,
 		WaitedNS:       r.Waited,
@@ -251,7 +251,7 @@ func newDocument(run Run) (*document, error) {
 	doc.addFigures(r)
 	for _, j := range r.Judgements {
 		doc.Thresholds = append(doc.Thresholds, docThreshold{j.Threshold.Text, j.Passed, known(j.Value, j.Unknown == ""),
-			known(j.Low, between(j)), known(j.High, between(j)), j.AtLeast, known(j.Verdict, j.Verdict != ""), j.Unknown, j.Threshold.Bound, j.Threshold.Unit()})
+			known(j.Low, between(j)), known(j.High, between(j)), j.AtLeast, given(worth(j.Verdict, j.Unknown)), j.Unknown, j.Threshold.Bound, j.Threshold.Unit()})
 	}
 	for _, e := range r.Errors {
 		doc.Errors = append(doc.Errors, docError{e.Class.String(), known(e.Code, e.Code != 0), e.Key, e.Count, e.First,
@@ -303,11 +303,11 @@ func (doc *document) addTimings(r *bench.Result) error {
 
 // newTrust leaves out what is not known. An interval that nothing bounds above ends in null.
 func newTrust(e bench.Estimate) docTrust {
-	given := e.Unknown == ""
-	bounded := (given || e.Indicative) && !e.AtLeast && ranged(e)
-	d := docTrust{Verdict: known(e.Verdict, e.Verdict != ""), Unknown: e.Unknown, Effective: known(e.Effective, e.Effective > 0),
+	relied := e.Unknown == ""
+	bounded := (relied || e.Indicative) && !e.AtLeast && ranged(e)
+	d := docTrust{Verdict: given(worth(e.Verdict, e.Unknown)), Unknown: e.Unknown, Effective: known(e.Effective, e.Effective > 0),
 		LowNS: known(e.Low, bounded), HighNS: known(e.High, bounded),
-		AtLeastNS: known(e.Value, given && e.AtLeast), Indicative: known(e.Value, !given && e.Indicative)}
+		AtLeastNS: known(e.Value, relied && e.AtLeast), Indicative: known(e.Value, !relied && e.Indicative)}
 	if e.From != 0 || e.To != 0 {
 		d.WithinRunNS = []*int64{&e.From, known(e.To, e.To != 0)}
 	}
@@ -343,6 +343,8 @@ func known[T any](v T, ok bool) *T {
 	}
 	return &v
 }
+
+func given(v bench.Verdict) *bench.Verdict { return known(v, v != "") }
 
 // encode indents the document, but keeps each step of the series on a line of its own.
 func encode(doc *document) ([]byte, error) {

@@ -98,7 +98,7 @@ func (s *sheet) headline(run Run) {
 	}
 	name, figure, remark := headlineFigure(r, t)
 	spans := []span{{"  " + t.metric.String() + " " + name + "  ", normal}, {s.own(figure), bold}}
-	if verdict := verdictSpan(r, headlineVerdict(r, t)); verdict.text != "" {
+	if verdict := headlineWorth(r, t); verdict.text != "" {
 		if widest(spans[0].text+spans[1].text+"   "+verdict.text) > s.options.width() {
 			s.line(spans...)
 			spans = []span{{text: "  "}}
@@ -137,10 +137,16 @@ func verdictStyle(v bench.Verdict) style {
 	return green
 }
 
-// headlineVerdict is that of the headline's figure; what the whole run is doubted for holds for it too.
-func headlineVerdict(r *bench.Result, t timing) bench.Verdict {
-	e, _ := headlineEstimate(t)
-	return cmp.Or(e.Verdict, r.Verdict)
+// headlineWorth is the verdict on the headline's figure; what the whole run is doubted for holds for it too.
+func headlineWorth(r *bench.Result, t timing) span {
+	e, ok := headlineEstimate(t)
+	switch v := cmp.Or(e.Verdict, r.Verdict); {
+	case v.Refused() || ok && e.Unknown == "":
+		return verdictSpan(r, v)
+	case ok:
+		return indicationOnly
+	}
+	return span{} // the maximum of too few samples
 }
 
 // headlineEstimate is p99, or the highest quantile below it that can be relied on; where none can, the highest that is an

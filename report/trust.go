@@ -34,6 +34,28 @@ func reason(r *bench.Result, v bench.Verdict) (why bench.Warning, ok bool) {
 	return why, false
 }
 
+// worth is the verdict on a figure. What has no value, or none to rely on, can be refused, but nothing else be said of it.
+func worth(v bench.Verdict, unknown string) bench.Verdict {
+	if unknown != "" && !v.Refused() {
+		return ""
+	}
+	return v
+}
+
+// runWorth is the verdict on a run, which is that on its headline.
+func runWorth(r *bench.Result) bench.Verdict {
+	unknown := "no timing has any samples"
+	if t, ok := headline(r); ok {
+		if e, ok := headlineEstimate(t); ok {
+			unknown = e.Unknown
+		}
+	}
+	return worth(r.Verdict, unknown)
+}
+
+// indicationOnly stands for the verdict on what depends too much on each other.
+var indicationOnly = span{"indication only", dim}
+
 // userStamped reports whether the kernel stamped next to nothing, so that it isn't stamping at all.
 func userStamped(h bench.Health) bool { return h.Unstamped < 0 || h.Unstamped > .5 }
 
@@ -103,7 +125,7 @@ func (s *sheet) verdicts(t timing) {
 		switch {
 		case e.Indicative && e.Verdict.Refused():
 		case e.Indicative:
-			verdict = span{"indication only", dim}
+			verdict = indicationOnly
 		case e.Unknown != "":
 			verdict = span{"too few samples", dim}
 		default:

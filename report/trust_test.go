@@ -111,6 +111,33 @@ func TestHeadlineByWorth(t *testing.T) {
 	}
 }
 
+// What is no more than an indication, or has no value, isn't TRUSTED anywhere; what is refused stays so.
+func TestNothingIsTrustedWithoutAValue(t *testing.T) {
+	for _, indicative := range []bool{false, true} {
+		run := saturated()
+		r := run.Result
+		r.Absent, r.Judgements, r.Estimates = nil, nil, map[bench.Metric][]bench.Estimate{}
+		r.Histograms[bench.ClientLag] = nil
+		for verdict, shown := range map[bench.Verdict]bool{bench.Trusted: false, bench.Bounded: false, bench.UpperBound: false, bench.Saturated: true} {
+			r.Verdict, r.Estimates[bench.RoundTrip] = verdict, nil
+			for _, q := range bench.Percentiles() {
+				e := r.Estimate(bench.RoundTrip, q)
+				e.Verdict, e.Unknown, e.Indicative = verdict, "too few independent samples", indicative
+				r.Estimates[bench.RoundTrip] = append(r.Estimates[bench.RoundTrip], e)
+			}
+			for _, f := range []Format{Text, JSON, CSV} {
+				if text := string(write(t, f, run, TextOptions{})); strings.Contains(text, string(verdict)) != shown {
+					t.Errorf("indicative: %v, %s:\n%s", indicative, verdict, text)
+				}
+			}
+			r.Estimates[bench.RoundTrip][0].Unknown = "" // p50 is worth something, and so is the run
+			if text := string(write(t, Text, run, TextOptions{})); !strings.Contains(text, string(verdict)+" (") {
+				t.Errorf("no %s:\n%s", verdict, text)
+			}
+		}
+	}
+}
+
 // TestJudgedBetween: what lies between two ends is told by them, unless some of it never came: then nothing bounds it above.
 func TestJudgedBetween(t *testing.T) {
 	threshold, err := bench.ParseThreshold("p99(delivery) < 1s")
