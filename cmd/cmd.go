@@ -39,11 +39,25 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := fang.Execute(ctx, root,
-		fang.WithVersion(buildVersion()),
-		fang.WithoutManpage(),
-		fang.WithErrorHandler(func(w io.Writer, _ fang.Styles, err error) { printError(w, err) }))
+	err := execute(ctx, root)
+	if err != nil {
+		printError(stderr, err)
+	}
 	return int(exitOf(err))
+}
+
+// execute runs root within a command of fang's, whose part is the help. Errors don't go through fang: it asks the terminal
+// for its background colour before it hands one on, and waits for seconds where that doesn't answer.
+func execute(ctx context.Context, root *cobra.Command) (err error) {
+	shell := &cobra.Command{Run: func(shell *cobra.Command, _ []string) {
+		root.SetHelpFunc(shell.HelpFunc())
+		err = root.ExecuteContext(ctx)
+	}}
+	shell.SetArgs([]string{})
+	shell.SetOut(root.OutOrStdout())
+	shell.SetErr(root.ErrOrStderr())
+	_ = fang.Execute(ctx, shell, fang.WithoutManpage(), fang.WithoutCompletions()) // the shell itself can't fail
+	return err
 }
 
 // description is what the program is for.
@@ -52,9 +66,10 @@ const description = "rtbench opens thousands of Server-Sent-Events or WebSocket 
 
 func newRoot(std streams) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "rtbench",
-		Short: "Test and benchmark Server-Sent-Events and WebSocket endpoints",
-		Long:  description + "\n\n" + environmentHelp + "\n\n" + exitCodes(),
+		Use:     "rtbench",
+		Version: buildVersion(),
+		Short:   "Test and benchmark Server-Sent-Events and WebSocket endpoints",
+		Long:    description + "\n\n" + environmentHelp + "\n\n" + exitCodes(),
 		Example: "# measure the built-in reference server\nrtbench sse\n" +
 			"# 1,000 subscribers for a minute, and fail the job if it is slow or loses anything\n" +
 			"rtbench sse https://example.com/events -c 1000 -d 1m --threshold 'p99(delivery) < 250ms' --threshold 'lost == 0'\n" +
