@@ -46,6 +46,8 @@ func (r *run) warnings(result *Result) (list []Warning) {
 		switch {
 		case r.plan.Streams:
 			what, advice = "streams", "allow more of them at a time with --connections"
+		case len(r.posts) > 0 && n <= count(PublishErrors): // each was tried
+			advice = "the errors of publishing below say why, and what to try"
 		case len(r.posts) > 0:
 			advice = "use more publishers, a lower --rate, or look at the errors: a publisher has at most 256 messages under way"
 		}

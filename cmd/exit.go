@@ -31,7 +31,7 @@ var exits = [...]struct {
 	sentence string
 }{
 	{exitUsage, "usage or configuration"},
-	{exitFailed, "the run failed: nothing ever connected, the target died, or a report could not be written"},
+	{exitFailed, "the run failed: nothing connected or was published, the target died, or a report could not be written"},
 	{exitInterrupt, "interrupted (SIGINT); the report was written all the same"},
 	{exitTerminate, "terminated (SIGTERM); the report was written all the same"},
 	{exitUntrusted, "the result is not to be trusted (with --strict), or this host is not (selftest)"},

@@ -133,6 +133,8 @@ func TestVerdict(t *testing.T) {
 		{name: "terminated", ctx: ended, code: exitTerminate},
 		{name: "failed", ctx: stopped, result: bench.Result{Failure: "nothing ever connected: x", Errors: []bench.ErrorGroup{refused}, Judgements: []bench.Judgement{failed}},
 			code: exitFailed, said: "nothing ever connected: x (is the server running, and is the port right?)"},
+		{name: "nothing could be published", result: unheard(), code: exitFailed,
+			said: "nothing could be published: HTTP status 401 (--publish-header sends what the publish URL asks for; -H and --bearer don't go there)"},
 		{name: "failed without an error", result: bench.Result{Failure: "nothing ever connected"},
 			code: exitFailed, said: "nothing ever connected (no attempt had been answered when the run ended; `--debug` shows one of them)"},
 		{name: "not written", result: bench.Result{Judgements: []bench.Judgement{failed}}, written: errors.New("writing the report: disk full"),
@@ -150,6 +152,30 @@ func TestVerdict(t *testing.T) {
 		}
 		if got := strings.TrimSuffix(strings.TrimPrefix(said.String(), "rtbench: "), "\n"); exitOf(err) != test.code || got != test.said {
 			t.Errorf("%s: %d, %q; want %d, %q", test.name, exitOf(err), got, test.code, test.said)
+		}
+	}
+}
+
+// unheard is a run all of whose messages were refused; what dropped connections say is not why.
+func unheard() bench.Result {
+	r := bench.Result{Errors: []bench.ErrorGroup{{Class: client.ClassEOF, Key: "eof", Count: 30},
+		{Class: client.ClassStatus, Code: 401, Key: "publish status 401", Count: 20, Text: "HTTP status 401"}}}
+	for m, n := range map[bench.Metric]uint64{bench.Due: 20, bench.Sent: 18, bench.Unsent: 2, bench.PublishErrors: 20} {
+		r.Counts[int(m)-len(bench.Timings())] = n
+	}
+	r.Failure = nothingPublished(&r)
+	return r
+}
+
+// A message that was accepted, or seen, is enough.
+func TestNothingPublished(t *testing.T) {
+	accepted, seen, sent := unheard(), unheard(), unheard()
+	accepted.Counts[int(bench.PublishErrors)-len(bench.Timings())] = 17
+	seen.Histograms[bench.Delivery] = bench.NewHistogram()
+	sent.Errors = sent.Errors[:1]
+	for _, r := range []*bench.Result{{}, &accepted, &seen, &sent} {
+		if why := nothingPublished(r); why != "" {
+			t.Errorf("%v: %s", r.Counts, why)
 		}
 	}
 }

@@ -97,6 +97,7 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 		return usage(err, "`rtbench %s --help` lists the flags", p.name)
 	}
 	result.Environment.Version = buildVersion()
+	result.Failure = cmp.Or(result.Failure, nothingPublished(result))
 	run := report.Run{Result: result, Config: f.config(p, rawURL)}
 	return f.verdict(ctx, run, f.write(std, outputs, run))
 }
@@ -236,7 +237,9 @@ func (f *loadFlags) verdict(ctx context.Context, run report.Run, written error) 
 	}
 	if result.Failure != "" {
 		hint := "no attempt had been answered when the run ended; `--debug` shows one of them"
-		if len(result.Errors) > 0 {
+		if result.Failure == nothingPublished(result) {
+			hint = publishError(result).Hint()
+		} else if len(result.Errors) > 0 {
 			hint = result.Errors[0].Hint()
 		}
 		say(exitFailed, fmt.Errorf("%s", result.Failure), hint)

@@ -164,3 +164,22 @@ func (p *publishing) open(t *target) (list []bench.Publisher, stop func(), err e
 		}
 	}, nil
 }
+
+// nothingPublished says why a run is worth nothing that was to publish and could not; "" where it wasn't, or did.
+func nothingPublished(r *bench.Result) string {
+	due := r.Count(bench.Due)
+	if e := publishError(r); e.Count > 0 && due > 0 && due <= r.Count(bench.Unsent)+r.Count(bench.PublishErrors) && r.Histogram(bench.Delivery) == nil {
+		return "nothing could be published: " + e.Text
+	}
+	return ""
+}
+
+// publishError is the most frequent error of publishing, or none.
+func publishError(r *bench.Result) (e bench.ErrorGroup) {
+	for _, e := range r.Errors {
+		if strings.HasPrefix(e.Key, "publish ") {
+			return e
+		}
+	}
+	return e
+}
