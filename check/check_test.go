@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -176,6 +177,54 @@ func TestTrace(t *testing.T) {
 	}
 }
 
+// TestTracePublishes holds what is published, and when, against a server that answers after 3 s and delivers after 1.
+func TestTracePublishes(t *testing.T) {
+	full := errors.New("full")
+	for _, test := range []struct {
+		name    string
+		options Options
+		stop    time.Duration
+		want    string
+	}{
+		{"one, whose reply comes after its event", Options{Events: 1}, 0, "0s open|1.1s event 0|1.1s close asked|3.1s publish <nil> in 3s"},
+		{"several", Options{Every: 10 * time.Second, For: 14 * time.Second}, 0,
+			"0s open|1.1s event 0|3.1s publish <nil> in 3s|11.1s event 1|13.1s publish full in 3s|14s close asked"},
+		{"none once it was stopped", Options{}, 50 * time.Millisecond, "0s open|50ms close asked"},
+		{"no reply once it was stopped", Options{}, 2 * time.Second, "0s open|1.1s event 0|2s close asked"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				if test.stop > 0 {
+					defer time.AfterFunc(test.stop, stop).Stop()
+				}
+				test.options.Publish = func(ctx context.Context, n uint64) error {
+					select {
+					case <-time.After(3 * time.Second):
+					case <-ctx.Done():
+					}
+					if n == 1 {
+						return full
+					}
+					return ctx.Err()
+				}
+				s := &script{attempts: []attempt{{steps: []any{1100 * time.Millisecond, event("", "0"), 10 * time.Second, event("", "1")}}}}
+				var got []string
+				if err := Trace(ctx, s, test.options, func(s Step) { got = append(got, line(s)) }); err != nil {
+					t.Error(err)
+				}
+				want := strings.Split(test.want, "|")
+				slices.Sort(want) // what happens at once is told in any order
+				slices.Sort(got)
+				if !slices.Equal(got, want) {
+					t.Errorf("got %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}
+
 func line(s Step) string {
 	text := fmt.Sprintf("%v %s", s.At, s.Kind)
 	switch s.Kind {
@@ -183,6 +232,8 @@ func line(s Step) string {
 		return text + " " + string(s.Event.Data)
 	case Hint:
 		return fmt.Sprintf("%s %v", text, s.Event.Retry)
+	case Published:
+		return fmt.Sprintf("%s %v in %v", text, s.Published.Err, s.Published.Took)
 	case Closed:
 		switch {
 		case s.Closed.Asked:

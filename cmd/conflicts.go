@@ -23,44 +23,50 @@ func (f *loadFlags) spelled(name string) string {
 	return "--" + name
 }
 
-// A conflict is two flags that can't be given together.
-type conflict struct{ a, b, why string }
+// A conflict is two flags that can't be given together, unless a third one is.
+type conflict struct{ a, b, why, unless string }
+
+// of reports whether it is one of the flags that were given.
+func (c conflict) of(given func(name string) bool) bool {
+	return given(c.a) && given(c.b) && !given(c.unless)
+}
 
 // conflicts is the one table of them.
 var conflicts = [...]conflict{
-	{"stage", "connections", "the stages say how many connections there are"},
-	{"stage", "duration", "the stages say how long the run is"},
-	{"stage", "z", "the stages say how long the run is"},
-	{"stage", "done", "with --done, --connections is how many streams there may be at a time"},
-	{"message", "message-file", "give the message once"},
-	{"insecure", "cacert", "either anybody is trusted, or those authorities"},
-	{"json", "format", "--json is --format json"},
-	{"debug", "connections", "--debug opens one connection"},
-	{"debug", "stage", "--debug opens one connection"},
-	{"debug", "output", "--debug makes no report"},
-	{"debug", "format", "--debug makes no report"},
-	{"debug", "json", "--debug makes no report"},
-	{"debug", "threshold", "--debug makes no report"},
-	{"debug", "message", "--debug sends nothing on a schedule; --subscribe sends a message after connecting"},
-	{"debug", "message-file", "--debug sends nothing on a schedule; --subscribe sends a message after connecting"},
-	{"debug", "rate", "--debug sends nothing on a schedule; --subscribe sends a message after connecting"},
-	{"debug", "chat", "--debug sends nothing on a schedule; --subscribe sends a message after connecting"},
-	{"debug", "publish", "--debug sends nothing on a schedule"},
-	{"debug", "clock", "--debug times no deliveries"},
-	{"publish", "clock", "what is published is timed by one clock"},
-	{"chat", "clock", "what connections send is timed by one clock"},
-	{"publish", "chat", "either publishers publish, or the connections do"},
-	{"publish", "message", "--publish-body is what is published"},
-	{"publish", "message-file", "--publish-body @FILE is what is published"},
-	{"publish", "done", "request streams have no events in common"},
-	{"done", "reconnect", "a request stream isn't opened again"},
-	{"done", "seq", "request streams have no events in common"},
+	{"stage", "connections", "the stages say how many connections there are", ""},
+	{"stage", "duration", "the stages say how long the run is", ""},
+	{"stage", "z", "the stages say how long the run is", ""},
+	{"stage", "done", "with --done, --connections is how many streams there may be at a time", ""},
+	{"message", "message-file", "give the message once", ""},
+	{"insecure", "cacert", "either anybody is trusted, or those authorities", ""},
+	{"json", "format", "--json is --format json", ""},
+	{"debug", "connections", "--debug opens one connection", ""},
+	{"debug", "stage", "--debug opens one connection", ""},
+	{"debug", "output", "--debug makes no report", ""},
+	{"debug", "format", "--debug makes no report", ""},
+	{"debug", "json", "--debug makes no report", ""},
+	{"debug", "threshold", "--debug makes no report", ""},
+	{"debug", "message", "--debug sends nothing on a schedule; --subscribe sends a message after connecting", ""},
+	{"debug", "message-file", "--debug sends nothing on a schedule; --subscribe sends a message after connecting", ""},
+	{"debug", "rate", "--debug sends nothing on a schedule; --subscribe sends a message after connecting", "publish"},
+	{"debug", "chat", "--debug sends nothing on a schedule; --subscribe sends a message after connecting", ""},
+	{"debug", "publishers", "--debug has one publisher", ""},
+	{"debug", "strict", "--debug makes no report", ""},
+	{"debug", "clock", "--debug times no deliveries", ""},
+	{"publish", "clock", "what is published is timed by one clock", ""},
+	{"chat", "clock", "what connections send is timed by one clock", ""},
+	{"publish", "chat", "either publishers publish, or the connections do", ""},
+	{"publish", "message", "--publish-body is what is published", ""},
+	{"publish", "message-file", "--publish-body @FILE is what is published", ""},
+	{"publish", "done", "request streams have no events in common", ""},
+	{"done", "reconnect", "a request stream isn't opened again", ""},
+	{"done", "seq", "request streams have no events in common", ""},
 }
 
 // check finds flags that don't go together, and values that make no sense.
 func (f *loadFlags) check(hasURL bool) error {
 	for _, c := range conflicts {
-		if f.given(c.a) && f.given(c.b) {
+		if c.of(f.given) {
 			return usage(fmt.Errorf("%s and %s don't go together", f.spelled(c.a), f.spelled(c.b)), "%s", c.why)
 		}
 	}

@@ -217,7 +217,7 @@ func (f *loadFlags) registerReport() {
 	set.BoolVar(&f.noColor, "no-color", false, "no colours")
 	set.BoolVar(&f.quiet, "quiet", false, "no progress and no text report")
 	set.BoolVar(&f.noTUI, "no-tui", false, "progress as plain lines")
-	set.BoolVar(&f.debug, "debug", false, "open one connection and show all that happens on it")
+	set.BoolVar(&f.debug, "debug", false, "open one connection and show all that happens on it; with --publish, post one message, or go on at --rate")
 	heading(set, "output")
 }
 

@@ -46,7 +46,8 @@ func TestConflicts(t *testing.T) {
 	commands := newRoot(streams{strings.NewReader(""), io.Discard, io.Discard}).Commands()
 	for _, c := range conflicts {
 		together := func(command *cobra.Command) bool {
-			return command.Flags().Lookup(c.a) != nil && command.Flags().Lookup(c.b) != nil
+			has := func(name string) bool { return command.Flags().Lookup(name) != nil }
+			return has(c.a) && has(c.b) && (c.unless == "" || has(c.unless))
 		}
 		found := false
 		for _, command := range commands {

@@ -2,14 +2,19 @@ package cmd
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/client"
+	"github.com/rtbench/rtbench/report"
 )
 
 // A message is the template of what is sent.
@@ -163,6 +168,23 @@ func (p *publishing) open(t *target) (list []bench.Publisher, stop func(), err e
 			publisher.Close()
 		}
 	}, nil
+}
+
+// request is the line of the first publisher's requests, without secrets.
+func (p *publishing) request(t *target) (string, error) {
+	raw, err := p.url(0, t)
+	return cmp.Or(p.to.method, http.MethodPost) + " " + oneLine(report.RedactURL(raw)), err
+}
+
+// post publishes a message that is due now, for --debug: beyond the schedule of a run.
+func (p *publishing) post(publisher bench.Publisher) func(ctx context.Context, n uint64) error {
+	run := rand.Uint32()
+	return func(ctx context.Context, n uint64) error {
+		now := time.Now().UnixNano()
+		stamp := client.AppendStamp(nil, client.Stamp{Run: run, Seq: n + 1, Due: now, Sent: now})
+		_, err := publisher.Publish(ctx, p.message.append(nil, bench.Outgoing{Number: n, Stamp: stamp}))
+		return err
+	}
 }
 
 // nothingPublished says why a run is worth nothing that was to publish and could not; "" where it wasn't, or did.

@@ -17,7 +17,7 @@ import (
 	"github.com/rtbench/rtbench/report"
 )
 
-// trace is --debug: one connection, and a line for everything that happens on it.
+// trace is --debug: one connection, and a line for everything that happens on it, or is published.
 func (f *loadFlags) trace(ctx context.Context, std streams, t *target, dialers dialerMaker, plan bench.Plan) error {
 	dialer, err := dialers(0)
 	if err != nil {
@@ -31,7 +31,21 @@ func (f *loadFlags) trace(ctx context.Context, std streams, t *target, dialers d
 	if f.given("duration") || f.given("z") {
 		options.For = plan.Duration
 	}
-	shower := traceWriter{std.out, plan.Stamp}
+	shower := traceWriter{w: std.out, stamp: plan.Stamp, token: plan.Token}
+	if t.publish != nil {
+		publishers, stop, err := t.publish.open(t)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		if shower.publish, err = t.publish.request(t); err != nil {
+			return err
+		}
+		options.Publish = t.publish.post(publishers[0])
+		if f.given("rate") {
+			options.Every = time.Duration(float64(time.Second) / float64(f.rate))
+		}
+	}
 	shower.line(0, "dial", cmp.Or(request.Method, http.MethodGet)+" "+oneLine(report.RedactURL(request.URL)))
 	if err := check.Trace(ctx, dialer, options, shower.show); err != nil {
 		e := client.Classify(err)
@@ -45,8 +59,10 @@ func (f *loadFlags) trace(ctx context.Context, std streams, t *target, dialers d
 
 // traceWriter writes steps as lines of text.
 type traceWriter struct {
-	w     io.Writer
-	stamp client.Field
+	w       io.Writer
+	stamp   client.Field
+	token   client.Field
+	publish string // the request that publishes
 }
 
 func (t traceWriter) line(at time.Duration, kind check.Kind, text string) {
@@ -66,6 +82,13 @@ func (t traceWriter) show(s check.Step) {
 		line("%s", eventFields(s.Event))
 	case check.Closed:
 		t.closed(line, s.Closed)
+	case check.Published:
+		took := report.Scale(float64(s.Published.Took), bench.Nanoseconds)
+		if err := s.Published.Err; err != nil {
+			line("%s  refused after %s: %s", t.publish, took, oneLine(client.Classify(err).Error()))
+		} else {
+			line("%s  accepted after %s", t.publish, took)
+		}
 	}
 }
 
@@ -130,11 +153,24 @@ func (t traceWriter) event(line func(string, ...any), ev client.Event) {
 	arrival := ev.Arrival.User.UnixNano()
 	if sent, ok := t.stamp.Time(ev.Data); ok {
 		notes = append(notes, "sent "+ago(arrival-sent))
-	} else if stamp, _, ok := client.FindStamp(ev.Data, 0); ok {
+	} else if stamp, ok := t.stampOf(ev.Data); ok {
 		notes = append(notes, fmt.Sprintf("seq=%d due %s", stamp.Seq, ago(arrival-stamp.Due)))
+	} else if !t.token.IsZero() {
+		notes = append(notes, "no stamp at "+oneLine(t.token.String()))
 	}
 	notes = append(notes, fmt.Sprintf("%d bytes", len(ev.Data)), oneLine(string(ev.Data)))
 	line("%s", strings.Join(notes, "  "))
+}
+
+// stampOf finds rtbench's own stamp, at --token where that is given.
+func (t traceWriter) stampOf(data []byte) (stamp client.Stamp, ok bool) {
+	if !t.token.IsZero() {
+		if data, ok = t.token.Text(data); !ok {
+			return stamp, false
+		}
+	}
+	stamp, _, ok = client.FindStamp(data, 0)
+	return stamp, ok
 }
 
 // ago says how long before its arrival something was, in ns; afterwards, where clocks disagree.

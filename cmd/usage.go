@@ -113,7 +113,7 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 	flags.Visit(func(f *pflag.Flag) { given[f.Name] = true })
 	overruled := func(name string) bool {
 		return slices.ContainsFunc(conflicts[:], func(c conflict) bool {
-			return c.a == name && given[c.b] || c.b == name && given[c.a]
+			return (c.a == name || c.b == name) && c.of(func(flag string) bool { return flag == name || given[flag] })
 		})
 	}
 	var failed error
