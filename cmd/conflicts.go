@@ -55,6 +55,8 @@ var conflicts = [...]conflict{
 	{"debug", "clock", "--debug times no deliveries", ""},
 	{"publish", "clock", "what is published is timed by one clock", ""},
 	{"chat", "clock", "what connections send is timed by one clock", ""},
+	{"publish", "stamp", "what is published is timed by rtbench's own stamp; --token says where that is", ""},
+	{"chat", "stamp", "what connections send is timed by rtbench's own stamp; --token says where that is", ""},
 	{"publish", "chat", "either publishers publish, or the connections do", ""},
 	{"publish", "message", "--publish-body is what is published", ""},
 	{"publish", "message-file", "--publish-body @FILE is what is published", ""},
@@ -95,6 +97,10 @@ func (f *loadFlags) check(hasURL bool) error {
 		return usage(errors.New("--rate 0 sends nothing"), "leave it out to receive only")
 	case f.connectRate == 0:
 		return usage(errors.New("--connect-rate 0 opens nothing"), "how many connections a second?")
+	case f.given("await") && !f.given("subscribe"):
+		return usage(fmt.Errorf("%s without --subscribe", f.spelled("await")), "--subscribe MSG is what is sent before the wait")
+	case f.given("rate-scope") && !f.sends():
+		return usage(fmt.Errorf("%s %s, but nothing is sent", f.spelled("rate-scope"), f.rateScope), "--message, --message-file, --chat or --rate says what is")
 	case f.given("resume") && !f.given("id"):
 		return usage(errors.New("--resume needs to know the id of a message"), "--id json:PATH says where it is")
 	case f.maxAttempts < 0:
@@ -107,6 +113,11 @@ func (f *loadFlags) check(hasURL bool) error {
 		return err
 	}
 	return f.checkTimes()
+}
+
+// sends reports whether messages are to be sent or published.
+func (f *loadFlags) sends() bool {
+	return slices.ContainsFunc([]string{"message", "message-file", "chat", "rate", "publish"}, f.given)
 }
 
 // checkPublishing finds flags of publishing that say nothing.

@@ -23,6 +23,7 @@ type output struct {
 // openOutputs checks before the run that every file can be written, without touching what is in it.
 func (f *loadFlags) openOutputs() ([]output, error) {
 	outputs := make([]output, 0, len(f.outputs))
+	written := make(map[string]bool)
 	for _, path := range f.outputs {
 		format, ok := report.FormatForFile(path)
 		if !ok {
@@ -30,6 +31,12 @@ func (f *loadFlags) openOutputs() ([]output, error) {
 				return nil, usage(fmt.Errorf("--output %s: its ending says no format", path), "end it in .json, .csv, .hlog or .txt, or give --format")
 			}
 			format = f.reportFormat()
+		}
+		for path := range (output{path, format}).files(report.Run{}) {
+			if path = filepath.Clean(path); written[path] {
+				return nil, usage(fmt.Errorf("--output: two reports would go to %s", path), "name a file for each; the series of a.csv is in a.series.csv")
+			}
+			written[path] = true
 		}
 		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
 		if err != nil {
