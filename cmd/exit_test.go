@@ -145,7 +145,7 @@ func TestVerdict(t *testing.T) {
 			ctx = t.Context()
 		}
 		f := &loadFlags{strict: test.strict}
-		err := f.verdict(ctx, report.Run{Result: &test.result}, test.written)
+		err := f.verdict(ctx, protocols[0], report.Run{Result: &test.result}, test.written)
 		var said strings.Builder
 		if err != nil {
 			printError(&said, err)

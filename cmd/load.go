@@ -75,7 +75,7 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 		t.url = text{raw: rawURL}
 	}
 	if f.debug {
-		return f.trace(ctx, std, t, dialers, plan)
+		return f.trace(ctx, std, p, t, dialers, plan)
 	}
 	if t.publish != nil {
 		publishers, stop, err := t.publish.open(t)
@@ -99,7 +99,7 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	result.Environment.Version = buildVersion()
 	result.Failure = cmp.Or(result.Failure, nothingPublished(result))
 	run := report.Run{Result: result, Config: f.config(p, rawURL)}
-	return f.verdict(ctx, run, f.write(std, outputs, run))
+	return f.verdict(ctx, p, run, f.write(std, outputs, run))
 }
 
 // referencePath is what there is of the reference server for what the flags ask for.
@@ -211,7 +211,7 @@ func (f *loadFlags) measure(ctx context.Context, std streams, runner *bench.Runn
 }
 
 // verdict turns a result into the exit code, and says in a line why it isn't 0.
-func (f *loadFlags) verdict(ctx context.Context, run report.Run, written error) error {
+func (f *loadFlags) verdict(ctx context.Context, p *protocol, run report.Run, written error) error {
 	result := run.Result
 	codes := []exit{exitPassed}
 	var said error
@@ -240,7 +240,7 @@ func (f *loadFlags) verdict(ctx context.Context, run report.Run, written error) 
 		if result.Failure == nothingPublished(result) {
 			hint = publishError(result).Hint()
 		} else if len(result.Errors) > 0 {
-			hint = result.Errors[0].Hint()
+			hint = p.hint(result.Errors[0])
 		}
 		say(exitFailed, fmt.Errorf("%s", result.Failure), hint)
 	}

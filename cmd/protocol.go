@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -27,6 +28,40 @@ type protocol struct {
 	dialers func(*loadFlags, *target) (dialerMaker, error)
 	// sending says what the connections send.
 	sending func(*loadFlags, *target) (bench.Sending, error)
+	// mistaken says what to try where the answer with a status, whose text is an error's, looks like another protocol's; ""
+	// where it doesn't.
+	mistaken func(status int, text string) string
+}
+
+// hint says what to try where an error is why nothing connected.
+func (p *protocol) hint(e bench.ErrorGroup) string {
+	if e.Class != client.ClassStatus {
+		return e.Hint()
+	}
+	return cmp.Or(p.mistaken(e.Code, e.Text), e.Hint())
+}
+
+// looksLikeEvents is how an error quotes an answer that begins with a line of an event stream.
+var looksLikeEvents = regexp.MustCompile(`"(data|id|event|retry)?: `)
+
+// mistakenForWebSocket knows event streams, and pages.
+func mistakenForWebSocket(status int, text string) string {
+	switch {
+	case status != http.StatusOK:
+		return ""
+	case looksLikeEvents.MatchString(text):
+		return "this is an event stream, which `rtbench sse` measures"
+	}
+	return "this is no WebSocket; if it is an event stream, `rtbench sse` measures it"
+}
+
+// mistakenForEvents knows endpoints that want to be upgraded.
+func mistakenForEvents(status int, text string) string {
+	text = strings.ToLower(text)
+	if status == http.StatusUpgradeRequired || status == http.StatusBadRequest && (strings.Contains(text, "upgrade") || strings.Contains(text, "websocket")) {
+		return "this looks like a WebSocket, which `rtbench ws` measures"
+	}
+	return ""
 }
 
 // A dialerMaker gives the dialer of one connection.
@@ -41,7 +76,7 @@ var protocols = []*protocol{
 			"rtbench sse https://api.example.com/v1/chat -X POST --data '{\"stream\":true}' --done '[DONE]' -r 5/s\n" +
 			"# publish what they receive, and measure it on one clock\n" +
 			"rtbench sse http://localhost:8080/events -c 1000 --publish /publish -r 10/s",
-		register: registerSSE, dialers: sseDialers, sending: sseSending,
+		register: registerSSE, dialers: sseDialers, sending: sseSending, mistaken: mistakenForEvents,
 	},
 	{
 		name: "ws", title: "WebSocket", schemes: []string{"ws", "wss", "http", "https"}, path: "/ws", echo: "/ws/echo", chat: "/ws/chat", policy: client.Exponential,
@@ -50,7 +85,7 @@ var protocols = []*protocol{
 			"rtbench ws ws://localhost:8080/echo -c 500 -r 5000/s -m '{\"text\":\"hi\",\"t\":\"{{.Stamp}}\"}'\n" +
 			"# a chat: every 10th connection sends, and all of them receive it\n" +
 			"rtbench ws ws://localhost:8080/chat -c 500 --chat 10 -r 20/s",
-		register: registerWS, dialers: wsDialers, sending: wsSending,
+		register: registerWS, dialers: wsDialers, sending: wsSending, mistaken: mistakenForWebSocket,
 	},
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 // trace is --debug: one connection, and a line for everything that happens on it, or is published.
-func (f *loadFlags) trace(ctx context.Context, std streams, t *target, dialers dialerMaker, plan bench.Plan) error {
+func (f *loadFlags) trace(ctx context.Context, std streams, p *protocol, t *target, dialers dialerMaker, plan bench.Plan) error {
 	dialer, err := dialers(0)
 	if err != nil {
 		return usage(err, "the URL or a header is a template")
@@ -49,7 +49,7 @@ func (f *loadFlags) trace(ctx context.Context, std streams, t *target, dialers d
 	shower.line(0, "dial", cmp.Or(request.Method, http.MethodGet)+" "+oneLine(report.RedactURL(request.URL)))
 	if err := check.Trace(ctx, dialer, options, shower.show); err != nil {
 		e := client.Classify(err)
-		return &failure{exitFailed, e, e.Class.Hint(e.Code)}
+		return &failure{exitFailed, e, p.hint(bench.ErrorGroup{Class: e.Class, Code: e.Code, Text: e.Error()})}
 	}
 	if stopped, ok := stoppedBy(ctx); ok {
 		return &failure{code: exitOfSignal(stopped.signal)}
