@@ -53,12 +53,13 @@ func (f *selftestFlags) run(ctx context.Context, std streams) error {
 		table = newSelftestTable(std.out)
 	}
 	var findings []finding
+	planned := 0
 	for i := range trials {
 		t := &trials[i]
-		switch {
-		case len(f.rows) > 0 && !slices.Contains(f.rows, t.name), len(f.rows) == 0 && t.long && !f.long:
+		if len(f.rows) > 0 && !slices.Contains(f.rows, t.name) || len(f.rows) == 0 && t.long && !f.long {
 			continue
-		case ctx.Err() != nil: // interrupted: what is done is shown
+		}
+		if planned++; ctx.Err() != nil { // interrupted: what is done is shown
 			continue
 		}
 		scene := t.scene(f.long)
@@ -72,7 +73,7 @@ func (f *selftestFlags) run(ctx context.Context, std streams) error {
 		}
 	}
 	if _, ok := stoppedBy(ctx); ok {
-		fmt.Fprintf(std.err, "interrupted: %d of the rows were made\n", len(findings))
+		fmt.Fprintf(std.err, "interrupted: %d of %d rows were made\n", len(findings), planned)
 	}
 	worst, said := ending(ctx, findings)
 	var err error

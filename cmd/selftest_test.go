@@ -480,10 +480,10 @@ reconnect-137ms p99.9       100,000        100,001         +1         0  REFUSED
 func TestSelftestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(interrupted{os.Interrupt})
-	var out strings.Builder
-	err := (&selftestFlags{json: true}).run(ctx, streams{strings.NewReader(""), &out, io.Discard})
-	if exitOf(err) != exitInterrupt || !strings.Contains(out.String(), `"rows": []`) {
-		t.Errorf("%v\n%s", err, out.String())
+	var out, said strings.Builder
+	err := (&selftestFlags{json: true, rows: []string{"loss", "stall"}}).run(ctx, streams{strings.NewReader(""), &out, &said})
+	if exitOf(err) != exitInterrupt || !strings.Contains(out.String(), `"rows": []`) || said.String() != "interrupted: 0 of 2 rows were made\n" {
+		t.Errorf("%v\n%s%s", err, out.String(), said.String())
 	}
 }
 
