@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/check"
 	"github.com/rtbench/rtbench/client"
@@ -131,10 +133,10 @@ func (t traceWriter) opened(line func(string, ...any), o client.Opened) {
 func eventFields(ev client.Event) string {
 	var fields []string
 	if ev.OwnID {
-		fields = append(fields, fmt.Sprintf("id=%s", oneLine(string(ev.ID))))
+		fields = append(fields, "id="+brief(string(ev.ID)))
 	}
 	if ev.Kind != "" && ev.Kind != "message" {
-		fields = append(fields, "event="+oneLine(ev.Kind))
+		fields = append(fields, "event="+brief(ev.Kind))
 	}
 	if ev.Retry >= 0 {
 		fields = append(fields, "retry="+ev.Retry.String())
@@ -144,6 +146,12 @@ func eventFields(ev client.Event) string {
 	}
 	return strings.Join(fields, " ")
 }
+
+// maxBrief is how many columns of an id or of a kind are shown.
+const maxBrief = 60
+
+// brief is the beginning of what a server wrote, on one line.
+func brief(s string) string { return ansi.Truncate(oneLine(s), maxBrief, "…") }
 
 func (t traceWriter) event(line func(string, ...any), ev client.Event) {
 	var notes []string
