@@ -17,5 +17,5 @@ func ExampleLine() {
 	fmt.Println(tui.Line(s, 40))
 	// Output:
 	//    12s measuring  100/100 open  998/s  delivery p50 1.23 ms p99 8.07 ms  0 received
-	//    12s measuring  100/100 open  998/s  …
+	//    12s measuring  100/100 open  998/s
 }

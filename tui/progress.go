@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
@@ -73,39 +72,51 @@ func terminalWidth(terminal *os.File) int {
 	return width
 }
 
+// leastError is in how many columns the beginning of an error still says something.
+const leastError = 12
+
 // Line says in one line how a run stands, in at most width columns; 0 for as many as it takes. What matters most comes
-// first, since the end is what a narrow terminal doesn't show.
+// first, since a narrow terminal doesn't show what comes last. Figures are left out and not cut: half of one is another one.
 func Line(s *bench.Snapshot, width int) string {
 	count := func(n uint64) string { return report.Scale(float64(n), bench.Number) }
-	parts := []string{fmt.Sprintf("%6s %s", elapsed(s.At), s.Phase)}
+	line := fmt.Sprintf("%6s %s", elapsed(s.At), s.Phase)
+	if width > 0 {
+		line = ansi.Truncate(line, width, "…")
+	}
+	left := func() int { return width - ansi.StringWidth(line) }
+	full := false
+	add := func(gap, part string) {
+		if full = full || width > 0 && ansi.StringWidth(gap+part) > left(); !full {
+			line += gap + part
+		}
+	}
 	running := s.Phase == bench.PhaseRamp || s.Phase == bench.PhaseMeasure
 	if running {
-		parts = append(parts, fmt.Sprintf("%s/%s open", count(uint64(s.Open)), count(uint64(s.Planned))))
+		add("  ", fmt.Sprintf("%s/%s open", count(uint64(s.Open)), count(uint64(s.Planned))))
 	}
 	if lost := s.Count(bench.Lost); lost > 0 {
-		parts = append(parts, count(lost)+" lost")
+		add("  ", count(lost)+" lost")
 	}
 	errors := s.Count(bench.ConnectErrors) + s.Count(bench.Drops)
 	if errors > 0 {
-		parts = append(parts, count(errors)+" errors")
+		add("  ", count(errors)+" errors")
 	}
 	if running {
-		parts = append(parts, report.Scale(s.Rate, bench.PerSecond))
+		add("  ", report.Scale(s.Rate, bench.PerSecond))
 	}
 	if q := s.Quantiles; q.Samples > 0 {
-		figures := fmt.Sprintf("%s p50 %s", s.Headline, report.Scale(float64(q.P50), bench.Nanoseconds))
+		add("  ", fmt.Sprintf("%s p50 %s", s.Headline, report.Scale(float64(q.P50), bench.Nanoseconds)))
 		if q.Samples >= bench.SamplesFor(.99) {
-			figures += " p99 " + report.Scale(float64(q.P99), bench.Nanoseconds)
+			add(" ", "p99 "+report.Scale(float64(q.P99), bench.Nanoseconds))
 		}
-		parts = append(parts, figures)
 	}
-	parts = append(parts, count(s.Count(bench.Received))+" received")
+	add("  ", count(s.Count(bench.Received))+" received")
 	if errors > 0 && s.LastError != "" {
-		parts = append(parts, report.Plain(s.LastError))
-	}
-	line := strings.Join(parts, "  ")
-	if width > 0 {
-		line = ansi.Truncate(line, width, "…")
+		why := report.Plain(s.LastError)
+		if width > 0 && left()-2 >= leastError {
+			why = ansi.Truncate(why, left()-2, "…")
+		}
+		add("  ", why)
 	}
 	return line
 }

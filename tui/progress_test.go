@@ -98,6 +98,9 @@ func TestLineFits(t *testing.T) {
 			if got := ansi.StringWidth(line); got > width {
 				t.Errorf("snapshot %d: %d columns of %d: %q", i, got, width, line)
 			}
+			if item := strings.LastIndex(line, " "); width >= 20 && s.LastError == "" && (!strings.HasPrefix(full, line) || !strings.Contains(full+" ", line[item+1:]+" ")) {
+				t.Errorf("snapshot %d: an item was cut at %d: %q", i, width, line)
+			}
 			if ansi.StringWidth(full) <= width && line != full {
 				t.Errorf("snapshot %d: cut at %d though it fits: %q", i, width, line)
 			}
@@ -169,8 +172,8 @@ func TestFrames(t *testing.T) {
 			widths = widths[1:]
 			return width
 		})
-		want := "\r   12s measuring  998/1,000 open  12,346/s  delivery p50 1…\x1b[K" +
-			"\r   12s measuring  …\x1b[K" +
+		want := "\r   12s measuring  998/1,000 open  12,346/s\x1b[K" +
+			"\r   12s measuring\x1b[K" +
 			"\r\x1b[K"
 		if b.String() != want {
 			t.Errorf("got\n%q\nwant\n%q", b.String(), want)
