@@ -1,6 +1,7 @@
 package report
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -83,12 +84,48 @@ func (s *sheet) title(text string) {
 
 // wrap breaks a text into lines that begin with indent spaces and stay within the width.
 func (s *sheet) wrap(text string, indent int) []string {
-	lines := strings.Split(ansi.Wrap(text, s.options.width()-indent, ""), "\n")
+	lines := fold(text, s.options.width()-indent)
 	for i, line := range lines {
-		lines[i] = strings.Repeat(" ", indent) + strings.TrimLeft(line, " ")
+		lines[i] = strings.Repeat(" ", indent) + line
 	}
 	return lines
 }
+
+// fold breaks a text between words, and so never behind the dash of a number or of a flag, and a word only where it is longer
+// than a line. A figure stays with its unit.
+func fold(text string, width int) (lines []string) {
+	words := strings.Split(text, " ")
+	line, gap := "", ""
+	for i := 0; i < len(words); i++ {
+		word := words[i]
+		for ; i+1 < len(words) && together.MatchString(words[i]+" "+words[i+1]); i++ {
+			word += " " + words[i+1]
+		}
+		switch {
+		case word == "": // between two spaces
+		case line == "":
+			line, gap = word, ""
+		case ansi.StringWidth(line+gap+word) <= width:
+			line, gap = line+gap+word, ""
+		default:
+			lines = append(lines, line)
+			line, gap = word, ""
+		}
+		gap += " "
+		for ansi.StringWidth(line) > width {
+			head := ansi.Truncate(line, width, "")
+			if head == "" {
+				break // narrower than a letter
+			}
+			lines = append(lines, head)
+			line = line[len(head):]
+		}
+	}
+	return append(lines, line)
+}
+
+// together are two words that a line isn't broken between: a figure and its unit, a sign and its figure.
+var together = regexp.MustCompile(`^(\(?[-+±~≥≤<>]*[0-9][0-9.,–]* (%|[nµum]?s|[kMGTP]?B|ppm|points?)([^0-9A-Za-z].*)?|\(?[±~≥≤<>] [0-9].*)$`)
 
 // paragraph writes a text within the width, its first line after lead, and the others as far in.
 func (s *sheet) paragraph(lead span, text string, st style) {

@@ -30,6 +30,48 @@ func TestTextStaysWithinItsWidth(t *testing.T) {
 	}
 }
 
+// A line ends where a reader takes no half of anything for the whole.
+func TestFold(t *testing.T) {
+	for _, test := range []struct {
+		text  string
+		width int
+		want  string
+	}{
+		{"", 10, ""},
+		{"one two", 7, "one two"},
+		{"one two", 6, "one|two"},
+		{"a  b   c", 8, "a  b   c"},
+		{"a  b   c", 5, "a  b|c"},
+		{"lower --connect-rate", 15, "lower|--connect-rate"},
+		{"rose by -12.5", 10, "rose by|-12.5"},
+		{"which is 26.5 %, or", 14, "which is|26.5 %, or"},
+		{"took 4.20–4.31 ms in all", 13, "took|4.20–4.31 ms|in all"},
+		{"it is ≥ 5.00 s now", 9, "it is|≥ 5.00 s|now"},
+		{"between 4 seconds", 9, "between 4|seconds"},
+		{"of (1.5 s) each", 8, "of|(1.5 s)|each"},
+		{"http://127.0.0.1/a-b", 10, "http://127|.0.0.1/a-b"},
+		{"満員 満員", 4, "満員|満員"},
+		{"満", 1, "満"},
+	} {
+		if got := strings.Join(fold(test.text, test.width), "|"); got != test.want {
+			t.Errorf("%q at %d: %q, want %q", test.text, test.width, got, test.want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		text := Plain(rapid.StringOf(rapid.SampledFrom([]rune("a1.% -–ms満é\u0301👩"))).Draw(t, "text"))
+		width := rapid.IntRange(2, 20).Draw(t, "width")
+		lines := fold(text, width)
+		for _, line := range lines {
+			if ansi.StringWidth(line) > width || strings.Trim(line, " ") != line {
+				t.Fatalf("%q at %d: %q", text, width, line)
+			}
+		}
+		if got, want := strings.ReplaceAll(strings.Join(lines, ""), " ", ""), strings.ReplaceAll(text, " ", ""); got != want {
+			t.Fatalf("%q became %q", want, got)
+		}
+	})
+}
+
 func TestTextHoldsNothingThatATerminalActsOn(t *testing.T) {
 	for name, run := range samples() {
 		for _, r := range string(write(t, Text, run, TextOptions{})) {
