@@ -17,20 +17,34 @@ type plotRow struct {
 }
 
 // plotOf divides a timing's range into steps of equal ratio, which is what shows the body and the tail of latencies at
-// once.
+// once. Samples of 0, or of less than the histogram tells apart, have a row of their own: no ratio leads from there to
+// the others.
 func plotOf(t timing) []plotRow {
+	least := max(1, t.histogram.LowestTrackableValue())
 	low, high := float64(max(1, t.histogram.Min())), float64(max(1, t.histogram.Max()))
-	n := plotRows
-	if high/low < 1.01 { // one step is all that the histogram's three digits tell apart
-		n = 1
+	var rows []plotRow
+	if t.histogram.Min() < least {
+		rows, low = []plotRow{{upper: float64(least)}}, high
+		for _, bar := range t.histogram.Distribution() {
+			if bar.Count > 0 && bar.From >= least {
+				low = float64(bar.From)
+				break
+			}
+		}
 	}
-	rows := make([]plotRow, n)
-	for i := range rows {
-		rows[i].upper = low * math.Pow(high/low, float64(i+1)/float64(n))
+	steps := plotRows - len(rows)
+	switch {
+	case len(rows) > 0 && high <= rows[0].upper:
+		steps = 0
+	case high/low < 1.01: // one step is all that the histogram's three digits tell apart
+		steps = 1
+	}
+	for i := range steps {
+		rows = append(rows, plotRow{upper: low * math.Pow(high/low, float64(i+1)/float64(steps))})
 	}
 	at := func(ns int64) *plotRow {
 		i := 0
-		for i < n-1 && float64(ns) > rows[i].upper {
+		for i < len(rows)-1 && float64(ns) > rows[i].upper {
 			i++
 		}
 		return &rows[i]

@@ -181,6 +181,32 @@ func TestPlotHoldsEverySample(t *testing.T) {
 	})
 }
 
+// Where the least sample is 0, or below what a histogram tells apart, the rows aren't spent on steps that nothing can be in.
+func TestPlotOfZeros(t *testing.T) {
+	for _, test := range []struct {
+		values []int64
+		most   int // empty rows
+	}{{[]int64{0, 0, 50_000, 60_000, 70_000}, 8}, {[]int64{0}, 0}, {[]int64{0, 200_000}, 0}, {[]int64{5, 20_000_000, 21_000_000}, 9}} {
+		h := bench.NewHistogram()
+		for _, v := range test.values {
+			if err := h.RecordValue(v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		result := &bench.Result{}
+		result.Histograms[bench.Connect] = h
+		rows, empty := plotOf(newTiming(result, bench.Connect)), 0
+		for _, row := range rows {
+			if row.count == 0 {
+				empty++
+			}
+		}
+		if rows[0].count == 0 || rows[0].upper < 1000 || empty > test.most {
+			t.Errorf("%v: %+v", test.values, rows)
+		}
+	}
+}
+
 func TestBar(t *testing.T) {
 	s, plain := &sheet{}, &sheet{options: TextOptions{ASCII: true}}
 	for _, c := range []struct {
