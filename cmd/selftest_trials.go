@@ -77,7 +77,7 @@ func stall(long bool) scene {
 	if long {
 		s.duration, s.stall = 60*time.Second, 2*time.Second
 	}
-	s.what = fmt.Sprintf("the server stalls for %v in %v, and then catches up", s.stall, s.duration)
+	s.what = fmt.Sprintf("the server stalls for %s in %s, and then catches up", scaled(s.stall), scaled(s.duration))
 	s.server = fmt.Sprintf("--rate 500 --fault stall=%v@%v", s.stall, settle+s.duration*2/3)
 	return s
 }
@@ -87,7 +87,7 @@ func stopped(long bool) scene {
 	if long {
 		s.duration = 10 * time.Second
 	}
-	s.what = fmt.Sprintf("the tester itself is stopped for %v in %v", s.stop, s.duration)
+	s.what = fmt.Sprintf("the tester itself is stopped for %s in %s", scaled(s.stop), scaled(s.duration))
 	return s
 }
 
@@ -103,7 +103,7 @@ func loss(bool) scene {
 
 func reconnect(retry, duration time.Duration) scene {
 	return scene{
-		what: fmt.Sprintf("the server hangs up, and asks its clients to come back after %v", retry),
+		what: fmt.Sprintf("the server hangs up, and asks its clients to come back after %s", scaled(retry)),
 		path: "/sse", connections: 5, duration: duration, hangups: true, retry: retry,
 		server: fmt.Sprintf("--rate 100 --retry %v --fault hangup@50", retry),
 	}

@@ -85,7 +85,7 @@ func (t traceWriter) show(s check.Step) {
 	case check.Closed:
 		t.closed(line, s.Closed)
 	case check.Published:
-		took := report.Scale(float64(s.Published.Took), bench.Nanoseconds)
+		took := scaled(s.Published.Took)
 		if err := s.Published.Err; err != nil {
 			line("%s  refused after %s: %s", t.publish, took, oneLine(client.Classify(err).Error()))
 		} else {
@@ -110,7 +110,7 @@ func (t traceWriter) opened(line func(string, ...any), o client.Opened) {
 		took time.Duration
 	}{{"dns", info.Phases.DNS}, {"tcp", info.Phases.TCP}, {"tls", info.Phases.TLS}, {"upgrade", info.Phases.Upgrade}, {"connect", info.Phases.Total}} {
 		if p.took >= 0 {
-			phases = append(phases, p.name+" "+report.Scale(float64(p.took), bench.Nanoseconds))
+			phases = append(phases, p.name+" "+scaled(p.took))
 		}
 	}
 	line("%s", strings.Join(phases, ", "))
@@ -139,7 +139,7 @@ func eventFields(ev client.Event) string {
 		fields = append(fields, "event="+brief(ev.Kind))
 	}
 	if ev.Retry >= 0 {
-		fields = append(fields, "retry="+ev.Retry.String())
+		fields = append(fields, "retry="+scaled(ev.Retry))
 	}
 	if ev.Binary {
 		fields = append(fields, "binary")
@@ -181,6 +181,9 @@ func (t traceWriter) stampOf(data []byte) (stamp client.Stamp, ok bool) {
 	return stamp, ok
 }
 
+// scaled is a time for people, as reports write it.
+func scaled(d time.Duration) string { return report.Scale(float64(d), bench.Nanoseconds) }
+
 // ago says how long before its arrival something was, in ns; afterwards, where clocks disagree.
 func ago(ns int64) string {
 	if ns < 0 {
@@ -200,6 +203,6 @@ func (t traceWriter) closed(line func(string, ...any), c client.Closed) {
 	}
 	line("%s", oneLine(client.Classify(c.Err).Error()))
 	if !c.Final {
-		line("next attempt in %s", c.Wait)
+		line("next attempt in %s", scaled(c.Wait))
 	}
 }
