@@ -90,6 +90,9 @@ func (r *run) warnings(result *Result) (list []Warning) {
 	if r.tally.timings[RoundTrip] == nil && count(Sent) > 0 && !r.plan.Streams && !r.broadcast.Load() && r.own == nil {
 		warn("an echo is known by {{.Stamp}} in the message, or by coming back unchanged", "no message that was sent came back")
 	}
+	if r.broadcast.Load() && r.own == nil {
+		warn("is this a chat, where all are to receive what one sends? --chat counts that", "connections received each other's messages, which are in received, and not in expected or delivered")
+	}
 	if r.own != nil && count(Received) > 0 && count(Sent) > count(PublishErrors) && r.own.distinct.Load() == 0 {
 		warn("does what is published reach these connections, with {{.Stamp}} in it? --debug shows an event, --token says where its stamp is",
 			"nothing that was published was recognised in what was received")
