@@ -222,7 +222,8 @@ func (w *world) event(r *run, n int, now time.Time) client.Event {
 //     time is that of its first arrival anywhere. One that has seen nothing yet takes this look back at every
 //     collection, too, until it finds something.
 //   - 256 events behind the newest is the limit beyond which an arrival is neither a duplicate nor late but ancient,
-//     and its event, if it was missing, lost.
+//     and its event, if it was missing, lost; but where a member has had such events and lacks some, nobody knows whether
+//     they are those, and loss isn't measured at all.
 //   - A delivery is timed for the first arrival of a pair, if the event was due after the subscription was open.
 func (w *world) count() *account {
 	b := &books{world: w, first: make(map[uint64]time.Duration), ordinals: make(map[int]uint64), pages: make([]page, len(w.members))}
@@ -266,6 +267,7 @@ type page struct {
 	seen         map[uint64]bool
 	level        bool
 	behind       int
+	ancient      int // of those that it expects
 }
 
 func (b *books) arrives(h happening) {
@@ -287,6 +289,9 @@ func (b *books) arrives(h happening) {
 	case b.line > 0 && ordinal >= b.line:
 	case p.newest > 0 && ordinal+window <= p.newest:
 		b.sum.ancient++
+		if ordinal >= p.base {
+			p.ancient++
+		}
 		fresh = false
 	case p.seen[ordinal]:
 		b.sum.duplicate++
@@ -364,6 +369,7 @@ func (b *books) balance() *account {
 	shared := b.repeats > 0 && behind*100 <= b.repeats
 	sum := &b.sum
 	sum.measured = shared && !b.blackout || b.kind != byOpaqueID && sum.received > 0
+	unsure := false
 	for i, m := range b.members {
 		p := &b.pages[i]
 		last := b.line - 1
@@ -373,13 +379,18 @@ func (b *books) balance() *account {
 		if !sum.measured || p.base == 0 {
 			continue
 		}
+		before := sum.lost
 		for n := p.base; n <= last; n++ {
 			sum.expected++
 			if !p.seen[n] {
 				sum.lost++
 			}
 		}
+		unsure = unsure || p.ancient > 0 && sum.lost > before
 		sum.delivered += uint64(len(p.seen))
+	}
+	if unsure {
+		sum.measured, sum.expected, sum.delivered, sum.lost = false, 0, 0, 0
 	}
 	if sum.expected > 0 {
 		sum.reach = float64(sum.delivered) / float64(sum.expected)

@@ -164,8 +164,8 @@ func (s *wsStream) read(emit func(Event) bool) error {
 		return nil
 	case err == errNotUTF8, err == errReason:
 		s.fail(statusInvalid)
-	case err == ErrTooBig:
-		s.fail(statusTooBig)
+	case err == ErrTooBig: // what is left of it isn't worth waiting for
+		s.tell(statusTooBig)
 	case e != nil && e.Class == ClassProtocol:
 		s.fail(statusProtocol)
 	}

@@ -106,13 +106,18 @@ func (s *wsStream) finishWith(payload []byte) error {
 // fail tells the peer what it did wrong, and waits for the connection to end, bounded: closing it with bytes unread would
 // reset it, and the peer might not hear.
 func (s *wsStream) fail(code uint16) {
-	s.conn.idle = 0
-	if s.conn.raw.SetDeadline(time.Now().Add(closeWait)) != nil {
-		return
-	}
-	if s.finishWith(binary.BigEndian.AppendUint16(nil, code)) == nil {
+	if s.tell(code) == nil {
 		_, _ = io.Copy(io.Discard, s.conn)
 	}
+}
+
+// tell sends a Close for an error. What is under way on the connection ends soon.
+func (s *wsStream) tell(code uint16) error {
+	s.conn.idle = 0
+	if err := s.conn.raw.SetDeadline(time.Now().Add(closeWait)); err != nil {
+		return err
+	}
+	return s.finishWith(binary.BigEndian.AppendUint16(nil, code))
 }
 
 // writeFrame writes one frame. sendMu must be held.
