@@ -176,7 +176,7 @@ func lagText(lag *hdrhistogram.Histogram) string {
 // batched reports whether events came several at a time to a tester that wasn't late for them.
 func (r *run) batched(result *Result) bool {
 	lag, m := result.Histogram(ClientLag), result.Verdict
-	return m == UpperBound && lag != nil && result.Health.Shared > sharedLimit*(1-.99) && result.Health.Unstamped <= unstampedLimit
+	return m == UpperBound && result.Clock == nil && lag != nil && result.Health.Shared > sharedLimit*(1-.99) && result.Health.Unstamped <= unstampedLimit
 }
 
 // unrecovered counts the connections that dropped and have not received anything live since.

@@ -40,6 +40,8 @@ func meaning(r *bench.Result, v bench.Verdict) string {
 	switch {
 	case v == bench.UpperBound && userStamped(r.Health):
 		return "stamped in user space"
+	case v == bench.UpperBound && r.Clock != nil:
+		return "the server's clock is not known better"
 	case v == bench.UpperBound && r.Health.Shared > 0:
 		return "batched delivery"
 	}

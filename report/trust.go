@@ -26,10 +26,17 @@ func reason(r *bench.Result, v bench.Verdict) (why bench.Warning, ok bool) {
 		if len(what) > 0 {
 			text += ": " + strings.Join(what, ", and ")
 		}
-		return bench.Warning{Text: text, Advice: relief(r)}, true
+		advice := relief(r)
+		if h.Stalled <= 0 {
+			advice = "does the server, or a proxy on the way, send several events at once? max(inter_arrival) shows how long it sent none; else " + advice
+		}
+		return bench.Warning{Text: text, Advice: advice}, true
 	case v == bench.UpperBound && userStamped(h):
 		return bench.Warning{Text: "arrivals are stamped in user space, so the tester's own queue is in the figures",
 			Advice: "the kernel stamps what arrives over HTTP/1.1, with TLS or without, where the tester runs on Linux"}, true
+	case v == bench.UpperBound && r.Clock != nil:
+		return bench.Warning{Text: "the server's clock is known to " + Scale(float64(r.Clock.High-r.Clock.Low), bench.Nanoseconds) + " only, and what is given is the upper end",
+			Advice: "a --clock that answers sooner and more precisely narrows it; --publish, round_trip and lag_behind_first need no second clock"}, true
 	}
 	return why, false
 }

@@ -71,6 +71,16 @@ func TestDistrust(t *testing.T) {
 		!strings.Contains(why.Advice, "fewer connections than 200") || !strings.Contains(why.Advice, "--rate") {
 		t.Errorf("saturated: %+v", why)
 	}
+	bursts := saturated().Result
+	bursts.Health.Stalled = 0
+	if why, ok := Distrust(bursts); !ok || !strings.HasPrefix(why.Advice, "does the server, or a proxy on the way, send several events at once?") {
+		t.Errorf("saturated, though it never stood still: %+v", why)
+	}
+	clocks := rich().Result
+	clocks.Clock = &bench.ClockBound{Low: 0, High: 20_400_000}
+	if why, ok := reason(clocks, bench.UpperBound); !ok || !strings.Contains(why.Text, "20.4 ms") || !strings.Contains(meaning(clocks, bench.UpperBound), "clock") {
+		t.Errorf("between two clocks: %+v, %s", why, meaning(clocks, bench.UpperBound))
+	}
 	judged := rich().Result
 	if why, ok := Distrust(judged); !ok || !strings.HasPrefix(why.Text, "p99.9(lag_behind_first) < 20ms: ") {
 		t.Errorf("a threshold judged by a refused figure: %+v", why)
