@@ -79,7 +79,7 @@ func dropping(event func(f *fakeServer, n int, due time.Duration) client.Event, 
 	var f *fakeServer
 	f = newFakeServer(func(a attempt) (*fakeStream, error) {
 		make := func(n int, due time.Duration) client.Event { return event(f, n, due) }
-		live := ticker(period, time.Minute, delay, make)
+		live := ticker(period, 16*second, delay, make)
 		s := &fakeStream{lines: since(a.at, live)}
 		s.info.Resumed = len(a.from) > 0
 		if a.conn == 0 {
@@ -115,12 +115,15 @@ func dropping(event func(f *fakeServer, n int, due time.Duration) client.Event, 
 // TestResumption: what each server does about what a client has missed is told from its events, by whatever they are
 // known, and it is all that is told.
 func TestResumption(t *testing.T) {
-	for _, server := range replays {
-		for _, by := range identified {
+	for i, server := range replays {
+		for j, by := range identified {
+			if underRace && (i+j)%len(identified) > 0 { // each in one way, and each way
+				continue
+			}
 			t.Run(server.name+" "+by.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					f := dropping(by.event, server.replay)
-					result := f.run(t, Plan{Stages: []Stage{{0, 6}}, Duration: 10 * second, Warmup: -1, Backoff: fixed, Sequence: by.seq})
+					result := f.run(t, Plan{Stages: []Stage{{0, 6}}, Duration: 4 * second, Drain: second, Warmup: -1, Backoff: fixed, Sequence: by.seq})
 					r := result.Resumption
 					if r == nil {
 						t.Fatal("nothing was resumed")
@@ -128,7 +131,7 @@ func TestResumption(t *testing.T) {
 					if r.Verdict != server.verdict {
 						t.Errorf("%s: %s", r.Verdict, r.Why)
 					}
-					if r.Judged < 10 || r.Unasked+r.Unknown+r.Idle > 0 {
+					if r.Judged < 5 || r.Unasked+r.Unknown+r.Idle > 0 {
 						t.Errorf("%d judged, %d not asked for, %d not known, %d idle", r.Judged, r.Unasked, r.Unknown, r.Idle)
 					}
 					for _, fault := range ResumeFaults() {

@@ -97,8 +97,6 @@ func (f *loadFlags) check(hasURL bool) error {
 		return usage(errors.New("--rate 0 sends nothing"), "leave it out to receive only")
 	case f.connectRate == 0:
 		return usage(errors.New("--connect-rate 0 opens nothing"), "how many connections a second?")
-	case f.given("await") && !f.given("subscribe"):
-		return usage(fmt.Errorf("%s without --subscribe", f.spelled("await")), "--subscribe MSG is what is sent before the wait")
 	case f.given("rate-scope") && !f.sends():
 		return usage(fmt.Errorf("%s %s, but nothing is sent", f.spelled("rate-scope"), f.rateScope), "--message, --message-file, --chat or --rate says what is")
 	case f.given("resume") && !f.given("id"):

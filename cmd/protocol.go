@@ -134,7 +134,7 @@ func registerWS(f *loadFlags) {
 	f.registerRate("messages sent a second", "with a message 1/s on each connection that sends, with --publish 10/s")
 	f.set.StringVar(&f.rateScope, "rate-scope", "total", "`SCOPE` of --rate: total for all connections together, conn for each that sends")
 	f.set.StringArrayVar(&f.subscribe, "subscribe", nil, "send this `TEMPLATE` after every connect: {{.LastID}}, {{.Conn}}, {{.Vars.column}} (repeatable)")
-	f.set.StringVar(&f.await, "await", "", "after the first of these, wait for a message that contains `TEXT`")
+	f.set.StringVar(&f.await, "await", "", "wait for a message that contains `TEXT`: a greeting, or the answer to the first of these")
 	f.set.BoolVar(&f.binary, "binary", false, "send binary messages")
 	f.set.StringSliceVar(&f.subprotocols, "subprotocol", nil, "offer the subprotocol `NAME` (repeatable)")
 	f.set.BoolVar(&f.compression, "compression", false, "offer permessage-deflate")

@@ -173,7 +173,7 @@ int main(int argc, char **argv) {
         }
         if (end && now >= end)
             break;
-        int n = epoll_wait(epoll, ready, 512, dialed < connections ? 0 : 100);
+        int n = epoll_wait(epoll, ready, 512, dialed < connections ? 1 : 100);
         for (int i = 0; i < n; i++) {
             struct stream *s = ready[i].data.ptr;
             ssize_t got = recv(s->fd, buf, sizeof buf, 0);
