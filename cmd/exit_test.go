@@ -123,7 +123,7 @@ func TestVerdict(t *testing.T) {
 			code: exitUntrusted, said: "the result is not to be trusted: the tester was too slow to tell when events arrived: it stood still for 500 ms in all (use fewer connections than 200, or give the tester processors (taskset) or a machine of its own)"},
 		{name: "a saturated threshold, strict", strict: true, result: bench.Result{Verdict: bench.Trusted, Health: bench.Health{Shared: .02},
 			Judgements: []bench.Judgement{{Threshold: threshold, Figure: bench.Figure{Verdict: bench.Saturated}, Passed: true}}},
-			code: exitUntrusted, said: "the result is not to be trusted: p99(delivery) < 1s: the tester was too slow to tell when events arrived: 2.00% of the events shared a read with others (give the tester processors (taskset) or a machine of its own)"},
+			code: exitUntrusted, said: "the result is not to be trusted: p99(delivery) < 1s: the tester was too slow to tell when events arrived: 2.00% of the events shared a read with others (does the server, or a proxy on the way, send several at once? Else give the tester processors (taskset) or a machine of its own)"},
 		{name: "trusted, strict", strict: true, result: bench.Result{Verdict: bench.Bounded, Judgements: []bench.Judgement{{Threshold: threshold, Passed: true}}}, code: exitPassed},
 		{name: "some never came", result: bench.Result{Judgements: []bench.Judgement{{Threshold: threshold, Figure: bench.Figure{Value: 5e9, AtLeast: true}}}}, code: exitThreshold,
 			said: "threshold failed: p99(delivery) < 1s: some never came, and it is at least 5.00 s"},

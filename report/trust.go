@@ -28,7 +28,7 @@ func reason(r *bench.Result, v bench.Verdict) (why bench.Warning, ok bool) {
 		}
 		advice := relief(r)
 		if h.Stalled <= 0 {
-			advice = "does the server, or a proxy on the way, send several events at once? max(inter_arrival) shows how long it sent none; else " + advice
+			advice = "does the server, or a proxy on the way, send several at once? Else " + advice
 		}
 		return bench.Warning{Text: text, Advice: advice}, true
 	case v == bench.UpperBound && userStamped(h):

@@ -73,7 +73,7 @@ func TestDistrust(t *testing.T) {
 	}
 	bursts := saturated().Result
 	bursts.Health.Stalled = 0
-	if why, ok := Distrust(bursts); !ok || !strings.HasPrefix(why.Advice, "does the server, or a proxy on the way, send several events at once?") {
+	if why, ok := Distrust(bursts); !ok || !strings.HasPrefix(why.Advice, "does the server, or a proxy on the way, send several at once? Else ") {
 		t.Errorf("saturated, though it never stood still: %+v", why)
 	}
 	clocks := rich().Result
