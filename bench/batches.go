@@ -44,11 +44,8 @@ func newPacked() *hdrhistogram.PackedHistogram {
 	return hdrhistogram.NewPacked(lowest, highest, digits)
 }
 
-// add puts what h holds into the tick that has not ended. It does not keep h, which is of the kind that NewHistogram
-// makes, and reads it once: some ten µs, however little is in it.
-func (b *batches) add(slot int, h *hdrhistogram.Histogram) {
-	b.slots[slot].tick.MergeFrom(h)
-}
+// add puts values into the tick that has not ended. It does not keep them.
+func (b *batches) add(slot int, values *pile) { values.pack(b.slots[slot].tick) }
 
 // next ends the tick, at so long after the start of the run. Nothing is seen of a tick until it ends.
 func (b *batches) next(at time.Duration) {

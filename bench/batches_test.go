@@ -70,7 +70,7 @@ func TestBatchesKeep(t *testing.T) {
 					if err := one.RecordValue(v); err != nil {
 						t.Fatal(err)
 					}
-					b.add(slot, one)
+					b.add(slot, &pile{many: one})
 				}
 			}
 			b.next(begin + time.Duration(i+1)*batchTick)
@@ -299,7 +299,7 @@ func TestAddCheap(t *testing.T) {
 	h := sample(rand.New(rand.NewPCG(4, 0)), 1000)
 	if allocs := testing.AllocsPerRun(100, func() {
 		b.slots[0].tick.Reset()
-		b.add(0, h)
+		b.add(0, &pile{many: h})
 	}); allocs != 0 {
 		t.Errorf("%v allocations", allocs)
 	}
@@ -325,7 +325,7 @@ func BenchmarkTick(b *testing.B) {
 	kept := newBatches(10, 0)
 	tick := func(i int) {
 		for slot := range kept.slots {
-			kept.add(slot, ticks[i%len(ticks)])
+			kept.add(slot, &pile{many: ticks[i%len(ticks)]})
 		}
 		kept.next(time.Duration(i) * batchTick)
 	}

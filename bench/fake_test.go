@@ -316,3 +316,13 @@ func checkTexts(t *testing.T, what string, got []Warning, want ...string) {
 		t.Errorf("%s:\n%q\nwant\n%q", what, texts, want)
 	}
 }
+
+// held is what a cell holds of a timing; nil for nothing.
+func held(c *cell, m Metric) *hdrhistogram.Histogram {
+	if c.timings[m].empty() {
+		return nil
+	}
+	h := NewHistogram()
+	c.timings[m].into(h)
+	return h
+}

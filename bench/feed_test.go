@@ -70,7 +70,7 @@ func TestFeedLags(t *testing.T) {
 			}
 			spreads = append(spreads, slices.Max(all)-slices.Min(all))
 		}
-		if !equalTiming(c.timings[LagBehindFirst], lags) || !equalTiming(c.timings[FanoutSpread], spreads) {
+		if !equalTiming(held(c, LagBehindFirst), lags) || !equalTiming(held(c, FanoutSpread), spreads) {
 			t.Fatalf("arrivals %v: want lags %v, spreads %v", arrived, lags, spreads)
 		}
 		if f.unheld.Load() != 0 {
@@ -89,7 +89,7 @@ func TestFeedForgets(t *testing.T) {
 	see := func(n uint64, at int64) { f.see(sighted{ordinal: n, content: uint64(n), at: at}, 3, 3, c) }
 	see(1, 1000)
 	see(1, 501_000)
-	if c.timings[FanoutSpread] != nil {
+	if held(c, FanoutSpread) != nil {
 		t.Error("settled before all have it")
 	}
 	see(1+minSlots, 9000)
@@ -99,8 +99,8 @@ func TestFeedForgets(t *testing.T) {
 	see(2+minSlots, 9000)
 	see(2+minSlots, 9000)
 	see(2+minSlots, 9000) // a fourth one, of three
-	if !equalTiming(c.timings[LagBehindFirst], []int64{0, 500_000, 0, 0, 0, 0}) || !equalTiming(c.timings[FanoutSpread], []int64{500_000, 0}) {
-		t.Errorf("lags %s, spreads %s", show(c.timings[LagBehindFirst]), show(c.timings[FanoutSpread]))
+	if !equalTiming(held(c, LagBehindFirst), []int64{0, 500_000, 0, 0, 0, 0}) || !equalTiming(held(c, FanoutSpread), []int64{500_000, 0}) {
+		t.Errorf("lags %s, spreads %s", show(held(c, LagBehindFirst)), show(held(c, FanoutSpread)))
 	}
 	if f.unheld.Load() != 1 || f.distinct.Load() != 4 || f.highest.Load() != 2+minSlots {
 		t.Errorf("%d not held against the first, %d distinct, highest %d", f.unheld.Load(), f.distinct.Load(), f.highest.Load())
@@ -121,16 +121,16 @@ func TestFeedCatchesUp(t *testing.T) {
 	}
 	see(1, 2_000_000, 2)
 	see(1, 1_000_000, 2)
-	if !equalTiming(c.timings[LagBehindFirst], []int64{0, 1_000_000}) || c.timings[FanoutSpread] != nil {
-		t.Errorf("while it is down: %s", show(c.timings[LagBehindFirst]))
+	if !equalTiming(held(c, LagBehindFirst), []int64{0, 1_000_000}) || held(c, FanoutSpread) != nil {
+		t.Errorf("while it is down: %s", show(held(c, LagBehindFirst)))
 	}
 	see(2, 3_000_000, 1) // two are down: one arrival has nothing to be held against
 	see(1, 9_000_000, 3)
 	see(2, 9_000_000, 3)
 	see(2, 4_000_000, 3)
-	if !equalTiming(c.timings[LagBehindFirst], []int64{0, 1_000_000, 8_000_000, 0, 6_000_000, 1_000_000}) ||
-		!equalTiming(c.timings[FanoutSpread], []int64{8_000_000, 6_000_000}) {
-		t.Errorf("in the end: %s, %s", show(c.timings[LagBehindFirst]), show(c.timings[FanoutSpread]))
+	if !equalTiming(held(c, LagBehindFirst), []int64{0, 1_000_000, 8_000_000, 0, 6_000_000, 1_000_000}) ||
+		!equalTiming(held(c, FanoutSpread), []int64{8_000_000, 6_000_000}) {
+		t.Errorf("in the end: %s, %s", show(held(c, LagBehindFirst)), show(held(c, FanoutSpread)))
 	}
 }
 
@@ -285,9 +285,9 @@ func TestFeedConcurrently(t *testing.T) {
 	f.settleAll(last, 0)
 	lags, spreads := int64(0), int64(0)
 	for _, c := range append(cells, last) {
-		if h := c.timings[LagBehindFirst]; h != nil {
+		if h := held(c, LagBehindFirst); h != nil {
 			lags += h.TotalCount()
-			spreads += c.timings[FanoutSpread].TotalCount()
+			spreads += held(c, FanoutSpread).TotalCount()
 		}
 	}
 	if lags != connections*events || spreads != events || f.repeats.Load() != (connections-1)*events || f.distinct.Load() != events || !f.shared() {

@@ -61,8 +61,7 @@ type cell struct {
 	window   *measured
 	counts   [numCounts]uint64
 	inWindow Window
-	timings  [numSlots]*hdrhistogram.Histogram
-	used     [numSlots]bool
+	timings  [numSlots]pile
 	heard    bool // a stamp of another clock
 	soonest  oneWay
 	leads    leads
@@ -98,16 +97,10 @@ func (c *cell) since(m Metric, from int64, a arrival) {
 
 // put records one value; false if it is out of range.
 func (c *cell) put(slot slotIndex, ns int64) bool {
-	h := c.timings[slot]
-	if h == nil {
-		h = NewHistogram()
-		c.timings[slot] = h
-	}
-	if ns < 0 || h.RecordValue(ns) != nil {
+	if !c.timings[slot].put(ns) {
 		c.add(OutOfRange, 1)
 		return false
 	}
-	c.used[slot] = true
 	return true
 }
 
@@ -179,7 +172,7 @@ func lowerSlot(m Metric) (slot int, ok bool) {
 }
 
 // batch adds values of a timing to the batches, and to the lower ends what those are.
-func (t *tally) batch(m Metric, values, lower *hdrhistogram.Histogram) {
+func (t *tally) batch(m Metric, values, lower *pile) {
 	if t.batches == nil || !m.windowed() {
 		return
 	}
@@ -222,51 +215,50 @@ func (t *tally) take(c *cell) {
 	for m := range numTimings {
 		t.takeTiming(m, c)
 	}
-	for slot, used := range c.used {
-		if used {
-			c.timings[slot].Reset()
-		}
+	for i := range c.timings {
+		c.timings[i].clear()
 	}
-	c.used = [numSlots]bool{}
 	c.counts = [numCounts]uint64{}
 	c.inWindow = Window{}
 }
 
 // takeTiming adds the slots of one timing.
 func (t *tally) takeTiming(m Metric, c *cell) {
-	if c.used[m] {
-		t.latest(m, c.timings[m])
-		t.batch(m, c.timings[m], c.timings[m])
+	values := &c.timings[m]
+	if !values.empty() {
+		t.latest(m, values)
+		t.batch(m, values, values)
 	}
 	upper, lower, ok := ends(m)
 	if !ok {
 		return
 	}
+	uppers, lowers := &c.timings[upper], &c.timings[lower]
 	earliest := &t.earliest[slices.Index(bounded[:], m)]
 	switch {
-	case *earliest != nil && c.used[m]:
-		(*earliest).Merge(c.timings[m])
-	case *earliest == nil && c.used[upper]: // up to now both ends were equal
+	case *earliest != nil:
+		values.into(*earliest)
+	case !uppers.empty(): // up to now both ends were equal
 		*earliest = NewHistogram()
 		if t.timings[m] != nil {
 			(*earliest).Merge(t.timings[m])
 		}
 	}
-	if c.used[upper] {
-		t.latest(m, c.timings[upper])
-		t.batch(m, c.timings[upper], c.timings[lower])
-		(*earliest).Merge(c.timings[lower])
+	if !uppers.empty() {
+		t.latest(m, uppers)
+		t.batch(m, uppers, lowers)
+		lowers.into(*earliest)
 	}
 }
 
 // latest adds values of a timing, or the upper ends of such.
-func (t *tally) latest(m Metric, h *hdrhistogram.Histogram) {
+func (t *tally) latest(m Metric, values *pile) {
 	if t.timings[m] == nil {
 		t.timings[m] = NewHistogram()
 	}
-	t.timings[m].Merge(h)
+	values.into(t.timings[m])
 	if metric, ok := t.headline(); ok && metric == m {
-		t.step.add(m, h)
+		t.step.add(m, values)
 	}
 }
 
@@ -280,7 +272,7 @@ func (t *tally) headline() (Metric, bool) {
 	return 0, false
 }
 
-func (s *stepTally) add(m Metric, h *hdrhistogram.Histogram) {
+func (s *stepTally) add(m Metric, values *pile) {
 	if s.timing == nil {
 		s.timing = NewHistogram()
 	}
@@ -288,7 +280,7 @@ func (s *stepTally) add(m Metric, h *hdrhistogram.Histogram) {
 		s.timing.Reset()
 		s.metric = m
 	}
-	s.timing.Merge(h)
+	values.into(s.timing)
 }
 
 // take gives the step's quantiles and starts the next one.

@@ -84,14 +84,14 @@ func TestCellTime(t *testing.T) {
 	for _, ns := range []int64{0, 1, 999, 1000, highest} {
 		c.time(Delivery, ns)
 	}
-	if c.counts[OutOfRange-numTimings] != 0 || c.timings[Delivery].TotalCount() != 5 {
+	if c.counts[OutOfRange-numTimings] != 0 || held(c, Delivery).TotalCount() != 5 {
 		t.Errorf("%d out of range", c.counts[OutOfRange-numTimings])
 	}
 	for _, ns := range []int64{-1, highest * 2, never, -never} {
 		c.time(Delivery, ns)
 	}
-	if c.counts[OutOfRange-numTimings] != 4 || c.timings[Delivery].TotalCount() != 5 {
-		t.Errorf("%d out of range, %d recorded", c.counts[OutOfRange-numTimings], c.timings[Delivery].TotalCount())
+	if c.counts[OutOfRange-numTimings] != 4 || held(c, Delivery).TotalCount() != 5 {
+		t.Errorf("%d out of range, %d recorded", c.counts[OutOfRange-numTimings], held(c, Delivery).TotalCount())
 	}
 	// What could not be recorded leaves no trace of a timing that was measured.
 	negative := openCell(never)
@@ -297,5 +297,34 @@ func TestErrorHints(t *testing.T) {
 	publish.Key, clock.Key = "publish status 401", "clock status 401"
 	if s, p, c := stream.Hint(), publish.Hint(), clock.Hint(); !strings.Contains(s, "--bearer)") || !strings.Contains(p, "--publish-header") || !strings.Contains(c, "--clock") {
 		t.Errorf("%q, %q, %q", s, p, c)
+	}
+}
+
+// A pile holds the same however many values it has: those that came as they are, and those in its histogram.
+func TestPile(t *testing.T) {
+	for _, n := range []int{0, 1, fewValues - 1, fewValues, fewValues + 1, 3 * fewValues} {
+		var p pile
+		for range 2 { // once it was cleared, too
+			want := NewHistogram()
+			for i := range n {
+				v := int64(i*i) * 1000 % highest
+				_ = want.RecordValue(v)
+				if !p.put(v) {
+					t.Fatalf("%d is out of range", v)
+				}
+			}
+			got, packed := NewHistogram(), newPacked()
+			p.into(got)
+			p.pack(packed)
+			if p.empty() != (n == 0) || !got.Equals(want) || packed.TotalCount() != want.TotalCount() || n > 0 && packed.ValueAtPercentile(50) != want.ValueAtPercentile(50) {
+				t.Errorf("%d values: %s, want %s", n, show(got), show(want))
+			}
+			if p.clear(); !p.empty() {
+				t.Errorf("after clear it holds %v", p.few)
+			}
+		}
+		if p.put(-1) || p.put(highest+1) || !p.empty() {
+			t.Error("it takes what is out of range")
+		}
 	}
 }
