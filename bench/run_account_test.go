@@ -127,7 +127,7 @@ func TestTwoClocksOfAShortRun(t *testing.T) {
 		f := newFakeServer(nil)
 		server := func(at time.Duration) time.Duration { return at + 300*millisecond }
 		f.dial = func(attempt) (*fakeStream, error) {
-			return &fakeStream{lines: ticker(20*millisecond, 62*second, back, func(n int, due time.Duration) client.Event {
+			return &fakeStream{lines: ticker(100*millisecond, 62*second, back, func(n int, due time.Duration) client.Event {
 				return f.kernelStamped(f.stamped(n, server(due)), due+back, due+back)
 			})}, nil
 		}
