@@ -149,13 +149,16 @@ func readHead(c *conn, req *http.Request) (*http.Response, error) {
 
 // bodyReader reads a response body as it comes, without a buffer of its own.
 func bodyReader(c *conn, resp *http.Response) io.Reader {
-	switch {
-	case resp.Request.Method == http.MethodHead: // its head says how long the body of a GET would be
+	if resp.Request.Method == http.MethodHead { // its head says how long the body of a GET would be
 		return http.NoBody
-	case len(resp.TransferEncoding) > 0 && resp.TransferEncoding[0] == "chunked":
-		return &chunkedReader{src: c}
-	case resp.ContentLength >= 0:
-		return &lengthReader{io.LimitedReader{R: c, N: resp.ContentLength}}
+	}
+	switch body := framingOf(resp).(type) {
+	case *chunkedReader:
+		body.src = c
+		return body
+	case *lengthReader:
+		body.R = c
+		return body
 	}
 	return c
 }

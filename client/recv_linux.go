@@ -127,9 +127,6 @@ func (c *stampedConn) each(take func(p []byte, filled bool) (more bool)) error {
 			}
 		}
 	})
-	if buf != nil { // a panic of take is on its way, or waiting failed
-		release()
-	}
 	if left {
 		return nil
 	}
