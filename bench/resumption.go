@@ -228,7 +228,9 @@ func (t *tracked) number(s *subscriber, c *cell, id uint64, seen sighted) (ordin
 		t.explain(s, c, ordinal)
 		return ordinal, true
 	}
-	t.explain(s, c, 0)
+	if t.explain(s, c, 0); p.live != 0 { // those before it are
+		return t.feed.ids.ordinal(id), true
+	}
 	if p.odds++; len(p.odd) < maxOddities {
 		p.odd = append(p.odd, oddity{id, seen})
 	}
@@ -251,7 +253,9 @@ func (t *tracked) explain(s *subscriber, c *cell, next uint64) {
 	}
 	for len(p.odd) > 0 {
 		o := p.odd[0]
-		if o.seen.ordinal, _ = t.feed.ids.find(o.id); o.seen.ordinal == 0 {
+		if p.live != 0 { // and so is what came after the first live one
+			o.seen.ordinal = t.feed.ids.ordinal(o.id)
+		} else if o.seen.ordinal, _ = t.feed.ids.find(o.id); o.seen.ordinal == 0 {
 			break
 		}
 		p.odd = p.odd[1:]
@@ -312,7 +316,9 @@ func (t *tracked) conclude(s *subscriber, c *cell) {
 	if p == nil {
 		return
 	}
-	t.explain(s, c, math.MaxUint64)
+	if t.explain(s, c, math.MaxUint64); t.resuming == nil { // one of those was late enough to conclude it
+		return
+	}
 	t.resuming = nil
 	if own := t.feed.own; own != nil && p.first != 0 { // what failed to be published is nobody's loss
 		p.head -= min(p.head, own.voided(p.last+1, p.first-1))

@@ -244,3 +244,32 @@ func TestResumptionOfWildNumbers(t *testing.T) {
 		}
 	})
 }
+
+// TestResumptionAheadOfAll: a stream that was opened again is live a second and a half before the other one has the same
+// events. They are live, however long nobody else knows them, and each resume is judged once.
+func TestResumptionAheadOfAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const period, lag = 50 * millisecond, 1500 * millisecond
+		byID := identified[2].event
+		var f *fakeServer
+		f = newFakeServer(func(a attempt) (*fakeStream, error) {
+			make := func(n int, due time.Duration) client.Event { return byID(f, n, due) }
+			if a.conn == 0 {
+				return &fakeStream{lines: ticker(period, 16*second, lag, make)}, nil
+			}
+			s := &fakeStream{lines: since(a.at, ticker(period, 16*second, millisecond, make))} // nothing is replayed
+			s.info.Resumed = len(a.from) > 0
+			if a.n == 0 {
+				s.end = 3 * second
+			}
+			return s, nil
+		})
+		result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 10 * second, Warmup: -1, Backoff: client.Backoff{Policy: client.Fixed, Base: 3 * second}})
+		if r := result.Resumption; r == nil || r.Judged != 1 || r.Faults[Ignored] != 1 || r.Faults[ForeignID] > 0 {
+			t.Errorf("%+v", r)
+		}
+		if lost := result.Count(Lost); lost != 60 {
+			t.Errorf("%d lost, of the 60 that were published while it was down", lost)
+		}
+	})
+}
