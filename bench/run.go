@@ -198,7 +198,8 @@ func (r *run) openConnections() {
 		r.mu.Lock()
 		r.active = append(r.active, s)
 		r.mu.Unlock()
-		r.sessions.Go(func() { s.subscribe() })
+		r.sessions.Add(1)
+		s.session.Start(r.ctx, s.unsubscribed)
 	}
 }
 
@@ -244,9 +245,9 @@ func (r *run) newSubscriber(index int, backoff client.Backoff) *subscriber {
 	return s
 }
 
-// subscribe runs the session to its end.
-func (s *subscriber) subscribe() {
-	_ = s.session.Run(s.run.ctx) // Closed was told why
+// unsubscribed is told that the session has ended, of whose why Closed was told.
+func (s *subscriber) unsubscribed(error) {
+	defer s.run.sessions.Done()
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
 	s.ended = true
@@ -274,8 +275,9 @@ func (r *run) startStreams() {
 		})
 		if s != nil {
 			s.due = int64(due)
-			r.sessions.Go(func() {
-				_ = s.session.Run(r.ctx) // Closed was told why
+			r.sessions.Add(1)
+			s.session.Start(r.ctx, func(error) { // Closed was told why
+				defer r.sessions.Done()
 				r.release(s)
 			})
 		}

@@ -182,7 +182,7 @@ func TestArrivalShared(t *testing.T) {
 			before, _ := s.write(wire.String())
 			for n := range sizes {
 				a := s.must(t).Arrival
-				if kind.config == nil && wire.Len() > readSize {
+				if kind.config == nil && wire.Len() > pumpSize {
 					continue // one read can't hold all of it
 				}
 				if !a.Shared || a.Earliest > before || a.Kernel < before {

@@ -37,6 +37,15 @@ type Stream interface {
 	Close() error
 }
 
+// A Pusher is a Stream that can hand its events on without a goroutine of its own that waits for them.
+type Pusher interface {
+	// Push has what Events would yield handed to yield, on a goroutine that it shares with other streams and that yield
+	// must not hold up; the last call may be made on another one. It returns at once: false where the stream's events
+	// can't be pushed, and nothing has been done. It is called in the place of Events, before anything is sent. From then
+	// on Info has no Header.
+	Push(yield func(Event, error) bool) bool
+}
+
 // A Sender is a Stream that can also send.
 type Sender interface {
 	// Send writes one message. It may be called from any goroutine; p isn't kept.

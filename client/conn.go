@@ -68,10 +68,10 @@ func (k countingConn) Write(p []byte) (int, error) {
 }
 
 // newConn takes a new connection over. Where stamps are wanted, since is when nothing had arrived on it yet.
-func newConn(tcp net.Conn, stamps bool, since time.Time, aborts *abortWatch) *conn {
+func newConn(tcp net.Conn, stamps bool, since time.Time) *conn {
 	c := &conn{tcp: tcp}
 	if stamps {
-		c.tcp, c.receipt = stampReads(tcp, since.UnixNano(), aborts)
+		c.tcp, c.receipt = stampReads(tcp, since.UnixNano())
 	}
 	c.raw = countingConn{c.tcp, c}
 	return c
@@ -108,85 +108,42 @@ func (c *conn) top() net.Conn {
 	return c.raw
 }
 
-const (
-	// readSize is how much is read at a time, in bytes, where no buffer is held while there is nothing to read.
-	readSize = 16 << 10
-	// heldSize is how much is read at a time elsewhere.
-	heldSize = 4 << 10
-)
-
-// readBuffers hold what is read, while there is something to read.
-var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
-
-// A readyReader reads once for each time that its socket is ready, and hands each piece on.
-type readyReader interface {
-	// each ends where take wants no more, or with the error that reading ended with. filled says that the read might
-	// have brought more, had there been room.
-	each(take func(p []byte, filled bool) (more bool)) error
-	// woken reports whether a deadline passed only so that who waits looks again.
-	woken() bool
+// A reader is what reads a stream.
+type reader interface {
+	// take takes what was read, which is valid while it runs, and says whether it wants more. It must not wait.
+	take(p []byte) (more bool)
+	// end is told why reading has ended, nil where take wanted no more. It may wait.
+	end(err error)
 }
 
-// pump hands on what is read, in pieces that are valid while take runs, until take wants no more or reading ends; then it
-// gives why.
-func (c *conn) pump(take func(p []byte) (more bool)) error {
-	if p := c.pending; len(p) > 0 {
-		if c.pending = nil; !take(p) {
-			return nil
-		}
+// pumpSize is how much pump reads at a time, in bytes.
+const pumpSize = 4 << 10
+
+// pump reads for r until that wants no more, or reading ends.
+func (c *conn) pump(r reader) {
+	if !c.takePending(r) {
+		r.end(nil)
+		return
 	}
-	if ready, ok := c.tcp.(readyReader); ok && c.secure == nil {
-		return c.pumpReady(ready, take)
-	}
-	buf := make([]byte, heldSize)
+	buf := make([]byte, pumpSize)
 	for {
 		n, err := c.Read(buf)
-		if n > 0 && !take(buf[:n]) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// pumpReady is pump for what is read without TLS.
-func (c *conn) pumpReady(ready readyReader, take func(p []byte) (more bool)) error {
-	began := time.Now()
-	for again := false; ; again = true {
-		var deadline time.Time
-		if c.idle > 0 { // what is read doesn't move it: it is looked at when it has passed
-			deadline = c.quietSince(began).Add(c.idle)
-		}
-		if c.idle > 0 || again {
-			if err := c.raw.SetReadDeadline(deadline); err != nil {
-				return err
-			}
-		}
-		err := ready.each(func(p []byte, filled bool) bool {
-			c.in.Add(uint64(len(p)))
-			c.given, c.filled = len(p), filled
-			c.noteRead(time.Now())
-			return take(p)
-		})
 		switch {
-		case !isTimeout(err):
-			return err
-		case ready.woken():
-		case c.idle <= 0: // closing has set another deadline
-			return err
-		case time.Since(c.quietSince(began)) >= c.idle:
-			return c.idleError()
+		case n > 0 && !r.take(buf[:n]):
+			r.end(nil)
+			return
+		case err != nil:
+			r.end(err)
+			return
 		}
 	}
 }
 
-// quietSince is since when nothing was read; began is when reading did.
-func (c *conn) quietSince(began time.Time) time.Time {
-	if c.lastRead.After(began) {
-		return c.lastRead
-	}
-	return began
+// takePending has r take what was read with the head, be that nothing: a body may have no bytes.
+func (c *conn) takePending(r reader) (more bool) {
+	p := c.pending
+	c.pending = nil
+	return r.take(p)
 }
 
 func (c *conn) idleError() error { return &Error{Class: ClassIdle, Detail: c.idle.String()} }

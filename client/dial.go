@@ -40,7 +40,7 @@ type Net struct {
 	mu    sync.Mutex
 	hosts map[string]*hostEntry
 
-	aborts abortWatch
+	loops eventLoops
 }
 
 // DefaultMaxEvent is the size limit of an event where Net.MaxEvent is 0.
@@ -76,7 +76,7 @@ func (n *Net) open(ctx context.Context, u *url.URL, phases *Phases, stamps bool)
 	if err != nil {
 		return nil, err
 	}
-	c := newConn(tcp, stamps, dialed, &n.aborts)
+	c := newConn(tcp, stamps, dialed)
 	if u.Scheme != "https" {
 		return c, nil
 	}

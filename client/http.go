@@ -340,6 +340,17 @@ func (x *exchange) follow(ctx context.Context, req *http.Request, body []byte) e
 	return &Error{Class: ClassRedirect, Detail: fmt.Sprintf("more than %d, the last one to %s", maxRedirects, oneLine([]byte(req.URL.Redacted())))}
 }
 
+// push has a loop read the connection for r. What only opening needed isn't kept meanwhile.
+func (x *exchange) push(r reader) bool {
+	resp := x.resp
+	x.resp = &http.Response{Proto: resp.Proto}
+	if x.conn.push(&x.net.loops, r) {
+		return true
+	}
+	x.resp = resp
+	return false
+}
+
 // info describes the connection.
 func (x *exchange) info() Info {
 	c := x.conn

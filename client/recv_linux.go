@@ -6,25 +6,26 @@ import (
 	"math"
 	"net"
 	"os"
-	"sync/atomic"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// A stampedConn is a TCP connection that keeps the receipt of what was read last. One goroutine reads, as below TLS;
-// the rest is the connection's own.
-type stampedConn struct {
-	control [64]byte // room for both control messages; first, so that it is aligned
-	net.Conn
-	raw     syscall.RawConn
-	attempt func(fd uintptr) bool // c.recv, made once: a method value costs an allocation
+// A socket is a TCP connection that keeps the receipt of what was read last. It begins as one of net's, for opening a
+// stream with; where the stream is pushed, an eventLoop takes its descriptor over.
+//
+// One goroutine reads, as below TLS; Write, Close and the deadlines may be called from any.
+type socket struct {
+	local, remote net.Addr
 
-	// Of the Read under way. The message header is kept since that of unix.Recvmsg costs an allocation.
-	message unix.Msghdr
-	vector  unix.Iovec
+	// Until it is moved.
+	tcp     net.Conn
+	raw     syscall.RawConn
+	attempt func(fd uintptr) bool // s.recv, made once: a method value costs an allocation
+
+	// Of the read under way.
+	scratch *scratch // nil between two reads of the loop
 	n       int
 	errno   syscall.Errno
 	stamp   int64
@@ -33,16 +34,27 @@ type stampedConn struct {
 
 	receipt receipt
 
-	aborts  *abortWatch
-	watched bool        // by it
-	closed  bool        // guarded by its mutex
-	aborted atomic.Bool // it has woken who waits
+	moved // to a loop
+}
+
+// A scratch is what a read needs, of the message header besides, since that of unix.Recvmsg costs an allocation.
+type scratch struct {
+	control [64]byte // room for both control messages; first, so that it is aligned
+	message unix.Msghdr
+	vector  unix.Iovec
+	clock   int64 // ns since the epoch, read last before the read
+}
+
+func (x *scratch) init() {
+	x.message.Iov = &x.vector
+	x.message.SetIovlen(1)
+	x.message.Control = &x.control[0]
 }
 
 // stampReads asks the kernel for a stamp on all that arrives on c from now on, and gives the connection to read from
 // and where to find the receipt of each read. Where c isn't TCP, or the kernel can't, that is c itself and nil. since
 // is when nothing had arrived yet, in ns since the epoch.
-func stampReads(c net.Conn, since int64, aborts *abortWatch) (net.Conn, *receipt) {
+func stampReads(c net.Conn, since int64) (net.Conn, *receipt) {
 	raw := rawConn(c)
 	if raw == nil {
 		return c, nil
@@ -51,11 +63,9 @@ func stampReads(c net.Conn, since int64, aborts *abortWatch) (net.Conn, *receipt
 	if err := raw.Control(func(fd uintptr) { optErr = askStamps(int(fd)) }); err != nil || optErr != nil {
 		return c, nil
 	}
-	s := &stampedConn{Conn: c, raw: raw, aborts: aborts, receipt: receipt{drained: since}}
+	s := &socket{tcp: c, raw: raw, local: c.LocalAddr(), remote: c.RemoteAddr(), scratch: new(scratch), receipt: receipt{drained: since}}
 	s.attempt = s.recv
-	s.message.Iov = &s.vector
-	s.message.SetIovlen(1)
-	s.message.Control = &s.control[0]
+	s.scratch.init()
 	return s, &s.receipt
 }
 
@@ -70,127 +80,83 @@ func askStamps(fd int) error {
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1) // before Linux 5.1
 }
 
-// Read implements net.Conn, with the errors of net.TCPConn.
-func (c *stampedConn) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return c.Conn.Read(p)
+// LocalAddr implements net.Conn.
+func (s *socket) LocalAddr() net.Addr { return s.local }
+
+// RemoteAddr implements net.Conn.
+func (s *socket) RemoteAddr() net.Addr { return s.remote }
+
+// Read implements net.Conn, with the errors of net.TCPConn. What an eventLoop reads doesn't wait.
+func (s *socket) Read(p []byte) (int, error) {
+	if s.loop != nil {
+		return s.readMoved(p)
 	}
-	c.waited = false
-	c.into(p)
-	err := c.raw.Read(c.attempt)
-	c.vector.Base = nil
-	if err = c.outcome(err); err != nil {
+	if len(p) == 0 {
+		return s.tcp.Read(p)
+	}
+	s.waited = false
+	s.into(p)
+	err := s.raw.Read(s.attempt)
+	s.scratch.vector.Base = nil
+	if err = s.outcome(err); err != nil {
 		return 0, err
 	}
-	c.received(len(p))
-	return c.n, nil
-}
-
-// each implements readyReader. Where the kernel says that a read has taken all there was, the next one waits first: that
-// saves the call that finds nothing.
-func (c *stampedConn) each(take func(p []byte, filled bool) (more bool)) error {
-	var buf *[readSize]byte
-	left := false
-	release := func() {
-		readBuffers.Put(buf)
-		buf, c.vector.Base = nil, nil
-	}
-	c.waited = false
-	err := c.raw.Read(func(fd uintptr) bool {
-		if !c.watched {
-			c.watched = c.aborts.add(int32(fd), c)
-		}
-		for {
-			if buf == nil {
-				buf = readBuffers.Get().(*[readSize]byte)
-				c.into(buf[:])
-			}
-			before := time.Now()
-			if !c.recv(fd) {
-				release()
-				return false
-			}
-			if c.errno != 0 || c.n == 0 {
-				release()
-				return true
-			}
-			c.received(len(buf))
-			filled := c.n == len(buf)
-			if left = !take(buf[:c.n], filled); left {
-				release()
-				return true
-			}
-			if c.waited = false; c.left == 0 && c.watched {
-				c.receipt.seen, c.waited = before.UnixNano(), true // the queue was empty after that
-				release()
-				return false
-			}
-		}
-	})
-	if left {
-		return nil
-	}
-	return c.outcome(err)
-}
-
-// woken implements readyReader.
-func (c *stampedConn) woken() bool { return c.aborted.Swap(false) }
-
-// Close implements net.Conn.
-func (c *stampedConn) Close() error {
-	_ = c.raw.Control(func(fd uintptr) { c.aborts.remove(int32(fd), c) }) // which fails where it is closed
-	return c.Conn.Close()
+	s.received(len(p))
+	return s.n, nil
 }
 
 // into says where the next recv puts what it reads.
-func (c *stampedConn) into(p []byte) {
-	c.vector.Base = &p[0]
-	c.vector.SetLen(len(p))
+func (s *socket) into(p []byte) {
+	s.scratch.vector.Base = &p[0]
+	s.scratch.vector.SetLen(len(p))
 }
 
 // outcome is the error of the read that is over; err is that of waiting for it.
-func (c *stampedConn) outcome(err error) error {
+func (s *socket) outcome(err error) error {
 	switch {
 	case err != nil: // a deadline, or Close
 		if op, ok := err.(*net.OpError); ok {
 			op.Op = "read"
 		}
 		return err
-	case c.errno != 0:
-		local := c.LocalAddr()
-		return &net.OpError{Op: "read", Net: local.Network(), Source: local, Addr: c.RemoteAddr(), Err: os.NewSyscallError("read", c.errno)}
-	case c.n == 0:
+	case s.errno != 0:
+		return s.opError("read", os.NewSyscallError("read", s.errno))
+	case s.n == 0:
 		return io.EOF
 	}
 	return nil
 }
 
+func (s *socket) opError(op string, err error) error {
+	return &net.OpError{Op: op, Net: s.local.Network(), Source: s.local, Addr: s.remote, Err: err}
+}
+
 // received notes the receipt of a read into so many bytes.
-func (c *stampedConn) received(size int) {
+func (s *socket) received(size int) {
 	left := 0 // what came after a read that wasn't full has stamps of its own
-	if c.n == size {
-		left = c.left
+	if s.n == size {
+		left = s.left
 	}
-	c.receipt = c.receipt.next(c.stamp, c.waited, left)
+	s.receipt = s.receipt.next(s.stamp, s.waited, left)
 }
 
 // recv tries to read once. It reports false where the queue is empty, to be called again when it isn't.
-func (c *stampedConn) recv(fd uintptr) bool {
+func (s *socket) recv(fd uintptr) bool {
+	x := s.scratch
 	for {
-		c.message.SetControllen(len(c.control))
-		// It doesn't wait for bytes, but may for the socket's lock, and be preempted with it: RawSyscall, which would
-		// hold up the other goroutines meanwhile, saved nothing that could be measured.
-		n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&c.message)), unix.MSG_DONTWAIT)
+		x.message.SetControllen(len(x.control))
+		// RawSyscall, since it doesn't wait: told of each call, Go's scheduler wakes other threads.
+		n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&x.message)), unix.MSG_DONTWAIT)
 		switch errno {
 		case unix.EINTR:
 			continue
 		case unix.EAGAIN:
-			c.waited = true
+			s.waited = true
 			return false
 		}
-		if c.errno = errno; errno == 0 {
-			c.n = int(n)
-			c.stamp, c.left = parseControls(c.control[:min(uint64(c.message.Controllen), uint64(len(c.control)))])
+		if s.errno = errno; errno == 0 {
+			s.n = int(n)
+			s.stamp, s.left = parseControls(x.control[:min(uint64(x.message.Controllen), uint64(len(x.control)))])
 		}
 		return true
 	}
@@ -240,29 +206,14 @@ func parseTimespec(b []byte) int64 {
 	return 0
 }
 
-// CloseWrite shuts down the writing side.
-func (c *stampedConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return net.ErrClosed
-}
-
-// SyscallConn implements syscall.Conn.
-func (c *stampedConn) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
-
 // segments asks TCP_INFO how many segments this host has sent again on c, and how many arrived out of order; -1 where
 // the kernel doesn't say, and once c was closed here.
 func segments(c net.Conn) (resent, outOfOrder int64) {
 	resent, outOfOrder = -1, -1
-	raw := rawConn(c)
-	if raw == nil {
-		return resent, outOfOrder
-	}
 	var info unix.TCPInfo
 	size := uint32(unix.SizeofTCPInfo)
 	var errno syscall.Errno
-	err := raw.Control(func(fd uintptr) {
+	err := withFD(c, func(fd uintptr) {
 		_, _, errno = unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_INFO,
 			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
 	})

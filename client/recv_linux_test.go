@@ -17,7 +17,7 @@ import (
 )
 
 // Reading ends as that of a net.TCPConn does, word for word.
-func TestStampedConnEnds(t *testing.T) {
+func TestSocketEnds(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		end  func(ours, theirs net.Conn)
@@ -44,7 +44,7 @@ func TestStampedConnEnds(t *testing.T) {
 				ours := net.Conn(tcp)
 				if stamped {
 					var receipt *receipt
-					if ours, receipt = stampReads(tcp, 1, new(abortWatch)); receipt == nil {
+					if ours, receipt = stampReads(tcp, 1); receipt == nil {
 						t.Fatal("the kernel gives no stamps")
 					}
 				}
@@ -71,13 +71,13 @@ func TestStampedConnEnds(t *testing.T) {
 }
 
 // Close and a deadline end a Read that waits.
-func TestStampedConnUnblocks(t *testing.T) {
+func TestSocketUnblocks(t *testing.T) {
 	for name, unblock := range map[string]func(net.Conn) error{
 		"Close":           net.Conn.Close,
 		"SetReadDeadline": func(c net.Conn) error { return c.SetReadDeadline(time.Unix(1, 0)) },
 	} {
 		tcp, _ := tcpPair(t)
-		c, _ := stampReads(tcp, 1, new(abortWatch))
+		c, _ := stampReads(tcp, 1)
 		ended := readWaiting(c)
 		if err := unblock(c); err != nil {
 			t.Error(err)
@@ -91,7 +91,7 @@ func TestStampedConnUnblocks(t *testing.T) {
 // readWaiting reads a few bytes from c, which has none, and returns when that waits for them.
 func readWaiting(c net.Conn) (ended chan error) {
 	waiting, ended := make(chan bool), make(chan error)
-	s := c.(*stampedConn)
+	s := c.(*socket)
 	attempt, first := s.attempt, true
 	s.attempt = func(fd uintptr) bool {
 		done := attempt(fd)
@@ -111,11 +111,11 @@ func readWaiting(c net.Conn) (ended chan error) {
 }
 
 // The queue is known to have been empty when the read before was seen, but only where there was nothing to read then.
-func TestStampedConnDrained(t *testing.T) {
+func TestSocketDrained(t *testing.T) {
 	tcp, theirs := tcpPair(t)
-	c, receipt := stampReads(tcp, 1, new(abortWatch))
+	c, receipt := stampReads(tcp, 1)
 	read := func(what string, drained int64) {
-		c.(*stampedConn).raw.Control(func(fd uintptr) { unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1) })
+		c.(*socket).raw.Control(func(fd uintptr) { unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1) })
 		if _, err := c.Read(make([]byte, 10)); err != nil {
 			t.Fatal(err)
 		}

@@ -11,13 +11,22 @@ import (
 // A Session keeps one logical subscription alive across drops: it dials, hands on every event, remembers the last id
 // dispatched and the reconnection time the server asked for, waits as Backoff says and dials again from there.
 //
-// Set the exported fields, then call Run once. Send and Finish may be called from other goroutines.
+// Set the exported fields, then call Run or Start once. Send and Finish may be called from other goroutines.
 type Session struct {
 	Dialer   Dialer
 	Backoff  Backoff
 	Observer Observer
 	From     Cursor // where to start; empty for "from now"
 	Seed     uint64 // of the jitter
+
+	// What runs the session has these: its goroutine, or what pushes the open stream.
+	cursor   Cursor
+	hint     time.Duration // reconnection time in force; negative if none
+	attempts int
+	failed   int         // attempts in a row
+	random   *rand.Rand  // nil until a wait
+	stop     func() bool // ends the watch of the context for the stream that is pushed
+	done     func(error) // told the end of what was started
 
 	mu        sync.Mutex
 	stream    Stream             // the open one, nil between two
@@ -26,8 +35,8 @@ type Session struct {
 	wake      chan struct{} // closed by Finish, to end a wait
 }
 
-// An Observer is told what a Session does, on the goroutine of its Run. It must not block, and must not keep what
-// Received hands it.
+// An Observer is told what a Session does, one thing at a time, on the goroutine of its Run, or on those that Start uses. It
+// must not block, and must not keep what Received hands it.
 type Observer interface {
 	Opened(Opened)
 	Received(Event)
@@ -60,49 +69,132 @@ var ErrNotOpen = errors.New("no stream is open")
 // Run dials and reads until the subscription has ended for good, and returns why. It ends when ctx does, closing the
 // stream at once, and after Finish, when the peer has ended the stream.
 func (s *Session) Run(ctx context.Context) error {
-	s.mu.Lock()
-	if s.wake == nil {
-		s.wake = make(chan struct{})
-	}
-	s.mu.Unlock()
-	cursor := s.From.Clone()
-	hint := time.Duration(-1)
-	var random *rand.Rand
-	for attempt, failed := 0, 0; ; attempt++ {
-		closed := s.attempt(ctx, attempt, &cursor, &hint)
-		closed.RetryHint = hint
-		if closed.Opened {
-			failed = 0
+	s.begin()
+	for {
+		stream, closed := s.open(ctx)
+		if stream != nil {
+			closed = s.run(ctx, stream)
 		}
-		if random == nil {
-			random = rand.New(rand.NewPCG(s.Seed, 0))
-		}
-		closed.Wait, closed.Final = s.next(ctx, &closed, failed, random)
-		failed++
-		s.Observer.Closed(closed)
-		if closed.Final || !s.sleep(ctx, closed.Wait) {
+		if s.closed(ctx, closed) {
 			return closed.Err
 		}
 	}
 }
 
-// attempt opens one stream and reads it to its end.
-func (s *Session) attempt(ctx context.Context, n int, cursor *Cursor, hint *time.Duration) Closed {
-	stream, err := s.dial(ctx, *cursor)
-	if err != nil {
-		return Closed{At: time.Now(), Err: err}
+// Start is Run without a goroutine that waits for it, and without one for each stream that is open where streams can be
+// pushed. done is called with what Run would return. It returns at once.
+func (s *Session) Start(ctx context.Context, done func(error)) {
+	s.begin()
+	s.done = done
+	go s.goOn(ctx)
+}
+
+// goOn dials until a stream is open that is pushed, or the subscription has ended for good.
+func (s *Session) goOn(ctx context.Context) {
+	for {
+		stream, closed := s.open(ctx)
+		if stream != nil {
+			if s.push(ctx, stream) {
+				return
+			}
+			closed = s.run(ctx, stream)
+		}
+		if s.closed(ctx, closed) {
+			s.done(closed.Err)
+			return
+		}
 	}
+}
+
+func (s *Session) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wake == nil {
+		s.wake = make(chan struct{})
+	}
+	s.cursor, s.hint = s.From.Clone(), -1
+}
+
+// open makes one attempt: it gives a stream, or how that has failed.
+func (s *Session) open(ctx context.Context) (Stream, Closed) {
+	stream, err := s.dial(ctx, s.cursor)
+	if err != nil {
+		return nil, Closed{At: time.Now(), Err: err}
+	}
+	s.Observer.Opened(Opened{At: time.Now(), Attempt: s.attempts, From: s.cursor, Info: stream.Info()})
+	return stream, Closed{}
+}
+
+// run reads a stream to its end.
+func (s *Session) run(ctx context.Context, stream Stream) Closed {
 	stop := context.AfterFunc(ctx, func() { stream.Close() })
 	defer stream.Close()
 	defer stop()
-	s.Observer.Opened(Opened{At: time.Now(), Attempt: n, From: *cursor, Info: stream.Info()})
-	if !s.publish(stream) {
-		err = errFinished
-	} else {
-		err = s.read(stream, cursor, hint)
+	err := errFinished
+	if s.publish(stream) {
+		err = s.read(stream)
 	}
+	return s.ended(stream, err)
+}
+
+// push has the events of a stream handed to the session. It reports false where the stream can't do that, or Finish came
+// before; then nothing has happened.
+func (s *Session) push(ctx context.Context, stream Stream) bool {
+	pusher, ok := stream.(Pusher)
+	if !ok {
+		return false
+	}
+	s.mu.Lock() // nothing is to be sent before it is pushed, and its end is not to come before it was there
+	defer s.mu.Unlock()
+	if s.finishing || !pusher.Push(func(ev Event, err error) bool {
+		if err != nil {
+			s.pushed(ctx, stream, err)
+			return false
+		}
+		s.received(ev)
+		return true
+	}) {
+		return false
+	}
+	s.stream = stream
+	s.stop = context.AfterFunc(ctx, func() { stream.Close() })
+	return true
+}
+
+// pushed goes on where a stream that was pushed has ended.
+func (s *Session) pushed(ctx context.Context, stream Stream, err error) {
+	s.mu.Lock()
+	stop := s.stop
+	s.mu.Unlock()
+	stop()
+	closed := s.ended(stream, err)
+	stream.Close()
+	if s.closed(ctx, closed) {
+		s.done(closed.Err)
+		return
+	}
+	s.goOn(ctx)
+}
+
+func (s *Session) ended(stream Stream, err error) Closed {
 	s.publish(nil)
 	return Closed{At: time.Now(), Opened: true, Err: err, Info: stream.Info()}
+}
+
+// closed takes how an attempt has ended, and waits for the next one. It reports whether there is none.
+func (s *Session) closed(ctx context.Context, closed Closed) (over bool) {
+	s.attempts++
+	closed.RetryHint = s.hint
+	if closed.Opened {
+		s.failed = 0
+	}
+	if s.random == nil {
+		s.random = rand.New(rand.NewPCG(s.Seed, 0))
+	}
+	closed.Wait, closed.Final = s.next(ctx, &closed)
+	s.failed++
+	s.Observer.Closed(closed)
+	return closed.Final || !s.sleep(ctx, closed.Wait)
 }
 
 // dial opens a stream, unless Finish comes before.
@@ -126,22 +218,26 @@ func (s *Session) publish(stream Stream) bool {
 	return !s.finishing
 }
 
-func (s *Session) read(stream Stream, cursor *Cursor, hint *time.Duration) (err error) {
+func (s *Session) read(stream Stream) error {
 	for ev, err := range stream.Events() {
 		if err != nil {
 			return err
 		}
-		*cursor = append((*cursor)[:0], ev.ID...)
-		if ev.Retry >= 0 {
-			*hint = ev.Retry
-		}
-		s.Observer.Received(ev)
+		s.received(ev)
 	}
 	return errors.New("the stream ended without saying why")
 }
 
+func (s *Session) received(ev Event) {
+	s.cursor = append(s.cursor[:0], ev.ID...)
+	if ev.Retry >= 0 {
+		s.hint = ev.Retry
+	}
+	s.Observer.Received(ev)
+}
+
 // next decides what comes after an attempt.
-func (s *Session) next(ctx context.Context, closed *Closed, failed int, random *rand.Rand) (wait time.Duration, final bool) {
+func (s *Session) next(ctx context.Context, closed *Closed) (wait time.Duration, final bool) {
 	s.mu.Lock()
 	closed.Asked = s.finishing || ctx.Err() != nil
 	s.mu.Unlock()
@@ -152,7 +248,7 @@ func (s *Session) next(ctx context.Context, closed *Closed, failed int, random *
 	if !e.Temporary() {
 		return 0, true
 	}
-	wait, ok := s.Backoff.Wait(failed, closed.RetryHint, random)
+	wait, ok := s.Backoff.Wait(s.failed, closed.RetryHint, s.random)
 	return max(wait, e.RetryAfter), !ok
 }
 

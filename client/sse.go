@@ -129,57 +129,71 @@ type sseStream struct {
 	decoder *Decoder
 	body    framing
 	done    EndMarker
+
+	yield  func(Event, error) bool
+	wire   uint64 // bytes read from the socket, when the event before was given
+	read   uint64 // and when it was read last
+	shared bool   // that read held more than the event to come
+	left   bool   // whoever reads wants no more
+	failed error
 }
 
 // Events implements Stream.
 func (s *sseStream) Events() iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {
-		wire := s.conn.headIn
-		read := wire    // bytes read from the socket when it was read last
-		shared := false // that read held more than the event to come
-		left := false   // whoever reads wants no more
-		var failed, err error
-		take := func(p []byte) bool {
-			var data []byte
-			data, failed = s.body.take(p)
-			s.decoder.Feed(data)
-			if now := s.conn.in.Load(); now != read {
-				read, shared = now, false
-			}
-			for {
-				ev, ok, err := s.decoder.Next()
-				if err != nil {
-					failed = err
-					return false
-				}
-				if !ok {
-					return failed == nil
-				}
-				// One read held several events if another came before this one in it, or if bytes are left.
-				ev.Arrival = s.conn.arrival(shared || s.decoder.Buffered() || s.framed(len(data)-s.decoder.unread()) || s.conn.more(s.tail()))
-				shared = ev.Arrival.Shared
-				if s.done.matches(ev) {
-					failed = ErrDone
-					return false
-				}
-				now := s.conn.in.Load()
-				ev.Wire, wire = int(now-wire), now
-				if left = !yield(ev, nil); left {
-					return false
-				}
-			}
-		}
-		if take(nil) { // a body may have no bytes
-			err = s.conn.pump(take)
-		}
-		switch {
-		case left:
-			return
-		case failed == nil:
-			failed = s.body.ended(err)
-		}
-		yield(Event{}, failed)
+	return func(yield func(Event, error) bool) { s.conn.pump(s.reader(yield)) }
+}
+
+// Push implements Pusher.
+func (s *sseStream) Push(yield func(Event, error) bool) bool {
+	return s.push(s.reader(yield))
+}
+
+func (s *sseStream) reader(yield func(Event, error) bool) reader {
+	s.yield, s.wire, s.read = yield, s.conn.headIn, s.conn.headIn
+	return s
+}
+
+// take implements reader.
+func (s *sseStream) take(p []byte) (more bool) {
+	data, err := s.body.take(p)
+	s.decoder.Feed(data)
+	if now := s.conn.in.Load(); now != s.read {
+		s.read, s.shared = now, false
 	}
+	for {
+		ev, ok, bad := s.decoder.Next()
+		if bad != nil {
+			s.failed = bad
+			return false
+		}
+		if !ok {
+			s.failed = err
+			return err == nil
+		}
+		// One read held several events if another came before this one in it, or if bytes are left.
+		ev.Arrival = s.conn.arrival(s.shared || s.decoder.Buffered() || s.framed(len(data)-s.decoder.unread()) || s.conn.more(s.tail()))
+		s.shared = ev.Arrival.Shared
+		if s.done.matches(ev) {
+			s.failed = ErrDone
+			return false
+		}
+		now := s.conn.in.Load()
+		ev.Wire, s.wire = int(now-s.wire), now
+		if s.left = !s.yield(ev, nil); s.left {
+			return false
+		}
+	}
+}
+
+// end implements reader.
+func (s *sseStream) end(err error) {
+	switch {
+	case s.left:
+		return
+	case s.failed == nil:
+		s.failed = s.body.ended(err)
+	}
+	s.yield(Event{}, s.failed)
 }
 
 // framed reports whether framing followed the event in its read, which took so many bytes of data up to the event's end:

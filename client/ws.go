@@ -239,9 +239,9 @@ func (s *wsStream) openError(ctx context.Context, err error, what string) error 
 }
 
 // await reads messages until one contains text. They belong to the handshake and aren't events.
-func (s *wsStream) await(text []byte) error {
+func (s *wsStream) await(text []byte) (err error) {
 	n, found := 0, false
-	err := s.read(func(ev Event) bool {
+	s.conn.pump(&wsReader{wsStream: s, over: func(why error) { err = why }, emit: func(ev Event) bool {
 		if ev.Type == Comment {
 			s.pings++
 			s.early = append(s.early[:min(len(s.early), maxPinged-1)], ev.Arrival)
@@ -250,7 +250,7 @@ func (s *wsStream) await(text []byte) error {
 		n++
 		found = bytes.Contains(ev.Data, text)
 		return !found && n < maxAwait
-	})
+	}})
 	if err == nil && !found {
 		err = &Error{Class: ClassProtocol, Detail: fmt.Sprintf("no message contained %q among the first %d", text, maxAwait)}
 	}
@@ -259,30 +259,33 @@ func (s *wsStream) await(text []byte) error {
 
 // Events implements Stream.
 func (s *wsStream) Events() iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {
-		s.wire = s.conn.headIn
-		for i := range s.pings {
-			ev := Event{Type: Comment, Arrival: s.early[min(i, len(s.early)-1)], ID: s.lastID, Retry: -1, Wire: s.newWire()}
-			if !yield(ev, nil) {
-				return
+	return func(yield func(Event, error) bool) { s.conn.pump(s.reader(yield)) }
+}
+
+// Push implements Pusher.
+func (s *wsStream) Push(yield func(Event, error) bool) bool {
+	return s.push(s.reader(yield))
+}
+
+func (s *wsStream) reader(yield func(Event, error) bool) reader {
+	s.wire = s.conn.headIn
+	left := false
+	emit := func(ev Event) bool {
+		if ev.Type == Message {
+			if id, ok := s.id.Text(ev.Data); ok {
+				s.lastID, ev.OwnID = append(s.lastID[:0], id...), true
 			}
 		}
-		s.pings, s.early = 0, nil
-		left := false
-		err := s.read(func(ev Event) bool {
-			if ev.Type == Message {
-				if id, ok := s.id.Text(ev.Data); ok {
-					s.lastID, ev.OwnID = append(s.lastID[:0], id...), true
-				}
-			}
-			ev.ID, ev.Wire = s.lastID, s.newWire()
-			left = !yield(ev, nil)
-			return !left
-		})
+		ev.ID, ev.Wire = s.lastID, s.newWire()
+		left = !yield(ev, nil)
+		return !left
+	}
+	over := func(err error) {
 		if !left {
 			yield(Event{}, s.readError(err))
 		}
 	}
+	return &wsReader{wsStream: s, early: true, emit: emit, over: over}
 }
 
 func (s *wsStream) newWire() int {

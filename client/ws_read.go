@@ -144,36 +144,63 @@ var errReason = &Error{Class: ClassProtocol, Detail: "the reason in a Close fram
 // errLeft ends reading where whoever reads wants no more.
 var errLeft = errors.New("left")
 
-// read hands on what comes, until emit wants no more, which is no error, or until the stream ends. A server that broke a
-// rule is told. An event's Data is valid while emit runs; its ID and Wire aren't set.
-func (s *wsStream) read(emit func(Event) bool) error {
-	var failed error
-	err := s.conn.pump(func(p []byte) bool {
-		var rest []byte
-		if rest, failed = s.take(p, emit); failed == nil {
-			return true
-		}
-		s.conn.unread(rest)
+// A wsReader reads the messages of a stream. emit is handed what comes, whose Data is valid while it runs, and whose ID
+// and Wire aren't set; it says whether it wants more.
+type wsReader struct {
+	*wsStream
+	early  bool // what came while the stream was being opened is to be handed on first
+	emit   func(Event) bool
+	over   func(error) // told why reading has ended, nil where emit wanted no more
+	failed error
+}
+
+// take implements reader.
+func (r *wsReader) take(p []byte) (more bool) {
+	if r.early && !r.emitEarly() {
 		return false
-	})
-	if failed != nil {
-		err = failed
+	}
+	var rest []byte
+	if rest, r.failed = r.frames(p, r.emit); r.failed == nil {
+		return true
+	}
+	r.conn.unread(rest)
+	return false
+}
+
+func (r *wsReader) emitEarly() (more bool) {
+	pings, arrivals := r.pings, r.wsStream.early
+	r.early, r.pings, r.wsStream.early = false, 0, nil
+	for i := range pings {
+		if !r.emit(Event{Type: Comment, Arrival: arrivals[min(i, len(arrivals)-1)], Retry: -1}) {
+			r.failed = errLeft
+			return false
+		}
+	}
+	return true
+}
+
+// end implements reader. A server that has broken a rule is told, and one that has ended the stream is answered.
+func (r *wsReader) end(err error) {
+	if r.failed != nil {
+		err = r.failed
 	}
 	switch e, _ := err.(*Error); {
 	case err == errLeft:
-		return nil
+		err = nil
 	case err == errNotUTF8, err == errReason:
-		s.fail(statusInvalid)
+		r.fail(statusInvalid)
 	case err == ErrTooBig: // what is left of it isn't worth waiting for
-		s.tell(statusTooBig)
+		_ = r.tell(statusTooBig)
 	case e != nil && e.Class == ClassProtocol:
-		s.fail(statusProtocol)
+		r.fail(statusProtocol)
+	case e != nil && e.Class == ClassCloseCode:
+		_ = r.answer(e.Code)
 	}
-	return err
+	r.over(err)
 }
 
-// take takes the next bytes apart, and gives back those that it didn't come to.
-func (s *wsStream) take(p []byte, emit func(Event) bool) (rest []byte, err error) {
+// frames takes the next bytes apart, and gives back those that it didn't come to.
+func (s *wsStream) frames(p []byte, emit func(Event) bool) (rest []byte, err error) {
 	if in := s.conn.in.Load(); in != s.scanned { // TLS may give in pieces what one read brought
 		s.scanned, s.events = in, 0
 	}
@@ -280,13 +307,13 @@ func (s *wsStream) heard(more bool, emit func(Event) bool) error {
 			return errLeft
 		}
 	case opcodeClose:
-		return s.closed(payload)
+		return closed(payload)
 	}
 	return nil
 }
 
-// closed answers the peer's Close, and gives it as the end of the stream. A normal one is a clean end, but keeps its code.
-func (s *wsStream) closed(payload []byte) error {
+// closed gives the peer's Close as the end of the stream. A normal one is a clean end, but keeps its code.
+func closed(payload []byte) error {
 	e := &Error{Class: ClassCloseCode, Code: statusNoCode}
 	if len(payload) == 1 {
 		return protocolError("a Close frame has half a status code")
@@ -301,9 +328,7 @@ func (s *wsStream) closed(payload []byte) error {
 			return errReason
 		}
 		e.Detail = oneLine(reason)
-		payload = payload[:2]
 	}
-	s.finishWith(payload)
 	if e.Code == statusNormal {
 		e.Err = io.EOF
 	}

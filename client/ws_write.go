@@ -62,20 +62,16 @@ func (s *wsStream) release() {
 	}
 }
 
-// pong answers a ping. Where something is being sent, that comes first: reading doesn't wait for it.
+// pong answers a ping. Where something is being sent, that comes first: reading waits for nothing.
 func (s *wsStream) pong(payload []byte) {
-	if !s.sendMu.TryLock() {
-		owed := bytes.Clone(payload)
-		s.owed.Store(&owed)
-		if !s.sendMu.TryLock() {
-			return // who has it will look
-		}
+	owed := bytes.Clone(payload)
+	s.owed.Store(&owed)
+	switch {
+	case !s.sendMu.TryLock(): // who has it will look
+	case s.conn.room():
 		s.release()
-		return
-	}
-	defer s.release()
-	if !s.finished {
-		s.writePong(payload)
+	default:
+		go s.release()
 	}
 }
 
@@ -89,7 +85,16 @@ func (s *wsStream) writePong(payload []byte) {
 
 // Finish implements Finisher.
 func (s *wsStream) Finish() error {
-	return s.finishWith(binary.BigEndian.AppendUint16(nil, statusNormal))
+	return s.answer(statusNormal)
+}
+
+// answer sends a Close with a code, or without one.
+func (s *wsStream) answer(code int) error {
+	var payload []byte
+	if code != statusNoCode {
+		payload = binary.BigEndian.AppendUint16(nil, uint16(code))
+	}
+	return s.finishWith(payload)
 }
 
 // finishWith sends a Close, after which nothing may be sent; once.
@@ -105,19 +110,19 @@ func (s *wsStream) finishWith(payload []byte) error {
 
 // fail tells the peer what it did wrong, and waits for the connection to end, bounded: closing it with bytes unread would
 // reset it, and the peer might not hear.
-func (s *wsStream) fail(code uint16) {
+func (s *wsStream) fail(code int) {
 	if s.tell(code) == nil {
 		_, _ = io.Copy(io.Discard, s.conn)
 	}
 }
 
 // tell sends a Close for an error. What is under way on the connection ends soon.
-func (s *wsStream) tell(code uint16) error {
+func (s *wsStream) tell(code int) error {
 	s.conn.idle = 0
 	if err := s.conn.raw.SetDeadline(time.Now().Add(closeWait)); err != nil {
 		return err
 	}
-	return s.finishWith(binary.BigEndian.AppendUint16(nil, code))
+	return s.answer(code)
 }
 
 // writeFrame writes one frame. sendMu must be held.

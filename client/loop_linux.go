@@ -1,0 +1,263 @@
+package client
+
+import (
+	"container/heap"
+	"errors"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// eventLoops read the sockets of all streams that are pushed, which take turns to join one. The zero value is ready. Safe
+// for concurrent use.
+type eventLoops struct {
+	once  sync.Once
+	loops []eventLoop
+	next  atomic.Uint32
+}
+
+// loop gives the loop for one more socket.
+func (s *eventLoops) loop() *eventLoop {
+	s.once.Do(func() { s.loops = make([]eventLoop, runtime.GOMAXPROCS(0)) })
+	return &s.loops[int(s.next.Add(1))%len(s.loops)]
+}
+
+// An eventLoop waits for many sockets at once, on one goroutine that lasts as long as it has any, and has each read what
+// has come. It is told of what happens once (EPOLLET), so that a socket which is told to be ready is read until it is
+// empty.
+//
+// The zero value is ready. Safe for concurrent use.
+type eventLoop struct {
+	mu     sync.Mutex
+	file   *os.File // of the epoll instance; nil while it has no socket
+	epoll  int      // its descriptor
+	places []place
+	free   []int // places without a socket
+	count  int   // sockets
+	quiet  quietest
+}
+
+// A place is where an event finds its socket.
+type place struct {
+	socket *socket
+	uses   int32 // by which an event of its former socket is told
+}
+
+// batch is how many sockets are looked at between two questions to the system.
+const batch = 256
+
+// readSize is how much a loop reads at a time, in bytes. It holds one buffer for all its sockets.
+const readSize = 64 << 10
+
+// A reading is what a socket is read with.
+type reading struct {
+	scratch
+	buf [readSize]byte
+}
+
+func newReading() *reading {
+	x := new(reading)
+	x.init()
+	return x
+}
+
+// readings are for sockets that are read outside of their loop.
+var readings = sync.Pool{New: func() any { return newReading() }}
+
+// add begins to watch a socket. What has come before is told of, too.
+func (l *eventLoop) add(s *socket) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil {
+		if err := l.start(); err != nil {
+			return err
+		}
+	}
+	var at int
+	if last := len(l.free) - 1; last >= 0 {
+		at, l.free = l.free[last], l.free[:last]
+	} else {
+		at = len(l.places)
+		l.places = append(l.places, place{})
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&0xFFFFFFFF, Fd: int32(at), Pad: l.places[at].uses}
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &event); err != nil {
+		l.free = append(l.free, at)
+		return os.NewSyscallError("epoll_ctl", err)
+	}
+	l.places[at].socket, s.place = s, at
+	l.count++
+	if s.owner.idle > 0 {
+		s.quietUntil = s.due()
+		heap.Push(&l.quiet, s)
+		l.alarm()
+	}
+	return nil
+}
+
+// remove ends that. The socket's descriptor must be open.
+func (l *eventLoop) remove(s *socket) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s.place < 0 {
+		return
+	}
+	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, s.fd, nil)
+	place := &l.places[s.place]
+	place.socket = nil
+	place.uses++
+	l.free = append(l.free, s.place)
+	s.place = -1
+	if s.rank > 0 {
+		heap.Remove(&l.quiet, s.rank-1)
+	}
+	if l.count--; l.count == 0 {
+		_ = l.file.SetReadDeadline(time.Unix(1, 0)) // wakes run, to look whether it is still of use
+	}
+}
+
+func (l *eventLoop) start() error {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("epoll_create1", err)
+	}
+	_ = unix.SetNonblock(fd, true) // so that Go's poller takes it
+	file := os.NewFile(uintptr(fd), "epoll")
+	raw, err := file.SyscallConn()
+	if err != nil {
+		file.Close()
+		return err
+	}
+	l.file, l.epoll = file, fd
+	go l.run(raw)
+	return nil
+}
+
+// run reads what has come, until the file is closed.
+func (l *eventLoop) run(raw syscall.RawConn) {
+	var events [batch]unix.EpollEvent
+	var ready [batch]*socket
+	x := newReading()
+	look := func(epoll uintptr) bool {
+		for {
+			// RawSyscall, since it doesn't wait: told of each call, Go's scheduler wakes other threads.
+			n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, epoll, uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+			switch {
+			case errno == unix.EINTR:
+				continue
+			case errno != 0:
+				return true
+			case n == 0:
+				return false
+			}
+			x.clock = time.Now().UnixNano()
+			l.find(events[:n], ready[:])
+			for i, s := range ready[:n] {
+				if s != nil {
+					s.ready(x, events[i].Events)
+					ready[i] = nil
+				}
+			}
+			if n < batch { // whatever has come meanwhile wakes it again
+				return false
+			}
+		}
+	}
+	for {
+		if err := raw.Read(look); !errors.Is(err, os.ErrDeadlineExceeded) || l.stop() {
+			return
+		}
+		l.expire()
+	}
+}
+
+// stop ends a loop that has no sockets. It reports whether it did.
+func (l *eventLoop) stop() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.count > 0 {
+		return false
+	}
+	l.file.Close()
+	l.file, l.places, l.free = nil, nil, nil
+	return true
+}
+
+// find gives the sockets of events, nil for one that has gone.
+func (l *eventLoop) find(events []unix.EpollEvent, ready []*socket) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, event := range events {
+		if at := int(event.Fd); at < len(l.places) && l.places[at].uses == event.Pad {
+			ready[i] = l.places[at].socket
+		}
+	}
+}
+
+// alarm has the loop look for sockets that have been quiet for too long, when the first of them will have been.
+func (l *eventLoop) alarm() {
+	if len(l.quiet) > 0 {
+		_ = l.file.SetReadDeadline(l.quiet[0].quietUntil)
+	} else {
+		_ = l.file.SetReadDeadline(time.Time{})
+	}
+}
+
+// expire ends the streams whose sockets have been quiet for too long.
+func (l *eventLoop) expire() {
+	now := time.Now()
+	var over []*socket
+	l.mu.Lock()
+	for len(l.quiet) > 0 && !l.quiet[0].quietUntil.After(now) {
+		s := l.quiet[0]
+		until, ended := s.silent(now)
+		if ended {
+			heap.Pop(&l.quiet)
+			over = append(over, s)
+			continue
+		}
+		s.quietUntil = until
+		heap.Fix(&l.quiet, 0)
+	}
+	if l.file != nil {
+		l.alarm()
+	}
+	l.mu.Unlock()
+	for _, s := range over {
+		s.ended(s.owner.idleError())
+	}
+}
+
+// quietest is a heap of sockets by when they will have been quiet for too long, as far as was known when that was looked
+// at last: what is read moves no timer.
+type quietest []*socket
+
+func (q quietest) Len() int           { return len(q) }
+func (q quietest) Less(i, j int) bool { return q[i].quietUntil.Before(q[j].quietUntil) }
+func (q quietest) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].rank, q[j].rank = i+1, j+1
+}
+
+// Push implements heap.Interface.
+func (q *quietest) Push(x any) {
+	s := x.(*socket)
+	*q = append(*q, s)
+	s.rank = len(*q)
+}
+
+// Pop implements heap.Interface.
+func (q *quietest) Pop() any {
+	last := len(*q) - 1
+	s := (*q)[last]
+	(*q)[last] = nil
+	*q = (*q)[:last]
+	s.rank = 0
+	return s
+}
