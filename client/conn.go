@@ -15,41 +15,42 @@ import (
 // read together with the response head, and gives up after idle time without a byte.
 //
 // One goroutine reads; Write and Close may be called from any.
+//
+// It has first what each read touches, since that is seldom in a cache where there are many connections.
 type conn struct {
-	raw     net.Conn // the TCP connection, counted
-	tcp     net.Conn // the TCP connection itself
-	secure  *tls.Conn
-	idle    time.Duration // 0 for no limit
-	pending []byte        // read beyond the head, not yet handed out
-
-	receipt  *receipt       // of the last read of tcp; nil where the kernel stamps nothing
-	records  *recordScanner // of TLS; nil for none
-	overhead int            // the least that TLS adds to the data of a record
-	given    int            // bytes of data handed out since tcp was read
-	filled   bool           // the last read of data filled its buffer
-
-	atOnce func([]byte) (int, error) // reads tcp without waiting, while quiet looks; nil otherwise
-
+	in        atomic.Uint64
 	lastRead  time.Time // when the last read with bytes returned
 	firstByte time.Time // when the first byte after the head was there
-	in, out   atomic.Uint64
-	headIn    uint64 // in, once the head was read
+	given     int       // bytes of data handed out since tcp was read
+	filled    bool      // the last read of data filled its buffer
+	receipt   *receipt  // of the last read of tcp; nil where the kernel stamps nothing
+	pending   []byte    // read beyond the head, not yet handed out
+	secure    *tls.Conn
+	records   *recordScanner // of TLS; nil for none
+	socket    socket         // what tcp is, where the kernel stamps what it reads
+
+	tcp      net.Conn      // the TCP connection itself
+	raw      net.Conn      // the same, counted
+	idle     time.Duration // 0 for no limit
+	overhead int           // the least that TLS adds to the data of a record
+	out      atomic.Uint64
+	headIn   uint64 // in, once the head was read
+
+	atOnce func([]byte) (int, error) // reads tcp without waiting, while quiet looks; nil otherwise
 
 	closing            sync.Once // takes the last sample, while the kernel still knows
 	resent, outOfOrder int64     // segments, at that time
 }
 
 // countingConn is the raw connection below TLS, so that what is counted is what is on the wire.
-type countingConn struct {
-	net.Conn
-	c *conn
-}
+type countingConn struct{ c *conn }
 
+// Read implements net.Conn.
 func (k countingConn) Read(p []byte) (n int, err error) {
 	if k.c.atOnce != nil {
 		n, err = k.c.atOnce(p)
 	} else {
-		n, err = k.Conn.Read(p)
+		n, err = k.c.tcp.Read(p)
 	}
 	if n > 0 {
 		k.c.in.Add(uint64(n))
@@ -61,19 +62,38 @@ func (k countingConn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
+// Write implements net.Conn.
 func (k countingConn) Write(p []byte) (int, error) {
-	n, err := k.Conn.Write(p)
+	n, err := k.c.tcp.Write(p)
 	k.c.out.Add(uint64(n))
 	return n, err
 }
 
+// Close implements net.Conn.
+func (k countingConn) Close() error { return k.c.tcp.Close() }
+
+// LocalAddr implements net.Conn.
+func (k countingConn) LocalAddr() net.Addr { return k.c.tcp.LocalAddr() }
+
+// RemoteAddr implements net.Conn.
+func (k countingConn) RemoteAddr() net.Addr { return k.c.tcp.RemoteAddr() }
+
+// SetDeadline implements net.Conn.
+func (k countingConn) SetDeadline(t time.Time) error { return k.c.tcp.SetDeadline(t) }
+
+// SetReadDeadline implements net.Conn.
+func (k countingConn) SetReadDeadline(t time.Time) error { return k.c.tcp.SetReadDeadline(t) }
+
+// SetWriteDeadline implements net.Conn.
+func (k countingConn) SetWriteDeadline(t time.Time) error { return k.c.tcp.SetWriteDeadline(t) }
+
 // newConn takes a new connection over. Where stamps are wanted, since is when nothing had arrived on it yet.
 func newConn(tcp net.Conn, stamps bool, since time.Time) *conn {
 	c := &conn{tcp: tcp}
-	if stamps {
-		c.tcp, c.receipt = stampReads(tcp, since.UnixNano())
+	if stamps && c.socket.stampReads(tcp, since.UnixNano()) {
+		c.tcp, c.receipt = &c.socket, &c.socket.receipt
 	}
-	c.raw = countingConn{c.tcp, c}
+	c.raw = countingConn{c}
 	return c
 }
 

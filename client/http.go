@@ -54,8 +54,8 @@ func parseURL(s string) (*url.URL, error) {
 // An exchange is one request and the response to it on a connection of its own, from dialing to the response head. It
 // lasts as long as the stream does.
 type exchange struct {
-	net     *Net
 	conn    *conn
+	net     *Net
 	phases  Phases
 	started time.Time
 	resp    *http.Response // its Body isn't read

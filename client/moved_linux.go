@@ -12,20 +12,14 @@ import (
 // moved is what a socket has once a loop reads it.
 type moved struct {
 	loop   *eventLoop // nil until then
-	fd     int
 	owner  *conn
 	reader reader
-	began  time.Time
+	fd     int
 
 	// Whoever reads has these.
 	hung   bool  // the peer won't send any more: it is read until that is told
 	empty  bool  // all that had come was read, since the system told of something last
 	before int64 // when that was not so yet, ns since the epoch
-
-	// The loop's mutex guards these, and is taken before the socket's.
-	place      int       // in the loop; -1 for none
-	rank       int       // in the heap of those that are watched for silence, from 1; 0 for none
-	quietUntil time.Time // at the earliest, as far as was looked at
 
 	mu      sync.Mutex
 	users   int  // of the descriptor
@@ -36,6 +30,12 @@ type moved struct {
 	closed  bool
 	waiting bool // somebody waits until it can be written
 
+	// The loop's mutex guards these, and is taken before the socket's.
+	place      int       // in the loop; -1 for none
+	rank       int       // in the heap of those that are watched for silence, from 1; 0 for none
+	quietUntil time.Time // at the earliest, as far as was looked at
+
+	began                       time.Time
 	patient                     net.Conn // the same connection as one of net's, for what has to wait; nil where nothing had to
 	readDeadline, writeDeadline time.Time
 }
@@ -43,8 +43,8 @@ type moved struct {
 // push has a loop read the connection from now on, for r. It reports false where that can't be; then nothing has
 // changed. Nobody may read or write meanwhile.
 func (c *conn) push(loops *eventLoops, r reader) bool {
-	s, ok := c.tcp.(*socket)
-	if !ok || !s.move(loops.loop(), c, r) {
+	s := &c.socket
+	if s.tcp == nil || !s.move(loops.loop(), c, r) {
 		return false
 	}
 	go s.begin()
@@ -54,7 +54,7 @@ func (c *conn) push(loops *eventLoops, r reader) bool {
 // takeReady reads what has come, and hands it on. over says that reading has ended, and err why, as for reader.end.
 func (c *conn) takeReady(x *reading, r reader) (over bool, err error) {
 	for {
-		n, err := c.top().Read(x.buf[:])
+		n, err := c.readReady(x.buf[:])
 		if n > 0 {
 			c.given += n
 			c.filled = n == len(x.buf)
@@ -72,6 +72,18 @@ func (c *conn) takeReady(x *reading, r reader) (over bool, err error) {
 			return true, err
 		}
 	}
+}
+
+// readReady reads what has come, without waiting.
+func (c *conn) readReady(p []byte) (n int, err error) {
+	if c.secure != nil {
+		return c.secure.Read(p)
+	}
+	if n, err = c.socket.readMoved(p); n > 0 {
+		c.in.Add(uint64(n))
+		c.given = 0
+	}
+	return n, err
 }
 
 func (s *socket) move(loop *eventLoop, owner *conn, r reader) bool {
@@ -285,8 +297,8 @@ func (s *socket) readMoved(p []byte) (int, error) {
 		return 0, err
 	}
 	s.received(len(p))
-	s.waited, s.empty, s.before = false, s.left == 0, before
-	return s.n, nil
+	s.waited, s.empty, s.before = false, s.scratch.left == 0, before
+	return s.scratch.n, nil
 }
 
 // wait gives the connection as one of net's, which can wait.
@@ -357,8 +369,8 @@ func (s *socket) writeWaiting(p []byte) (n int, err error) {
 
 // room reports whether a few bytes can be written by whoever reads without waiting, or whether that may wait.
 func (c *conn) room() bool {
-	s, ok := c.tcp.(*socket)
-	if !ok || s.loop == nil {
+	s := &c.socket
+	if s.loop == nil {
 		return true
 	}
 	s.mu.Lock()

@@ -24,7 +24,7 @@ func rawConn(c net.Conn) syscall.RawConn {
 // quiet reports whether nothing has happened on a connection that waits to be used again: the server has neither
 // closed it nor sent anything, but for what TLS says by itself, such as a ticket behind the handshake.
 func (c *conn) quiet() bool {
-	raw := rawConn(c.raw.(countingConn).Conn)
+	raw := rawConn(c.tcp)
 	if raw == nil {
 		return true // a test's connection
 	}

@@ -17,32 +17,32 @@ import (
 //
 // One goroutine reads, as below TLS; Write, Close and the deadlines may be called from any.
 type socket struct {
-	local, remote net.Addr
+	receipt receipt
+	scratch *scratch // of the read under way; nil between two reads of the loop
+	waited  bool     // it found the queue empty first
 
-	// Until it is moved.
+	moved // to a loop
+
+	// Until then.
 	tcp     net.Conn
 	raw     syscall.RawConn
 	attempt func(fd uintptr) bool // s.recv, made once: a method value costs an allocation
 
-	// Of the read under way.
-	scratch *scratch // nil between two reads of the loop
-	n       int
-	errno   syscall.Errno
-	stamp   int64
-	left    int  // bytes in the queue after it
-	waited  bool // it found the queue empty first
-
-	receipt receipt
-
-	moved // to a loop
+	local, remote net.Addr
 }
 
-// A scratch is what a read needs, of the message header besides, since that of unix.Recvmsg costs an allocation.
+// A scratch is what a read needs, and what comes of it. It has its message header, since that of unix.Recvmsg costs an
+// allocation.
 type scratch struct {
 	control [64]byte // room for both control messages; first, so that it is aligned
 	message unix.Msghdr
 	vector  unix.Iovec
 	clock   int64 // ns since the epoch, read last before the read
+
+	n     int
+	errno syscall.Errno
+	stamp int64
+	left  int // bytes in the queue after it
 }
 
 func (x *scratch) init() {
@@ -51,22 +51,21 @@ func (x *scratch) init() {
 	x.message.Control = &x.control[0]
 }
 
-// stampReads asks the kernel for a stamp on all that arrives on c from now on, and gives the connection to read from
-// and where to find the receipt of each read. Where c isn't TCP, or the kernel can't, that is c itself and nil. since
-// is when nothing had arrived yet, in ns since the epoch.
-func stampReads(c net.Conn, since int64) (net.Conn, *receipt) {
+// stampReads makes the socket of c, and asks the kernel for a stamp on all that arrives on it from now on. It reports
+// false where c isn't TCP, or the kernel can't. since is when nothing had arrived yet, in ns since the epoch.
+func (s *socket) stampReads(c net.Conn, since int64) bool {
 	raw := rawConn(c)
 	if raw == nil {
-		return c, nil
+		return false
 	}
 	var optErr error
 	if err := raw.Control(func(fd uintptr) { optErr = askStamps(int(fd)) }); err != nil || optErr != nil {
-		return c, nil
+		return false
 	}
-	s := &socket{tcp: c, raw: raw, local: c.LocalAddr(), remote: c.RemoteAddr(), scratch: new(scratch), receipt: receipt{drained: since}}
-	s.attempt = s.recv
+	s.tcp, s.raw, s.local, s.remote = c, raw, c.LocalAddr(), c.RemoteAddr()
+	s.scratch, s.attempt, s.receipt.drained = new(scratch), s.recv, since
 	s.scratch.init()
-	return s, &s.receipt
+	return true
 }
 
 // askStamps sets the options. Only TCP knows TCP_INQ, which is younger than recvmsg as a call of its own.
@@ -102,7 +101,7 @@ func (s *socket) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	s.received(len(p))
-	return s.n, nil
+	return s.scratch.n, nil
 }
 
 // into says where the next recv puts what it reads.
@@ -119,9 +118,9 @@ func (s *socket) outcome(err error) error {
 			op.Op = "read"
 		}
 		return err
-	case s.errno != 0:
-		return s.opError("read", os.NewSyscallError("read", s.errno))
-	case s.n == 0:
+	case s.scratch.errno != 0:
+		return s.opError("read", os.NewSyscallError("read", s.scratch.errno))
+	case s.scratch.n == 0:
 		return io.EOF
 	}
 	return nil
@@ -134,10 +133,10 @@ func (s *socket) opError(op string, err error) error {
 // received notes the receipt of a read into so many bytes.
 func (s *socket) received(size int) {
 	left := 0 // what came after a read that wasn't full has stamps of its own
-	if s.n == size {
-		left = s.left
+	if s.scratch.n == size {
+		left = s.scratch.left
 	}
-	s.receipt = s.receipt.next(s.stamp, s.waited, left)
+	s.receipt = s.receipt.next(s.scratch.stamp, s.waited, left)
 }
 
 // recv tries to read once. It reports false where the queue is empty, to be called again when it isn't.
@@ -154,9 +153,9 @@ func (s *socket) recv(fd uintptr) bool {
 			s.waited = true
 			return false
 		}
-		if s.errno = errno; errno == 0 {
-			s.n = int(n)
-			s.stamp, s.left = parseControls(x.control[:min(uint64(x.message.Controllen), uint64(len(x.control)))])
+		if x.errno = errno; errno == 0 {
+			x.n = int(n)
+			x.stamp, x.left = parseControls(x.control[:min(uint64(x.message.Controllen), uint64(len(x.control)))])
 		}
 		return true
 	}

@@ -248,3 +248,12 @@ func FuzzParseControls(f *testing.F) {
 	f.Add(control(unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, int64s(1, 2)...))
 	f.Fuzz(func(t *testing.T, b []byte) { parseControls(b) })
 }
+
+// stampReads gives a socket, and where to find the receipt of each read; c and nil where c can't be one.
+func stampReads(c net.Conn, since int64) (net.Conn, *receipt) {
+	s := new(socket)
+	if !s.stampReads(c, since) {
+		return c, nil
+	}
+	return s, &s.receipt
+}

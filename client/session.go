@@ -207,7 +207,15 @@ func (s *Session) dial(ctx context.Context, from Cursor) (Stream, error) {
 		cancel()
 	}
 	s.mu.Unlock()
+	defer s.dialed()
 	return s.Dialer.Dial(ctx, from)
+}
+
+// dialed lets go of what dialing has made.
+func (s *Session) dialed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopDial = nil
 }
 
 // publish makes the stream the one that Send and Finish reach. It fails where Finish came before.

@@ -81,7 +81,7 @@ func (d *SSE) Dial(ctx context.Context, from Cursor) (Stream, error) {
 	}
 	x.phases.Total = time.Since(x.started)
 	x.conn.idle = d.Net.Idle
-	return &sseStream{exchange: x, done: d.Done, decoder: NewDecoder(d.Net.maxEvent(), from), body: framingOf(x.resp)}, nil
+	return &sseStream{exchange: *x, done: d.Done, decoder: *NewDecoder(d.Net.maxEvent(), from), body: framingOf(x.resp)}, nil
 }
 
 func setDefault(h http.Header, name, value string) {
@@ -124,9 +124,10 @@ func isEventStream(contentType string) bool {
 	return err == nil && essence == "text/event-stream"
 }
 
+// An sseStream has first what each event touches, since that is seldom in a cache where there are many streams.
 type sseStream struct {
-	*exchange
-	decoder *Decoder
+	exchange
+	decoder Decoder
 	body    framing
 	done    EndMarker
 

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -76,7 +75,7 @@ func (d *WebSocket) Dial(ctx context.Context, from Cursor) (Stream, error) {
 		x.conn.Close()
 		return nil, err
 	}
-	s := &wsStream{exchange: x, id: d.ID, lastID: from.Clone(), sends: opcodeText, max: d.Net.maxEvent()}
+	s := &wsStream{exchange: *x, id: d.ID, lastID: from.Clone(), sends: opcodeText, max: d.Net.maxEvent()}
 	if d.Binary {
 		s.sends = opcodeBinary
 	}
@@ -89,8 +88,8 @@ func (d *WebSocket) Dial(ctx context.Context, from Cursor) (Stream, error) {
 		s.Close()
 		return nil, err
 	}
-	x.phases.Total = time.Since(x.started)
-	x.conn.idle = d.Net.Idle
+	s.phases.Total = time.Since(s.started)
+	s.conn.idle = d.Net.Idle
 	return s, nil
 }
 
@@ -193,18 +192,21 @@ func hasToken(h http.Header, name, token string) bool {
 	return slices.ContainsFunc(tokens(h, name), func(s string) bool { return strings.EqualFold(s, token) })
 }
 
+// A wsStream has first what each message touches, since that is seldom in a cache where there are many streams.
 type wsStream struct {
-	*exchange
-	subprotocol string
+	frameReader // of what comes in
+	yield       func(Event, error) bool
+	wire        uint64 // bytes read from the socket, when the event before was given
+	failed      error  // why what was read isn't taken
 	id          Field
 	lastID      Cursor
 	max         int // bytes of one message
-	wire        uint64
+	inflater    *inflater
+	exchange
+
 	early       []Arrival // of heartbeats that came while the stream was being opened
 	pings       int       // how many there were
-
-	frameReader // of what comes in
-	inflater    *inflater
+	subprotocol string
 
 	sends    opcode // what Send writes
 	sendMu   sync.Mutex
@@ -223,8 +225,9 @@ func (s *wsStream) open(ctx context.Context, messages [][]byte, await []byte) er
 			}
 		}
 		if i == 0 && len(await) > 0 {
-			if err := s.await(await); err != nil {
-				return s.openError(ctx, err, fmt.Sprintf("waiting for a message with %q", await))
+			a := wsAwait{wsStream: s, text: await}
+			if s.conn.pump(&a); a.err != nil {
+				return s.openError(ctx, a.err, fmt.Sprintf("waiting for a message with %q", await))
 			}
 		}
 	}
@@ -238,60 +241,18 @@ func (s *wsStream) openError(ctx context.Context, err error, what string) error 
 	return s.readError(err)
 }
 
-// await reads messages until one contains text. They belong to the handshake and aren't events.
-func (s *wsStream) await(text []byte) (err error) {
-	n, found := 0, false
-	s.conn.pump(&wsReader{wsStream: s, over: func(why error) { err = why }, emit: func(ev Event) bool {
-		if ev.Type == Comment {
-			s.pings++
-			s.early = append(s.early[:min(len(s.early), maxPinged-1)], ev.Arrival)
-			return true
-		}
-		n++
-		found = bytes.Contains(ev.Data, text)
-		return !found && n < maxAwait
-	}})
-	if err == nil && !found {
-		err = &Error{Class: ClassProtocol, Detail: fmt.Sprintf("no message contained %q among the first %d", text, maxAwait)}
-	}
-	return err
-}
-
 // Events implements Stream.
 func (s *wsStream) Events() iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) { s.conn.pump(s.reader(yield)) }
+	return func(yield func(Event, error) bool) {
+		s.yield, s.wire = yield, s.conn.headIn
+		s.conn.pump(s)
+	}
 }
 
 // Push implements Pusher.
 func (s *wsStream) Push(yield func(Event, error) bool) bool {
-	return s.push(s.reader(yield))
-}
-
-func (s *wsStream) reader(yield func(Event, error) bool) reader {
-	s.wire = s.conn.headIn
-	left := false
-	emit := func(ev Event) bool {
-		if ev.Type == Message {
-			if id, ok := s.id.Text(ev.Data); ok {
-				s.lastID, ev.OwnID = append(s.lastID[:0], id...), true
-			}
-		}
-		ev.ID, ev.Wire = s.lastID, s.newWire()
-		left = !yield(ev, nil)
-		return !left
-	}
-	over := func(err error) {
-		if !left {
-			yield(Event{}, s.readError(err))
-		}
-	}
-	return &wsReader{wsStream: s, early: true, emit: emit, over: over}
-}
-
-func (s *wsStream) newWire() int {
-	before := s.wire
-	s.wire = s.conn.in.Load()
-	return int(s.wire - before)
+	s.yield, s.wire = yield, s.conn.headIn
+	return s.push(s)
 }
 
 // readError says why reading ended.

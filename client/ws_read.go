@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -144,59 +145,104 @@ var errReason = &Error{Class: ClassProtocol, Detail: "the reason in a Close fram
 // errLeft ends reading where whoever reads wants no more.
 var errLeft = errors.New("left")
 
-// A wsReader reads the messages of a stream. emit is handed what comes, whose Data is valid while it runs, and whose ID
-// and Wire aren't set; it says whether it wants more.
-type wsReader struct {
-	*wsStream
-	early  bool // what came while the stream was being opened is to be handed on first
-	emit   func(Event) bool
-	over   func(error) // told why reading has ended, nil where emit wanted no more
-	failed error
-}
-
 // take implements reader.
-func (r *wsReader) take(p []byte) (more bool) {
-	if r.early && !r.emitEarly() {
+func (s *wsStream) take(p []byte) (more bool) {
+	if s.pings > 0 && !s.emitEarly() {
 		return false
 	}
-	var rest []byte
-	if rest, r.failed = r.frames(p, r.emit); r.failed == nil {
+	return s.taken(s.frames(p, s.emit))
+}
+
+// taken notes how far the bytes that were read have been taken apart.
+func (s *wsStream) taken(rest []byte, err error) (more bool) {
+	if s.failed = err; err == nil {
 		return true
 	}
-	r.conn.unread(rest)
+	s.conn.unread(rest)
 	return false
 }
 
-func (r *wsReader) emitEarly() (more bool) {
-	pings, arrivals := r.pings, r.wsStream.early
-	r.early, r.pings, r.wsStream.early = false, 0, nil
-	for i := range pings {
-		if !r.emit(Event{Type: Comment, Arrival: arrivals[min(i, len(arrivals)-1)], Retry: -1}) {
-			r.failed = errLeft
+// emitEarly hands on the heartbeats that came while the stream was being opened.
+func (s *wsStream) emitEarly() (more bool) {
+	for i := range s.pings {
+		if !s.emit(Event{Type: Comment, Arrival: s.early[min(i, len(s.early)-1)], Retry: -1}) {
+			s.failed = errLeft
 			return false
 		}
 	}
+	s.pings, s.early = 0, nil
 	return true
 }
 
-// end implements reader. A server that has broken a rule is told, and one that has ended the stream is answered.
-func (r *wsReader) end(err error) {
-	if r.failed != nil {
-		err = r.failed
+// emit hands on what has come.
+func (s *wsStream) emit(ev Event) (more bool) {
+	if ev.Type == Message {
+		if id, ok := s.id.Text(ev.Data); ok {
+			s.lastID, ev.OwnID = append(s.lastID[:0], id...), true
+		}
+	}
+	now := s.conn.in.Load()
+	ev.ID, ev.Wire, s.wire = s.lastID, int(now-s.wire), now
+	return s.yield(ev, nil)
+}
+
+// end implements reader.
+func (s *wsStream) end(err error) {
+	if err = s.conclude(err); err != nil {
+		s.yield(Event{}, s.readError(err))
+	}
+}
+
+// conclude says why reading has ended: err is what the connection says. A server that has broken a rule is told, and one
+// that has ended the stream is answered. It gives nil where whoever reads wanted no more.
+func (s *wsStream) conclude(err error) error {
+	if s.failed != nil {
+		err = s.failed
 	}
 	switch e, _ := err.(*Error); {
 	case err == errLeft:
-		err = nil
+		return nil
 	case err == errNotUTF8, err == errReason:
-		r.fail(statusInvalid)
+		s.fail(statusInvalid)
 	case err == ErrTooBig: // what is left of it isn't worth waiting for
-		_ = r.tell(statusTooBig)
+		_ = s.tell(statusTooBig)
 	case e != nil && e.Class == ClassProtocol:
-		r.fail(statusProtocol)
+		s.fail(statusProtocol)
 	case e != nil && e.Class == ClassCloseCode:
-		_ = r.answer(e.Code)
+		_ = s.answer(e.Code)
 	}
-	r.over(err)
+	return err
+}
+
+// A wsAwait reads messages until one contains a text. They belong to the handshake and aren't events.
+type wsAwait struct {
+	*wsStream
+	text  []byte
+	n     int // messages
+	found bool
+	err   error
+}
+
+// take implements reader.
+func (a *wsAwait) take(p []byte) (more bool) { return a.taken(a.frames(p, a.emit)) }
+
+func (a *wsAwait) emit(ev Event) (more bool) {
+	if ev.Type == Comment {
+		a.pings++
+		a.early = append(a.early[:min(len(a.early), maxPinged-1)], ev.Arrival)
+		return true
+	}
+	a.n++
+	a.found = bytes.Contains(ev.Data, a.text)
+	return !a.found && a.n < maxAwait
+}
+
+// end implements reader.
+func (a *wsAwait) end(err error) {
+	if a.err = a.conclude(err); a.err == nil && !a.found {
+		a.err = &Error{Class: ClassProtocol, Detail: fmt.Sprintf("no message contained %q among the first %d", a.text, maxAwait)}
+	}
+	a.failed = nil
 }
 
 // frames takes the next bytes apart, and gives back those that it didn't come to.
