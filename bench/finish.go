@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	goruntime "runtime/metrics"
 	"slices"
 	"strconv"
 	"time"
@@ -276,7 +277,10 @@ func (r *run) environment() Environment {
 	if cpu := processCPU(); cpu > 0 {
 		env.CPU = cpu - r.cpu
 	}
-	env.MaxRSS = processPeakMemory()
+	env.WindowCPU, env.MaxRSS = r.windowCPU, processPeakMemory()
+	settings := []goruntime.Sample{{Name: "/gc/gogc:percent"}, {Name: "/gc/gomemlimit:bytes"}}
+	goruntime.Read(settings)
+	env.GOGC, env.GOMEMLIMIT = int(int64(settings[0].Value.Uint64())), settings[1].Value.Uint64()
 	return env
 }
 

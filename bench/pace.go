@@ -2,14 +2,20 @@ package bench
 
 import "time"
 
-// A pacer waits for points in time of a run, as exactly as the system can.
+// A pacer waits for points in time of a run, as exactly as the system can. One goroutine uses it.
 type pacer struct {
 	start time.Time
 	stop  <-chan struct{}
-	exact func(time.Duration) // sleeps for less than slack
+	exact exactTimer
 }
 
-// slack is how long before its time a wait hands over from Go's timer to the exact sleep.
+// An exactTimer sleeps for less than slack.
+type exactTimer interface {
+	sleep(time.Duration)
+	close()
+}
+
+// slack is how long before its time a wait hands over from Go's timer to the exact one.
 const slack = 2 * time.Millisecond
 
 // until waits until due after the start; false if the run stopped before.
@@ -24,7 +30,7 @@ func (p *pacer) until(due time.Duration) bool {
 		}
 	}
 	if left := due - time.Since(p.start); left > 0 {
-		p.exact(left)
+		p.exact.sleep(left)
 	}
 	select {
 	case <-p.stop:
@@ -34,5 +40,8 @@ func (p *pacer) until(due time.Duration) bool {
 	}
 }
 
-// timerSleep sleeps by Go's own timers, which can be late by half a millisecond.
-func timerSleep(d time.Duration) { <-time.After(d) }
+// goTimer is Go's own, which can be late by a millisecond.
+type goTimer struct{}
+
+func (goTimer) sleep(d time.Duration) { <-time.After(d) }
+func (goTimer) close()                {}

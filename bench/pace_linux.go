@@ -1,15 +1,46 @@
 package bench
 
 import (
+	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// exactSleep blocks the thread in the kernel's high-resolution timer: on an idle machine it is late by tens of
-// microseconds, where Go's timers are by hundreds.
-func exactSleep(d time.Duration) {
-	request := unix.NsecToTimespec(int64(d))
-	for unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &request, &request) == unix.EINTR {
-	}
+// A kernelTimer is one of the kernel's high-resolution timers, which Go's poller waits for: on an idle machine it is late
+// by tens of microseconds, where Go's own are by hundreds. A thread that slept for it would have to be woken, and to be
+// given a processor, each time.
+type kernelTimer struct {
+	file *os.File
+	raw  syscall.RawConn
 }
+
+// newExactTimer gives Go's own timer where there is no better one.
+func newExactTimer() exactTimer {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	if err != nil {
+		return goTimer{}
+	}
+	file := os.NewFile(uintptr(fd), "timerfd")
+	raw, err := file.SyscallConn()
+	if err != nil {
+		file.Close()
+		return goTimer{}
+	}
+	return &kernelTimer{file, raw}
+}
+
+func (t *kernelTimer) sleep(d time.Duration) {
+	value := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}
+	var failed error
+	err := t.raw.Control(func(fd uintptr) { failed = unix.TimerfdSettime(int(fd), 0, &value, nil) })
+	if err != nil || failed != nil {
+		goTimer{}.sleep(d)
+		return
+	}
+	var fired [8]byte
+	_, _ = t.file.Read(fired[:]) // it fails only when closed
+}
+
+func (t *kernelTimer) close() { t.file.Close() }

@@ -2,6 +2,4 @@
 
 package bench
 
-import "time"
-
-func exactSleep(d time.Duration) { timerSleep(d) }
+func newExactTimer() exactTimer { return goTimer{} }

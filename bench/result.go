@@ -144,7 +144,10 @@ type Environment struct {
 	OpenFiles  uint64
 	Arrivals   string        // what stamped the arrivals
 	CPU        time.Duration // user and system time of this process over the run; 0 where the system doesn't say
+	WindowCPU  time.Duration // of CPU, between Begin and End; 0 likewise
 	MaxRSS     uint64        // bytes; 0 likewise
+	GOGC       int           // how much may be allocated before a collection, percent of what is in use; negative for none
+	GOMEMLIMIT uint64        // from how many bytes on collections come sooner; math.MaxInt64 for never
 }
 
 // Count gives one of the counters.

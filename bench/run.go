@@ -27,7 +27,6 @@ type run struct {
 	window   measured
 	recorder *recorder
 	errors   errorLog
-	pace     pacer
 	ctx      context.Context // of the sessions
 	cancel   context.CancelFunc
 	quit     chan struct{} // closed when nothing more is to be started or sent
@@ -89,6 +88,7 @@ type run struct {
 	unsure                uint64                         // of those, how many may have come, too late to be told
 	silence               time.Duration                  // nobody received anything for so long before the end; 0 where that is nothing unusual
 	cpu                   time.Duration                  // used before the run
+	windowCPU             time.Duration                  // used before the window, and in it once it is over; 0 where that isn't known
 }
 
 func newRun(runner *Runner) *run {
@@ -107,10 +107,9 @@ func newRun(runner *Runner) *run {
 	r.window.end.Store(int64(r.times.end))
 	r.recorder = newRecorder(&r.window)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	r.pace = pacer{start: r.start, stop: r.quit, exact: exactSleep}
 	sample := sampleHost
 	if runner.fakable {
-		r.pace.exact, sample = timerSleep, unknownHost
+		sample = unknownHost
 	}
 	r.watch = newWatch(r.start, r.times.begin, sample)
 	if plan.Send.forAll() {
@@ -125,6 +124,15 @@ func newRun(runner *Runner) *run {
 		r.posts = append(r.posts, &post{index: uint32(i), publisher: publisher, inbox: make(chan parcel)})
 	}
 	return r
+}
+
+// pacer makes one for a schedule. It is to be closed.
+func (r *run) pacer() *pacer {
+	p := &pacer{start: r.start, stop: r.quit, exact: goTimer{}}
+	if !r.runner.fakable {
+		p.exact = newExactTimer()
+	}
+	return p
 }
 
 func (r *run) now() int64           { return int64(time.Since(r.start)) }
@@ -178,13 +186,15 @@ func (r *run) startAll() {
 
 // openConnections starts every subscription when it is due.
 func (r *run) openConnections() {
+	pace := r.pacer()
+	defer pace.exact.close()
 	for n := uint64(0); ; n++ {
 		due, ok := r.times.opens.At(n)
 		if !ok {
 			r.allStarted.Store(true)
 			return
 		}
-		if !r.pace.until(due) {
+		if !pace.until(due) {
 			return
 		}
 		s := r.newSubscriber(int(n), r.plan.Backoff)
@@ -205,9 +215,11 @@ func (r *run) openConnections() {
 
 // closeConnections ends subscriptions as the stages want it, the youngest first.
 func (r *run) closeConnections() {
+	pace := r.pacer()
+	defer pace.exact.close()
 	for n := uint64(0); ; n++ {
 		due, ok := r.times.closes.At(n)
-		if !ok || !r.pace.until(due) {
+		if !ok || !pace.until(due) {
 			return
 		}
 		r.mu.Lock()
@@ -257,9 +269,11 @@ func (s *subscriber) unsubscribed(error) {
 // startStreams starts a request stream at every arrival, in a place that is free.
 func (r *run) startStreams() {
 	places := r.plan.Peak()
+	pace := r.pacer()
+	defer pace.exact.close()
 	for n := uint64(0); ; n++ {
 		due, ok := r.times.sends.At(n)
-		if !ok || !r.pace.until(due) {
+		if !ok || !pace.until(due) {
 			return
 		}
 		s := r.place(places)

@@ -70,17 +70,23 @@ func (r *Runner) Snapshot() *Snapshot { return r.live.Load() }
 func (r *run) collectUntilEnd(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
+	begin := time.NewTimer(r.times.begin - time.Since(r.start))
+	defer begin.Stop()
 	end := time.NewTimer(r.times.end - time.Since(r.start))
 	defer end.Stop()
-	for n := 1; ; n++ {
+	ticks := 0
+	for {
 		select {
 		case <-ticker.C:
-			if r.gather(); n%looks > 0 {
+			ticks++
+			if r.gather(); ticks%looks > 0 {
 				continue
 			}
 			if r.collect(); r.stopEarly() {
 				return
 			}
+		case <-begin.C:
+			r.windowCPU = processCPU()
 		case <-end.C:
 			r.close(StopDuration, "")
 			return
@@ -120,6 +126,9 @@ func (r *run) close(stop Stop, why string) {
 		r.window.end.Store(now)
 	}
 	r.openAtEnd = r.open()
+	if r.windowCPU > 0 {
+		r.windowCPU = processCPU() - r.windowCPU
+	}
 	r.watch.stop(time.Duration(r.window.end.Load()))
 	r.noteSilence(r.window.end.Load())
 	r.mu.Lock()

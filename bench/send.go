@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"hash/maphash"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -29,15 +28,15 @@ type parcel struct {
 
 // send keeps the schedule: it hands every message that is due to whoever is to send it, and waits for nobody.
 func (r *run) send() {
-	runtime.LockOSThread() // so that the system's clock wakes us, and not Go's scheduler
-	defer runtime.UnlockOSThread()
-	if first, ok := r.times.sends.At(0); !ok || !r.pace.until(first-preparing) {
+	pace := r.pacer()
+	defer pace.exact.close()
+	if first, ok := r.times.sends.At(0); !ok || !pace.until(first-preparing) {
 		return
 	}
 	r.prepare()
 	for n := uint64(0); ; n++ {
 		due, ok := r.times.sends.At(n)
-		if !ok || !r.pace.until(due) {
+		if !ok || !pace.until(due) {
 			return
 		}
 		taken := r.dispatch(n, due)

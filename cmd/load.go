@@ -91,6 +91,7 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	}
 	defer stopClock()
 	plan.Clock = clock
+	defer f.tune(rawURL, plan.Send.Rate > 0)()
 	runner := &bench.Runner{Plan: plan, Dialer: dialers}
 	result, err := f.measure(ctx, std, runner)
 	if err != nil {

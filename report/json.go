@@ -80,7 +80,10 @@ type (
 		OpenFiles  uint64         `json:"open_files"`
 		Arrivals   string         `json:"arrivals"`
 		CPUNS      *time.Duration `json:"cpu_ns"`
+		WindowCPU  *time.Duration `json:"window_cpu_ns"`
 		MaxRSS     *uint64        `json:"max_rss_bytes"`
+		GOGC       int            `json:"gogc"`
+		GOMEMLIMIT uint64         `json:"gomemlimit"`
 	}
 	docWindow struct {
 		BeginNS  time.Duration `json:"begin_ns"`
@@ -217,7 +220,7 @@ func newDocument(run Run) (*document, error) {
 		Tool:    docTool{"rtbench", env.Version},
 		Config:  docConfig{run.Config.Command, run.Config.Target, append([]Entry{}, run.Config.Entries...)},
 		Environment: docEnvironment{env.GoVersion, env.OS, env.Arch, env.Kernel, env.CPUs, env.GOMAXPROCS, env.OpenFiles,
-			env.Arrivals, known(env.CPU, env.CPU != 0), known(env.MaxRSS, env.MaxRSS != 0)},
+			env.Arrivals, known(env.CPU, env.CPU != 0), known(env.WindowCPU, env.WindowCPU != 0), known(env.MaxRSS, env.MaxRSS != 0), env.GOGC, env.GOMEMLIMIT},
 		Start:          r.Start.UTC(),
 		ElapsedNS:      r.Elapsed,
 		Window:         docWindow{r.Begin, r.End, r.Window.Received, r.Window.Bytes, r.Window.Shared, r.Window.Stamped},

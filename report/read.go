@@ -98,7 +98,8 @@ func (doc *document) run() (Run, error) {
 		Environment: bench.Environment{
 			Version: doc.Tool.Version, GoVersion: env.GoVersion, OS: env.OS, Arch: env.Arch, Kernel: env.Kernel,
 			CPUs: env.CPUs, GOMAXPROCS: env.GOMAXPROCS, OpenFiles: env.OpenFiles, Arrivals: env.Arrivals,
-			CPU: value(env.CPUNS), MaxRSS: value(env.MaxRSS)},
+			CPU: value(env.CPUNS), WindowCPU: value(env.WindowCPU), MaxRSS: value(env.MaxRSS),
+			GOGC: env.GOGC, GOMEMLIMIT: env.GOMEMLIMIT},
 	}
 	run := Run{r, Config{doc.Config.Command, doc.Config.Target, doc.Config.Entries}}
 	for _, step := range []func(*bench.Result) error{doc.readFigures, doc.readTimings, doc.readDriftAndClock, doc.readResumption, doc.readThresholds, doc.readErrors} {

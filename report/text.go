@@ -461,6 +461,9 @@ func (s *sheet) footer(run Run) {
 	add(env.CPUs > 0, strconv.Itoa(env.GOMAXPROCS)+" of "+strconv.Itoa(env.CPUs)+" CPUs")
 	add(env.Arrivals != "", "arrivals stamped in "+env.Arrivals)
 	add(env.CPU > 0, Scale(float64(env.CPU), bench.Nanoseconds)+" CPU time")
+	if received := run.Result.Window.Received; received > 0 {
+		add(env.WindowCPU > 0, Scale(float64(env.WindowCPU)/float64(received), bench.Nanoseconds)+" of it an event")
+	}
 	add(env.MaxRSS > 0, Scale(float64(env.MaxRSS), bench.ByteCount)+" memory")
 	s.flow(parts, s.own(" · "), dim)
 
