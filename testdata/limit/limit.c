@@ -1,10 +1,11 @@
 // The limit of the machine: a client that opens many streams, counts what arrives, and does nothing else. One thread, one
 // epoll loop, no clock, no allocation after the start. What rtbench costs is held against it.
 //
-//	limit sse|ws HOST PORT PATH CONNECTIONS SECONDS
+//	limit sse|ws HOST PORT PATH CONNECTIONS SECONDS [CONNECTS A SECOND]
 //
 // It prints, for the seconds after all streams are open: messages, CPU seconds (user + system) a million messages, KB of
-// resident memory a connection, and µs of CPU a connect. HTTP/1.1, no TLS, numeric addresses.
+// resident memory a connection, and µs of CPU a connect. HTTP/1.1, numeric addresses. Where it is compiled with -DTLS
+// (and -lssl -lcrypto), it speaks TLS 1.3, resumes sessions, and checks no certificate.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,6 +20,9 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef TLS
+#include <openssl/ssl.h>
+#endif
 
 // A stream is where its parser stands: no bytes are kept.
 struct stream {
@@ -28,7 +32,16 @@ struct stream {
     int have;      // bytes of a frame's head
     uint64_t left; // of the frame
     unsigned char head[10];
+#ifdef TLS
+    SSL *ssl;
+#endif
 };
+
+#ifdef TLS
+#define AGAIN 1
+#else
+#define AGAIN 0
+#endif
 
 static char buf[256 << 10];
 static uint64_t messages;
@@ -123,14 +136,59 @@ static void take(struct stream *s, char *p, ssize_t n) {
         events(s, p, end);
 }
 
+#ifdef TLS
+static SSL_CTX *context;
+static SSL_SESSION *session; // the one to resume
+
+static int keep(SSL *ssl, SSL_SESSION *next) {
+    (void)ssl;
+    SSL_SESSION_free(session);
+    session = next;
+    return 1;
+}
+
+static void secure(struct stream *s) {
+    if (!context) {
+        context = SSL_CTX_new(TLS_client_method());
+        SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT);
+        SSL_CTX_sess_set_new_cb(context, keep);
+        SSL_CTX_set_read_ahead(context, 1); // one recv for a record, and not two
+        SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    }
+    s->ssl = SSL_new(context);
+    SSL_set_fd(s->ssl, s->fd);
+    if (session)
+        SSL_set_session(s->ssl, session);
+    if (SSL_connect(s->ssl) != 1) {
+        fprintf(stderr, "no TLS\n");
+        exit(1);
+    }
+}
+
+// get reads what there is; -1 with EAGAIN where that is nothing.
+static ssize_t get(struct stream *s) {
+    int n = SSL_read(s->ssl, buf, sizeof buf);
+    if (n > 0)
+        return n;
+    errno = SSL_get_error(s->ssl, n) == SSL_ERROR_WANT_READ ? EAGAIN : EIO;
+    return -1;
+}
+
+static ssize_t put(struct stream *s, const char *p, int n) { return SSL_write(s->ssl, p, n); }
+#else
+static void secure(struct stream *s) { (void)s; }
+static ssize_t get(struct stream *s) { return recv(s->fd, buf, sizeof buf, 0); }
+static ssize_t put(struct stream *s, const char *p, int n) { return write(s->fd, p, n); }
+#endif
+
 int main(int argc, char **argv) {
-    if (argc != 7) {
-        fprintf(stderr, "limit sse|ws HOST PORT PATH CONNECTIONS SECONDS\n");
+    if (argc != 7 && argc != 8) {
+        fprintf(stderr, "limit sse|ws HOST PORT PATH CONNECTIONS SECONDS [CONNECTS A SECOND]\n");
         return 2;
     }
     websocket = !strcmp(argv[1], "ws");
     int connections = atoi(argv[5]);
-    double length = atof(argv[6]);
+    double length = atof(argv[6]), pace = argc > 7 ? atof(argv[7]) : 2000;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[3]))};
     inet_pton(AF_INET, argv[2], &address.sin_addr);
     char request[1024];
@@ -148,14 +206,15 @@ int main(int argc, char **argv) {
     int dialed = 0;
     for (;;) {
         double now = seconds(CLOCK_MONOTONIC);
-        for (; dialed < connections && dialed < (now - due) * 2000; dialed++) {
+        for (; dialed < connections && dialed < (now - due) * pace; dialed++) {
             struct stream *s = &all[dialed];
             if ((s->fd = socket(AF_INET, SOCK_STREAM, 0)) < 0 || connect(s->fd, (struct sockaddr *)&address, sizeof address))
                 fail("connect");
             int one = 1;
             setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+            secure(s);
             fcntl(s->fd, F_SETFL, O_NONBLOCK);
-            if (write(s->fd, request, size) != size)
+            if (put(s, request, size) != size)
                 fail("write");
             struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.ptr = s};
             if (epoll_ctl(epoll, EPOLL_CTL_ADD, s->fd, &e))
@@ -176,13 +235,16 @@ int main(int argc, char **argv) {
         int n = epoll_wait(epoll, ready, 512, dialed < connections ? 1 : 100);
         for (int i = 0; i < n; i++) {
             struct stream *s = ready[i].data.ptr;
-            ssize_t got = recv(s->fd, buf, sizeof buf, 0);
-            if (got > 0)
-                take(s, buf, got);
-            else if (got == 0 || errno != EAGAIN) {
-                fprintf(stderr, "a stream ended\n");
-                return 1;
-            }
+            ssize_t got;
+            do { // what TLS holds back, the socket doesn't tell of
+                got = get(s);
+                if (got > 0)
+                    take(s, buf, got);
+                else if (got == 0 || errno != EAGAIN) {
+                    fprintf(stderr, "a stream ended\n");
+                    return 1;
+                }
+            } while (AGAIN && got > 0);
         }
     }
     double used = cpu() - began;
