@@ -91,7 +91,7 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	}
 	defer stopClock()
 	plan.Clock = clock
-	defer f.tune(rawURL, plan.Send.Rate > 0)()
+	defer tune(f.host(rawURL), plan.Send.Rate > 0)()
 	runner := &bench.Runner{Plan: plan, Dialer: dialers}
 	result, err := f.measure(ctx, std, runner)
 	if err != nil {
@@ -174,7 +174,10 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 	if t.publish != nil {
 		connections += t.publish.publishers // one at least for each
 	}
-	return plan, t, dialers, thisHost().check(connections, len(f.sources.values))
+	if len(t.net.Sources) == 0 {
+		t.net.Sources = loopbacks(f.host(rawURL), connections)
+	}
+	return plan, t, dialers, thisHost().check(connections, len(t.net.Sources))
 }
 
 // sending says what is sent, and has the target know what is published.

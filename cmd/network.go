@@ -49,6 +49,30 @@ func (f *loadFlags) network() (*client.Net, error) {
 	}, nil
 }
 
+// fewPorts is how many connections to one server can leave one address before it takes the system long to find a port
+// for the next one, among those that are in use or were lately.
+const fewPorts = 5000
+
+// loopbacks are the addresses that so many connections to a loopback address leave from; none where one is enough, where
+// the system has no other, and for other hosts.
+func loopbacks(host string, connections int) (list []netip.Addr) {
+	if to, err := netip.ParseAddr(host); err != nil || !to.Is4() || !to.IsLoopback() {
+		return nil
+	}
+	for addr := netip.AddrFrom4([4]byte{127, 0, 0, 1}); connections > len(list)*fewPorts; addr = addr.Next() {
+		ln, err := net.Listen("tcp", netip.AddrPortFrom(addr, 0).String())
+		if err != nil {
+			break
+		}
+		_ = ln.Close() // it was opened to see whether it can be
+		list = append(list, addr)
+	}
+	if len(list) < 2 {
+		return nil
+	}
+	return list
+}
+
 // spareFiles is how many descriptors a run needs besides its connections.
 const spareFiles = 50
 
