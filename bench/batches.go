@@ -25,7 +25,9 @@ type batches struct {
 
 // A history is what one slot recorded.
 type history struct {
-	tick    *hdrhistogram.PackedHistogram   // what belongs to the tick that has not ended
+	tick    counts                          // what belongs to the tick that has not ended
+	fresh   counts                          // what belongs to the latest batch, and not to its part yet
+	batch   int                             // that batch
 	parts   []*hdrhistogram.PackedHistogram // one for each batch; nil, or missing at the end, where nothing was recorded
 	medians trace
 }
@@ -34,7 +36,6 @@ type history struct {
 func newBatches(slots int, begin time.Duration) *batches {
 	b := &batches{slots: make([]history, slots), begins: []time.Duration{begin}, perBatch: 1}
 	for i := range b.slots {
-		b.slots[i].tick = newPacked()
 		b.slots[i].medians.span = 1
 	}
 	return b
@@ -45,7 +46,7 @@ func newPacked() *hdrhistogram.PackedHistogram {
 }
 
 // add puts values into the tick that has not ended. It does not keep them.
-func (b *batches) add(slot int, values *pile) { values.pack(b.slots[slot].tick) }
+func (b *batches) add(slot int, values *counts) { b.slots[slot].tick.merge(values) }
 
 // next ends the tick, at so long after the start of the run. Nothing is seen of a tick until it ends.
 func (b *batches) next(at time.Duration) {
@@ -59,9 +60,7 @@ func (b *batches) next(at time.Duration) {
 	}
 	b.begins = append(b.begins, at)
 	for i := range b.slots {
-		if part := b.slots[i].part(batch); part != nil {
-			part.Compact()
-		}
+		b.slots[i].pack()
 	}
 	if batch+1 == maxBatches {
 		b.halve()
@@ -69,24 +68,35 @@ func (b *batches) next(at time.Duration) {
 }
 
 func (s *history) next(batch int) {
-	if s.tick.TotalCount() == 0 {
+	if s.tick.empty() {
 		s.medians.add(math.NaN())
 		return
 	}
-	s.medians.add(float64(s.tick.ValueAtPercentile(50)))
-	for len(s.parts) <= batch {
+	s.medians.add(float64(s.tick.median()))
+	s.fresh.merge(&s.tick)
+	s.batch = batch
+	s.tick.clear()
+}
+
+// pack adds what is fresh to its part. That is done once a batch, since it takes longer than counting.
+func (s *history) pack() {
+	if s.fresh.empty() {
+		return
+	}
+	for len(s.parts) <= s.batch {
 		s.parts = append(s.parts, nil)
 	}
-	if s.parts[batch] == nil {
-		s.parts[batch] = newPacked()
+	if s.parts[s.batch] == nil {
+		s.parts[s.batch] = newPacked()
 	}
-	s.parts[batch].Merge(s.tick)
-	s.tick.Reset()
+	s.fresh.into(s.parts[s.batch])
+	s.parts[s.batch].Compact()
+	s.fresh.clear()
 }
 
 // part is what one batch recorded; nil for nothing.
 func (s *history) part(batch int) *hdrhistogram.PackedHistogram {
-	if batch >= len(s.parts) {
+	if s.pack(); batch >= len(s.parts) {
 		return nil
 	}
 	return s.parts[batch]
@@ -133,8 +143,8 @@ func (b *batches) began(from int) time.Duration { return b.begins[from] }
 
 // last is the latest batch in which a slot recorded something; 0 where there is none.
 func (b *batches) last(slot int) int {
-	for i := len(b.slots[slot].parts) - 1; i > 0; i-- {
-		if b.slots[slot].parts[i] != nil {
+	for i := len(b.begins) - 1; i > 0; i-- {
+		if b.slots[slot].part(i) != nil {
 			return i
 		}
 	}
@@ -156,6 +166,7 @@ func (b *batches) merged(slot, from int) *hdrhistogram.Histogram {
 // from yields the batches that have recorded something.
 func (s *history) from(batch int) iter.Seq[*hdrhistogram.PackedHistogram] {
 	return func(yield func(*hdrhistogram.PackedHistogram) bool) {
+		s.pack()
 		for i := batch; i < len(s.parts); i++ {
 			if s.parts[i] != nil && !yield(s.parts[i]) {
 				return

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 const batchTick = 100 * time.Millisecond
@@ -17,8 +15,8 @@ const batchTick = 100 * time.Millisecond
 func play(b *batches, ticks int, of func(tick int) []float64) {
 	for i := range ticks {
 		for _, v := range of(i) {
-			if err := b.slots[0].tick.RecordValue(int64(v)); err != nil {
-				panic(err)
+			if !b.slots[0].tick.put(int64(v)) {
+				panic("out of range")
 			}
 		}
 		b.next(time.Duration(i+1) * batchTick)
@@ -60,17 +58,15 @@ func TestBatchesKeep(t *testing.T) {
 		b := newBatches(slots, begin)
 		type added struct{ tick, slot, value int64 }
 		var all []added
-		one := NewHistogram()
+		var one counts
 		for i := range ticks {
 			for slot := range slots {
 				for random.Float64() < density/2 {
 					v := random.Int64N(int64(time.Second))
 					all = append(all, added{int64(i), int64(slot), v})
-					one.Reset()
-					if err := one.RecordValue(v); err != nil {
-						t.Fatal(err)
-					}
-					b.add(slot, &pile{many: one})
+					one.clear()
+					one.put(v)
+					b.add(slot, &one)
 				}
 			}
 			b.next(begin + time.Duration(i+1)*batchTick)
@@ -298,34 +294,32 @@ func TestAddCheap(t *testing.T) {
 	b := newBatches(1, 0)
 	h := sample(rand.New(rand.NewPCG(4, 0)), 1000)
 	if allocs := testing.AllocsPerRun(100, func() {
-		b.slots[0].tick.Reset()
-		b.add(0, &pile{many: h})
+		b.slots[0].tick.clear()
+		b.add(0, h)
 	}); allocs != 0 {
 		t.Errorf("%v allocations", allocs)
 	}
 }
 
-func sample(random *rand.Rand, n int) *hdrhistogram.Histogram {
-	h := NewHistogram()
+func sample(random *rand.Rand, n int) *counts {
+	c := new(counts)
 	for range n {
-		if err := h.RecordValue(int64(lognormal(random.NormFloat64()))); err != nil {
-			panic(err)
-		}
+		c.put(int64(lognormal(random.NormFloat64())))
 	}
-	return h
+	return c
 }
 
 // BenchmarkTick is a tick of ten slots of a thousand samples each, and what they occupy after a minute.
 func BenchmarkTick(b *testing.B) {
 	random := rand.New(rand.NewPCG(5, 0))
-	var ticks [16]*hdrhistogram.Histogram
+	var ticks [16]*counts
 	for i := range ticks {
 		ticks[i] = sample(random, 1000)
 	}
 	kept := newBatches(10, 0)
 	tick := func(i int) {
 		for slot := range kept.slots {
-			kept.add(slot, &pile{many: ticks[i%len(ticks)]})
+			kept.add(slot, ticks[i%len(ticks)])
 		}
 		kept.next(time.Duration(i) * batchTick)
 	}
@@ -334,7 +328,8 @@ func BenchmarkTick(b *testing.B) {
 	}
 	size := 0
 	for i := range kept.slots {
-		size += kept.slots[i].tick.GetMemorySize() + 4*cap(kept.slots[i].medians.values)
+		s := &kept.slots[i]
+		size += 4 * (cap(s.tick.held) + cap(s.fresh.held) + cap(s.medians.values))
 		for part := range kept.slots[i].from(0) {
 			size += part.GetMemorySize()
 		}

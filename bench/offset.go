@@ -199,7 +199,7 @@ type ClockBound struct{ Low, High int64 }
 // quickest delivery, by the lower hull of all one-way stamps. The quickest ones of all took 0.
 func (k *clocks) aboveBestPath(b *batches, slot, from int, until time.Duration) (h *hdrhistogram.Histogram, ok bool) {
 	h = NewHistogram()
-	for batch := from; batch < len(b.slots[slot].parts); batch++ {
+	for batch := from; batch < len(b.begins); batch++ {
 		part := b.slots[slot].part(batch)
 		if part == nil {
 			continue
@@ -226,7 +226,7 @@ type between struct {
 func (k *clocks) corrected(b *batches, m Metric, from int, most int64, until time.Duration) (ends between, ok bool) {
 	ends = between{NewHistogram(), NewHistogram(), NewHistogram(), ClockBound{math.MaxInt64, math.MinInt64}}
 	lower, _ := lowerSlot(m)
-	for batch := from; batch < len(b.slots[m].parts); batch++ {
+	for batch := from; batch < len(b.begins); batch++ {
 		part := b.slots[m].part(batch)
 		if part == nil {
 			continue

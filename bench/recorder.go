@@ -42,11 +42,10 @@ const numSlots = slotIndex(numTimings) + 2*slotIndex(len(bounded))
 // bounded are the timings of which both ends are kept: those from a known moment to one arrival.
 var bounded = [...]Metric{Delivery, RoundTrip}
 
-// ends gives the slots of the upper and the lower ends of a timing; ok is false where it isn't a bounded one.
-func ends(m Metric) (upper, lower slotIndex, ok bool) {
-	i := slices.Index(bounded[:], m)
+// ends gives the slots of the upper and the lower ends of a bounded timing.
+func ends(i int) (upper, lower slotIndex) {
 	upper = slotIndex(numTimings) + 2*slotIndex(i)
-	return upper, upper + 1, i >= 0
+	return upper, upper + 1
 }
 
 // An arrival is when an event's last byte came, in ns after the start. earliest is the lower end where one read held
@@ -61,7 +60,7 @@ type cell struct {
 	window   *measured
 	counts   [numCounts]uint64
 	inWindow Window
-	timings  [numSlots]pile
+	timings  [numSlots]counts
 	heard    bool // a stamp of another clock
 	soonest  oneWay
 	leads    leads
@@ -85,12 +84,15 @@ func (c *cell) arrived(ev *client.Event) {
 	}
 }
 
-// since records the duration from a moment to an arrival, with both its ends where it has two.
+// since records the duration from a moment to an arrival, with both its ends where it has two. The timing must be a
+// bounded one.
 func (c *cell) since(m Metric, from int64, a arrival) {
-	upper, lower, ok := ends(m)
-	if !ok || !a.shared {
+	if !a.shared {
 		c.time(m, a.at-from)
-	} else if c.put(upper, a.at-from) {
+		return
+	}
+	upper, lower := ends(slices.Index(bounded[:], m))
+	if c.put(upper, a.at-from) {
 		c.put(lower, max(0, a.earliest-from))
 	}
 }
@@ -102,6 +104,28 @@ func (c *cell) put(slot slotIndex, ns int64) bool {
 		return false
 	}
 	return true
+}
+
+// merge adds what another cell has, but for what it has heard.
+func (c *cell) merge(more *cell) {
+	for i, n := range more.counts {
+		c.counts[i] += n
+	}
+	c.inWindow.add(more.inWindow)
+	c.leads.add(more.leads)
+	for i := range more.timings {
+		if !more.timings[i].empty() {
+			c.timings[i].merge(&more.timings[i])
+		}
+	}
+}
+
+// clear empties the cell.
+func (c *cell) clear() {
+	for i := range c.timings {
+		c.timings[i].clear()
+	}
+	c.counts, c.inWindow, c.leads, c.heard = [numCounts]uint64{}, Window{}, leads{}, false
 }
 
 // A shard takes the recordings of some of the connections.
@@ -150,6 +174,7 @@ type tally struct {
 	heard    []oneWay                              // stamps of another clock since they were taken last
 	leads    leads                                 // of the server's stamps, where one clock is taken to be both sides'
 	step     stepTally
+	sum      cell // of all shards, while it is taken
 }
 
 // windowed reports whether a timing takes only what belongs to the measured window.
@@ -172,7 +197,7 @@ func lowerSlot(m Metric) (slot int, ok bool) {
 }
 
 // batch adds values of a timing to the batches, and to the lower ends what those are.
-func (t *tally) batch(m Metric, values, lower *pile) {
+func (t *tally) batch(m Metric, values, lower *counts) {
 	if t.batches == nil || !m.windowed() {
 		return
 	}
@@ -188,7 +213,7 @@ type stepTally struct {
 	timing *hdrhistogram.Histogram
 }
 
-// collect swaps every shard's cell for its spare and adds what was in it to the tally. A connection waits for the
+// collect swaps every shard's cell for its spare and adds what was in them to the tally. A connection waits for the
 // swap of two pointers at most.
 func (r *recorder) collect(t *tally) {
 	for i := range r.shards {
@@ -197,8 +222,14 @@ func (r *recorder) collect(t *tally) {
 		s.cell, s.spare = s.spare, s.cell
 		full := s.spare
 		s.mu.Unlock()
-		t.take(full)
+		if full.heard {
+			t.heard = append(t.heard, full.soonest)
+		}
+		t.sum.merge(full)
+		full.clear()
 	}
+	t.take(&t.sum)
+	t.sum.clear()
 }
 
 func (t *tally) take(c *cell) {
@@ -207,52 +238,41 @@ func (t *tally) take(c *cell) {
 	}
 	t.inWindow.add(c.inWindow)
 	t.leads.add(c.leads)
-	c.leads = leads{}
-	if c.heard {
-		t.heard = append(t.heard, c.soonest)
-		c.heard = false
-	}
 	for m := range numTimings {
-		t.takeTiming(m, c)
+		if values := &c.timings[m]; !values.empty() {
+			t.latest(m, values)
+			t.batch(m, values, values)
+		}
 	}
-	for i := range c.timings {
-		c.timings[i].clear()
+	for i, m := range bounded {
+		t.takeEnds(i, m, c)
 	}
-	c.counts = [numCounts]uint64{}
-	c.inWindow = Window{}
 }
 
-// takeTiming adds the slots of one timing.
-func (t *tally) takeTiming(m Metric, c *cell) {
-	values := &c.timings[m]
-	if !values.empty() {
-		t.latest(m, values)
-		t.batch(m, values, values)
+// takeEnds adds what one of the bounded timings has apart from its other values.
+func (t *tally) takeEnds(i int, m Metric, c *cell) {
+	upper, lower := ends(i)
+	values, uppers, lowers := &c.timings[m], &c.timings[upper], &c.timings[lower]
+	earliest := &t.earliest[i]
+	if *earliest != nil {
+		values.into(*earliest)
 	}
-	upper, lower, ok := ends(m)
-	if !ok {
+	if uppers.empty() {
 		return
 	}
-	uppers, lowers := &c.timings[upper], &c.timings[lower]
-	earliest := &t.earliest[slices.Index(bounded[:], m)]
-	switch {
-	case *earliest != nil:
-		values.into(*earliest)
-	case !uppers.empty(): // up to now both ends were equal
+	if *earliest == nil { // up to now both ends were equal
 		*earliest = NewHistogram()
 		if t.timings[m] != nil {
 			(*earliest).Merge(t.timings[m])
 		}
 	}
-	if !uppers.empty() {
-		t.latest(m, uppers)
-		t.batch(m, uppers, lowers)
-		lowers.into(*earliest)
-	}
+	t.latest(m, uppers)
+	t.batch(m, uppers, lowers)
+	lowers.into(*earliest)
 }
 
 // latest adds values of a timing, or the upper ends of such.
-func (t *tally) latest(m Metric, values *pile) {
+func (t *tally) latest(m Metric, values *counts) {
 	if t.timings[m] == nil {
 		t.timings[m] = NewHistogram()
 	}
@@ -272,7 +292,7 @@ func (t *tally) headline() (Metric, bool) {
 	return 0, false
 }
 
-func (s *stepTally) add(m Metric, values *pile) {
+func (s *stepTally) add(m Metric, values *counts) {
 	if s.timing == nil {
 		s.timing = NewHistogram()
 	}

@@ -299,32 +299,3 @@ func TestErrorHints(t *testing.T) {
 		t.Errorf("%q, %q, %q", s, p, c)
 	}
 }
-
-// A pile holds the same however many values it has: those that came as they are, and those in its histogram.
-func TestPile(t *testing.T) {
-	for _, n := range []int{0, 1, fewValues - 1, fewValues, fewValues + 1, 3 * fewValues} {
-		var p pile
-		for range 2 { // once it was cleared, too
-			want := NewHistogram()
-			for i := range n {
-				v := int64(i*i) * 1000 % highest
-				_ = want.RecordValue(v)
-				if !p.put(v) {
-					t.Fatalf("%d is out of range", v)
-				}
-			}
-			got, packed := NewHistogram(), newPacked()
-			p.into(got)
-			p.pack(packed)
-			if p.empty() != (n == 0) || !got.Equals(want) || packed.TotalCount() != want.TotalCount() || n > 0 && packed.ValueAtPercentile(50) != want.ValueAtPercentile(50) {
-				t.Errorf("%d values: %s, want %s", n, show(got), show(want))
-			}
-			if p.clear(); !p.empty() {
-				t.Errorf("after clear it holds %v", p.few)
-			}
-		}
-		if p.put(-1) || p.put(highest+1) || !p.empty() {
-			t.Error("it takes what is out of range")
-		}
-	}
-}

@@ -1,0 +1,133 @@
+package bench
+
+import "math/bits"
+
+// The buckets are those of every Histogram, by the same arithmetic: 1,024 of each power of two, but that the lowest ones
+// are all as wide as the unit.
+const (
+	unitBits   = 9 // lowest is that power of two at least
+	halfBits   = 10
+	numBuckets = 24 << halfBits // up to 2 to the 42nd
+	pageBits   = 6
+	numPages   = numBuckets >> pageBits
+	pageMask   = 1<<pageBits - 1
+)
+
+func bucketOf(ns int64) int {
+	power := bits.Len64(uint64(ns)>>unitBits|(2<<halfBits-1)) - halfBits - 1
+	return power<<halfBits + int(ns>>(power+unitBits))
+}
+
+// lowestOf is the lowest value of a bucket.
+func lowestOf(bucket int) int64 {
+	power := max(0, bucket>>halfBits-1)
+	return int64(bucket-power<<halfBits) << (power + unitBits)
+}
+
+// counts are those of a Histogram's buckets, for a short while: they take as much room, and as long to go through, as
+// the values are spread, and no more. The zero value is empty.
+type counts struct {
+	pages [numPages]uint16 // where the counts of 64 neighbours are, from 1; 0 where there are none
+	held  []uint32         // one page after the other, in the order in which they were needed
+}
+
+// put counts a value; false if it is out of range.
+func (c *counts) put(ns int64) bool {
+	if uint64(ns) > uint64(highest) {
+		return false
+	}
+	bucket := bucketOf(ns)
+	page := c.pages[bucket>>pageBits]
+	if page == 0 {
+		page = c.page(bucket >> pageBits)
+	}
+	c.held[int(page-1)<<pageBits|bucket&pageMask]++
+	return true
+}
+
+// page makes room for a page.
+func (c *counts) page(n int) uint16 {
+	used := len(c.held)
+	if used == cap(c.held) {
+		grown := make([]uint32, used, max(8<<pageBits, 2*used))
+		copy(grown, c.held)
+		c.held = grown
+	}
+	c.held = c.held[:used+1<<pageBits]
+	c.pages[n] = uint16(len(c.held) >> pageBits)
+	return c.pages[n]
+}
+
+func (c *counts) empty() bool { return len(c.held) == 0 }
+
+// clear empties them, and keeps the room.
+func (c *counts) clear() {
+	if c.empty() {
+		return
+	}
+	clear(c.held)
+	c.held = c.held[:0]
+	c.pages = [numPages]uint16{}
+}
+
+// merge adds others to them.
+func (c *counts) merge(more *counts) {
+	for n, from := range more.pages {
+		if from == 0 {
+			continue
+		}
+		to := c.pages[n]
+		if to == 0 {
+			to = c.page(n)
+		}
+		sum, more := c.in(to), more.in(from)
+		for i := range sum {
+			sum[i] += more[i]
+		}
+	}
+}
+
+// in gives the counts of a page.
+func (c *counts) in(page uint16) *[1 << pageBits]uint32 {
+	return (*[1 << pageBits]uint32)(c.held[int(page-1)<<pageBits:])
+}
+
+// all yields the lowest value of each bucket that is not empty, and its count, in ascending order.
+func (c *counts) all(yield func(ns, count int64) bool) {
+	for n, page := range c.pages {
+		if page == 0 {
+			continue
+		}
+		for i, count := range c.in(page) {
+			if count > 0 && !yield(lowestOf(n<<pageBits|i), int64(count)) {
+				return
+			}
+		}
+	}
+}
+
+// total is how many values there are.
+func (c *counts) total() (n int64) {
+	for _, count := range c.held {
+		n += int64(count)
+	}
+	return n
+}
+
+// median is what a Histogram gives for it; 0 where there are no values.
+func (c *counts) median() int64 {
+	left := (c.total() + 1) / 2
+	for ns, count := range c.all {
+		if left -= count; left <= 0 {
+			return lowestOf(bucketOf(ns)+1) - 1
+		}
+	}
+	return 0
+}
+
+// into adds them to a histogram.
+func (c *counts) into(h interface{ RecordValues(ns, n int64) error }) {
+	for ns, count := range c.all {
+		_ = h.RecordValues(ns, count) // it is in range
+	}
+}
