@@ -212,8 +212,8 @@ func (r *run) noteSilence(end int64) {
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
 		latest = max(latest, s.latest)
-		if s.last != never && s.last >= r.window.begin && s.dropped == never && !s.ended {
-			if gap := end - s.last; gap > limit {
+		if !s.fresh && s.latest >= r.window.begin && s.dropped == never && !s.ended {
+			if gap := end - s.latest; gap > limit {
 				s.shard.cell.time(InterArrival, gap)
 			}
 		}

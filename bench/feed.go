@@ -3,10 +3,13 @@ package bench
 import (
 	"hash/maphash"
 	"math"
+	"math/bits"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rtbench/rtbench/client"
 )
 
 // A feed is one sequence of events that several connections subscribe to. It knows events again across
@@ -115,7 +118,7 @@ type sighted struct {
 // see takes an event that a connection saw for the first time, and says how far that was behind the first connection
 // that saw it, in ns. open is how many connections could have received it by now, and subscribed how many should at
 // some time: those that are down now may catch up.
-func (f *feed) see(ev sighted, open, subscribed int, c *cell) (behind int64) {
+func (f *feed) see(ev *sighted, open, subscribed int, c *cell) (behind int64) {
 	s := f.slot(ev.ordinal)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,10 +205,14 @@ func (f *feed) wants(s *slot) int {
 
 func (f *feed) slot(ordinal uint64) *slot { return &f.slots[ordinal%uint64(len(f.slots))] }
 
-// content is what an event is recognised by, besides its number. What the run itself has published carries its token.
-func (f *feed) content(data []byte) uint64 {
-	if f.own != nil {
+// content is what an event is recognised by, besides its number: its payload, or what its stamp, where it has one, says
+// of when it was published. What the run itself has published carries its token.
+func (f *feed) content(data []byte, stamp *client.Stamp) uint64 {
+	switch {
+	case f.own != nil:
 		return 0
+	case f.key.kind == byStamp:
+		return uint64(stamp.Due) ^ bits.RotateLeft64(uint64(stamp.Sent), 32)
 	}
 	return maphash.Bytes(f.ids.seed, data)
 }
@@ -267,7 +274,7 @@ func (s *slot) arrived(at int64, open int, c *cell) {
 
 // published says between which times an event was published: not before it was due, and before somebody had it, or its
 // server or publisher says so. Of an event beyond newest, the latest that anybody had seen, nothing is known but that.
-func (f *feed) published(ev sighted, newest uint64) (from, until int64) {
+func (f *feed) published(ev *sighted, newest uint64) (from, until int64) {
 	switch s := f.slot(ev.ordinal); {
 	case f.own != nil:
 		return ev.due, f.own.acceptedAt(ev.ordinal)
@@ -347,8 +354,10 @@ func (s *slot) hold(c *cell) {
 	}
 	s.held = true
 	s.first = slices.Min(s.lags)
-	for _, lag := range s.lags {
-		s.record(LagBehindFirst, lag-s.first, c)
+	if c.window.holds(s.origin + s.first) {
+		for _, lag := range s.lags {
+			c.time(LagBehindFirst, lag-s.first)
+		}
 	}
 }
 
@@ -359,9 +368,8 @@ func (s *slot) settle(f *feed, c *cell) {
 	}
 	s.hold(c)
 	s.settled = true
-	slices.Sort(s.lags)
 	if s.held {
-		s.record(FanoutSpread, s.lags[len(s.lags)-1]-s.first, c)
+		s.record(FanoutSpread, slices.Max(s.lags)-s.first, c)
 	}
 	from := s.origin + s.first
 	if s.due {
@@ -374,11 +382,44 @@ func (s *slot) settle(f *feed, c *cell) {
 	if f.own != nil && !s.seen {
 		f.own.missed(s.ordinal)
 	}
-	for i, reach := range reaches {
-		if n := int(math.Ceil(reach.share * float64(wanted))); n <= len(s.lags) {
-			c.time(reach.metric, s.origin+s.lags[n-1]-from)
-		} else {
+	rest := s.lags
+	for i := len(reaches) - 1; i >= 0; i-- {
+		n := int(math.Ceil(reaches[i].share * float64(wanted)))
+		if n > len(s.lags) {
 			f.short[i].Add(1)
+			continue
+		}
+		nth(rest, n-1)
+		rest = rest[:n] // the lowest: the lesser shares are among them
+		c.time(reaches[i].metric, s.origin+rest[n-1]-from)
+	}
+}
+
+// nth has the n-th lowest of several values, counted from 0, in its place, what is lower before it and what is higher
+// behind it (C. A. R. Hoare, "Find", 1961).
+func nth(values []int64, n int) {
+	for low, high := 0, len(values)-1; low < high; {
+		pivot := values[low+(high-low)/2]
+		i, j := low, high
+		for i <= j {
+			for values[i] < pivot {
+				i++
+			}
+			for values[j] > pivot {
+				j--
+			}
+			if i <= j {
+				values[i], values[j] = values[j], values[i]
+				i, j = i+1, j-1
+			}
+		}
+		switch {
+		case n <= j:
+			high = j
+		case n >= i:
+			low = i
+		default:
+			return
 		}
 	}
 }

@@ -52,7 +52,7 @@ func TestFeedLags(t *testing.T) {
 			n := next[conn]
 			at[conn] += random.Int64N(5e7)
 			if random.IntN(5) > 0 { // else it is lost
-				f.see(sighted{ordinal: uint64(n + 1), content: uint64(n), at: at[conn]}, subscribers, subscribers, c)
+				f.see(&sighted{ordinal: uint64(n + 1), content: uint64(n), at: at[conn]}, subscribers, subscribers, c)
 				arrived[n] = append(arrived[n], at[conn])
 			}
 			if next[conn]++; next[conn] == events {
@@ -86,7 +86,7 @@ func TestFeedForgets(t *testing.T) {
 	if len(f.slots) != minSlots {
 		t.Fatalf("%d slots", len(f.slots))
 	}
-	see := func(n uint64, at int64) { f.see(sighted{ordinal: n, content: uint64(n), at: at}, 3, 3, c) }
+	see := func(n uint64, at int64) { f.see(&sighted{ordinal: n, content: uint64(n), at: at}, 3, 3, c) }
 	see(1, 1000)
 	see(1, 501_000)
 	if held(c, FanoutSpread) != nil {
@@ -117,7 +117,7 @@ func TestFeedForgets(t *testing.T) {
 func TestFeedCatchesUp(t *testing.T) {
 	f, c := newFeed(feedKey{kind: byNumber}, 3, nil), openCell(never)
 	see := func(n uint64, at int64, open int) {
-		f.see(sighted{ordinal: n, content: uint64(n), at: at}, open, 3, c)
+		f.see(&sighted{ordinal: n, content: uint64(n), at: at}, open, 3, c)
 	}
 	see(1, 2_000_000, 2)
 	see(1, 1_000_000, 2)
@@ -139,7 +139,7 @@ func TestFeedHead(t *testing.T) {
 	f, c := newFeed(feedKey{kind: byNumber}, 1, nil), openCell(never)
 	for n := int64(1); n <= 5000; n++ { // one every 0.1 s; 4500 and 4980 to 4984 nobody sees
 		if n != 4500 && n/5 != 996 {
-			f.see(sighted{ordinal: uint64(n), at: n * second / 10}, 2, 2, c)
+			f.see(&sighted{ordinal: uint64(n), at: n * second / 10}, 2, 2, c)
 		}
 	}
 	for _, row := range []struct {
@@ -170,8 +170,8 @@ func TestFeedLine(t *testing.T) {
 	if !f.counts(1) || !f.counts(1e18) {
 		t.Error("something doesn't count while the run goes on")
 	}
-	f.see(sighted{ordinal: 17}, 1, 1, c)
-	f.see(sighted{ordinal: 12}, 1, 1, c)
+	f.see(&sighted{ordinal: 17}, 1, 1, c)
+	f.see(&sighted{ordinal: 12}, 1, 1, c)
 	f.stop()
 	if !f.counts(17) || !f.counts(5) || f.counts(18) {
 		t.Errorf("the line is at %d", f.line.Load())
@@ -201,8 +201,8 @@ func TestFeedShared(t *testing.T) {
 		f, c := newFeed(feedKey{}, 2, nil), openCell(never)
 		lag := &tracked{feed: f}
 		for n := range row.repeats {
-			f.see(sighted{ordinal: uint64(n + 1), content: 1, at: 1e6}, 2, 2, c)
-			again := sighted{ordinal: uint64(n + 1), content: 1, at: 2e6}
+			f.see(&sighted{ordinal: uint64(n + 1), content: 1, at: 1e6}, 2, 2, c)
+			again := &sighted{ordinal: uint64(n + 1), content: 1, at: 2e6}
 			switch {
 			case n < row.foreign:
 				again.content = 2
@@ -269,7 +269,7 @@ func TestFeedConcurrently(t *testing.T) {
 				id := fmt.Appendf(nil, "event %d", n)
 				ordinal := f.ids.ordinal(f.ids.hash(id))
 				tracker.Observe(ordinal)
-				f.see(sighted{ordinal: ordinal, content: f.ids.hash(id), at: int64(n*1000 + conn)}, connections, connections, cells[conn])
+				f.see(&sighted{ordinal: ordinal, content: f.ids.hash(id), at: int64(n*1000 + conn)}, connections, connections, cells[conn])
 				if n%100 == 0 {
 					f.head(ordinal, 0, race)
 					f.shared()

@@ -133,7 +133,25 @@ type shard struct {
 	mu    sync.Mutex
 	cell  *cell
 	spare *cell
+	stamp lastStamp
 	_     [64]byte // keep two shards' locks on different cache lines
+}
+
+// A lastStamp is the stamp that was read last, and what it was read from: the same event comes to many connections.
+type lastStamp struct {
+	client.Stamp
+	text [client.StampLen]byte
+}
+
+// find is Stamp.Find.
+func (l *lastStamp) find(data []byte, hint int) (pos int, ok bool) {
+	if end := hint + client.StampLen; end <= len(data) && string(data[hint:end]) == string(l.text[:]) {
+		return hint, true
+	}
+	if pos, ok = l.Stamp.Find(data, hint); ok {
+		copy(l.text[:], data[pos:])
+	}
+	return pos, ok
 }
 
 // A recorder takes what connections record: one shard for each CPU, and not one for each connection, since a
@@ -314,8 +332,8 @@ func (s *stepTally) take() (Metric, Quantiles) {
 }
 
 func quantiles(h *hdrhistogram.Histogram) Quantiles {
-	at := h.ValueAtPercentiles([]float64{50, 99})
-	return Quantiles{Samples: h.TotalCount(), P50: at[50], P99: at[99], Max: h.Max()}
+	at := h.ValueAtPercentilesSlice([]float64{50, 99, 100})
+	return Quantiles{Samples: h.TotalCount(), P50: at[0], P99: at[1], Max: at[2]}
 }
 
 // maxBuckets bounds the series: a longer run has longer steps.

@@ -187,7 +187,7 @@ func (s *subscriber) stray() {
 }
 
 // resumed takes an event of a stream that was opened again, before the tracker does. The shard's mutex must be held.
-func (t *tracked) resumed(s *subscriber, c *cell, seen sighted) {
+func (t *tracked) resumed(s *subscriber, c *cell, seen *sighted) {
 	p, n := t.resuming, seen.ordinal
 	if p.live != 0 && seen.at >= p.liveAt+int64(race) {
 		t.conclude(s, c)
@@ -219,7 +219,7 @@ func (t *tracked) resumed(s *subscriber, c *cell, seen sighted) {
 // number gives an event with an opaque id its ordinal. It can't where a stream that was opened again brings an event that
 // nobody has seen, though one that others have seen should come next: a live event, after nothing or not all was
 // replayed; one from before all that is known; or one of another stream. Which, is known later.
-func (t *tracked) number(s *subscriber, c *cell, id uint64, seen sighted) (ordinal uint64, ok bool) {
+func (t *tracked) number(s *subscriber, c *cell, id uint64, seen *sighted) (ordinal uint64, ok bool) {
 	p := t.resuming
 	if p == nil || p.live != 0 || p.max >= p.known || seen.known && seen.due >= p.opened {
 		return t.feed.ids.ordinal(id), true
@@ -232,7 +232,7 @@ func (t *tracked) number(s *subscriber, c *cell, id uint64, seen sighted) (ordin
 		return t.feed.ids.ordinal(id), true
 	}
 	if p.odds++; len(p.odd) < maxOddities {
-		p.odd = append(p.odd, oddity{id, seen})
+		p.odd = append(p.odd, oddity{id, *seen})
 	}
 	return 0, false
 }
@@ -260,7 +260,7 @@ func (t *tracked) explain(s *subscriber, c *cell, next uint64) {
 		}
 		p.odd = p.odd[1:]
 		p.odds--
-		s.observe(c, t, o.seen)
+		s.observe(c, t, &o.seen)
 	}
 	if next > 0 && p.odds > 0 {
 		p.foreign, p.odd, p.odds = true, nil, 0
@@ -268,7 +268,7 @@ func (t *tracked) explain(s *subscriber, c *cell, next uint64) {
 }
 
 // take takes an event after the last one, which hasn't been seen before. It was published between two times.
-func (p *resuming) take(seen sighted, from, until int64, t *tracked) {
+func (p *resuming) take(seen *sighted, from, until int64, t *tracked) {
 	n := seen.ordinal
 	if until < p.asked {
 		p.replayed++

@@ -240,7 +240,8 @@ func (r *run) closeConnections() {
 
 // newSubscriber makes the subscription of one connection; nil where its dialer can't be made.
 func (r *run) newSubscriber(index int, backoff client.Backoff) *subscriber {
-	s := &subscriber{run: r, shard: r.recorder.shard(), index: index, opened: never, dropped: never, last: never}
+	s := &subscriber{run: r, shard: r.recorder.shard(), index: index, opened: never, dropped: never, fresh: true}
+	s.tracked = s.place[:0]
 	dialer, err := r.runner.Dialer(index)
 	if err != nil {
 		e := client.Classify(err)
@@ -420,7 +421,7 @@ type feedKey struct {
 }
 
 // identify says which feed an event belongs to, and its ordinal there, except where the feed gives it one.
-func (r *run) identify(ev *client.Event, stamp client.Stamp, stamped bool) (key feedKey, ordinal uint64, ok bool) {
+func (r *run) identify(ev *client.Event, stamp *client.Stamp, stamped bool) (key feedKey, ordinal uint64, ok bool) {
 	switch sequence := r.plan.Sequence; {
 	case stamped && stamp.Run == r.id && r.own != nil:
 		n := stamp.Seq &^ forAllMark

@@ -15,31 +15,33 @@ const race = time.Second
 // maxFeeds bounds how many sequences one connection is tracked in.
 const maxFeeds = 16
 
-// A subscriber is one logical subscription: the Observer of its session. The shard's mutex guards what is below it.
+// A subscriber is one logical subscription: the Observer of its session. The shard's mutex guards what is below it. What
+// each event needs stands together, since a run has many subscribers, and each of them its turn.
 type subscriber struct {
 	run     *run
 	shard   *shard
+	tracked []tracked
+	opened  int64 // when it was first open, ns after the start; never before that
+	dropped int64 // last byte before the drop it is recovering from; never if none
+	latest  int64 // arrival of the latest event on any stream; 0 if none
+	wireIn  uint64
+	hint    int32      // where a stamp was found last
+	fresh   bool       // no event yet on the stream in use
+	ended   bool       // the session has ended
+	retired bool       // the plan ended it
+	listed  bool       // it counts among run.subscribed
+	place   [1]tracked // of tracked, where there is but one
+	gaveUp  bool       // its first attempts failed
+
 	index   int
 	session client.Session
 	outbox  chan parcel // what it is to send; nil where it sends nothing
 	due     int64       // of a request stream: when it was due to start, ns after the start
 
-	opened   int64 // when it was first open, ns after the start; never before that
-	dropped  int64 // last byte before the drop it is recovering from; never if none
 	reopened int64 // when the stream in use was opened
 	started  int64 // when that was dialed
-	last     int64 // arrival of the event before on this stream; never if none
-	latest   int64 // arrival of the latest event on any stream; 0 if none
 	failedAt int64 // when the stream, or the attempt to open one, failed last
-	fresh    bool  // no event yet on this stream
-	ended    bool  // the session has ended
-	retired  bool  // the plan ended it
-	listed   bool  // it counts among run.subscribed
-	gaveUp   bool  // its first attempts failed
-	wireIn   uint64
 	wireOut  uint64
-	hint     int // where a stamp was found last
-	tracked  []tracked
 	echo     Tracker  // of its own messages
 	sent     uint64   // of these
 	spoken   uint64   // of these, those for all that its account holds
@@ -54,18 +56,18 @@ type tracked struct {
 	feed     *feed
 	tracker  Tracker
 	last     uint64    // ordinal of the event dispatched last
-	resuming *resuming // what the stream in use brings, where it is one that was opened again; nil once that is judged
-	skipped  uint64    // what was left out before the first event that it expects
-	past     bool      // it has received what comes after the end of the window
-	level    bool      // it has received an event when others did
-	behind   int64     // events that others had seen long before, while it never was level
 	newest   int64     // latest due time of its events, ns after the start
-	ancient  uint64    // those of its account that came too late to be told from others
+	resuming *resuming // what the stream in use brings, where it is one that was opened again; nil once that is judged
 	owed     uint64    // what was due before the window, and missing when it began, and has not come since
+	level    bool      // it has received an event when others did
+	past     bool      // it has received what comes after the end of the window
+	skipped  uint64    // what was left out before the first event that it expects
+	behind   int64     // events that others had seen long before, while it never was level
+	ancient  uint64    // those of its account that came too late to be told from others
 }
 
 // again takes an event whose number is no news: one that was due later than all before is another event.
-func (t *tracked) again(ordinal uint64, seen sighted) {
+func (t *tracked) again(ordinal uint64, seen *sighted) {
 	if seen.known && seen.due > t.newest {
 		t.feed.anew.Add(1)
 		return
@@ -93,7 +95,7 @@ func (s *subscriber) Opened(o client.Opened) {
 		s.run.subscribed.Add(1)
 		s.run.openings.add(at)
 	}
-	s.reopened, s.started, s.last, s.fresh = at, s.run.at(o.Info.Started), never, true
+	s.reopened, s.started, s.fresh = at, s.run.at(o.Info.Started), true
 	if s.dropped != never {
 		c.time(Wait, s.started-s.failedAt)
 	}
@@ -134,12 +136,12 @@ func (s *subscriber) Received(ev client.Event) {
 	c.add(Bytes, uint64(len(ev.Data)))
 	if c.window.holds(at) {
 		c.arrived(&ev)
-		if s.last != never && s.last >= c.window.begin {
-			c.time(InterArrival, at-s.last)
+		if !s.fresh && s.latest >= c.window.begin {
+			c.time(InterArrival, at-s.latest)
 		}
 		s.run.countdown(at)
 	}
-	s.last, s.latest = at, at
+	s.latest = at
 	if s.fresh {
 		s.first(c, at)
 	}
@@ -195,34 +197,31 @@ func (s *subscriber) timing(c *cell, ev *client.Event, a arrival) (due int64, kn
 	if known && !r.stamped.Load() {
 		r.stamped.Store(true)
 	}
-	sent := due
+	seen := sighted{at: a.at, due: due, sent: due, known: known, exact: known && (own || !r.twoClocks()), since: s.opened}
 	if stamped && field.IsZero() {
-		sent += max(0, stamp.Sent-stamp.Due)
+		seen.sent += max(0, stamp.Sent-stamp.Due)
 	}
-	fresh := r.plan.Streams || s.order(c, ev, stamp, stamped, sighted{at: a.at, due: due, sent: sent, known: known, exact: known && (own || !r.twoClocks()), since: s.opened})
+	fresh := r.plan.Streams || s.order(c, ev, stamp, stamped, &seen)
 	if fresh && known && due >= s.opened && c.window.holds(due) {
 		c.since(Delivery, due, a)
 	}
 	return due, known
 }
 
-// token finds rtbench's own stamp in a payload.
-func (s *subscriber) token(data []byte) (stamp client.Stamp, ok bool) {
-	hint := s.hint
-	if field := s.run.plan.Token; !field.IsZero() {
+// token finds rtbench's own stamp in a payload. It is valid until the shard's next one.
+func (s *subscriber) token(data []byte) (stamp *client.Stamp, ok bool) {
+	if field := &s.run.plan.Token; !field.IsZero() {
 		if data, ok = field.Text(data); !ok {
-			return client.Stamp{}, false
+			return nil, false
 		}
 	}
-	stamp, pos, ok := client.FindStamp(data, hint)
-	if ok {
-		s.hint = pos
-	}
-	return stamp, ok
+	pos, ok := s.shard.stamp.find(data, int(s.hint))
+	s.hint = int32(pos)
+	return &s.shard.stamp.Stamp, ok
 }
 
 // own takes a message of this very run: an echo, or what another of its connections sent. One clock measures both.
-func (s *subscriber) own(c *cell, stamp client.Stamp, a arrival) (due int64) {
+func (s *subscriber) own(c *cell, stamp *client.Stamp, a arrival) (due int64) {
 	due = stamp.Due - s.run.wall
 	if stamp.Source != uint32(s.index) {
 		s.run.broadcast.Store(true)
@@ -258,7 +257,7 @@ func (s *subscriber) echoed(c *cell, number uint64, due int64, a arrival) {
 
 // order asks the tracker what to make of the event, where it can be told from others. It isn't fresh if it is known, or
 // may be, to have come before.
-func (s *subscriber) order(c *cell, ev *client.Event, stamp client.Stamp, stamped bool, seen sighted) (fresh bool) {
+func (s *subscriber) order(c *cell, ev *client.Event, stamp *client.Stamp, stamped bool, seen *sighted) (fresh bool) {
 	key, ordinal, ok := s.run.identify(ev, stamp, stamped)
 	if !ok {
 		if s.run.plan.Sequence.ID && ev.OwnID {
@@ -274,7 +273,7 @@ func (s *subscriber) order(c *cell, ev *client.Event, stamp client.Stamp, stampe
 		s.stray()
 		return false
 	}
-	seen.content = t.feed.content(ev.Data)
+	seen.content = t.feed.content(ev.Data, stamp)
 	if key.kind == byOpaqueID {
 		if ordinal, ok = t.number(s, c, t.feed.ids.hash(ev.ID), seen); !ok {
 			return false
@@ -286,7 +285,7 @@ func (s *subscriber) order(c *cell, ev *client.Event, stamp client.Stamp, stampe
 
 // observe asks the tracker of a feed what to make of an event whose ordinal is known. It isn't fresh if it is known, or
 // may be, to have come before.
-func (s *subscriber) observe(c *cell, t *tracked, seen sighted) (fresh bool) {
+func (s *subscriber) observe(c *cell, t *tracked, seen *sighted) (fresh bool) {
 	if t.resuming != nil {
 		t.resumed(s, c, seen)
 	}

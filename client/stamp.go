@@ -57,10 +57,14 @@ func appendHex(b []byte, v uint64, digits int) []byte {
 // FindStamp looks for the first stamp in the first 64 KiB of data. hint is where one was found before, or 0; the
 // position found comes back as the next hint, since the payloads of one stream mostly have one shape.
 func FindStamp(data []byte, hint int) (s Stamp, pos int, ok bool) {
-	if hint >= 0 && len(data)-hint >= StampLen {
-		if s, ok = parseStamp(data[hint : hint+StampLen]); ok {
-			return s, hint, true
-		}
+	pos, ok = s.Find(data, hint)
+	return s, pos, ok
+}
+
+// Find is FindStamp into s, which it leaves alone where there is no stamp.
+func (s *Stamp) Find(data []byte, hint int) (pos int, ok bool) {
+	if hint >= 0 && len(data)-hint >= StampLen && s.parse(data[hint:hint+StampLen]) {
+		return hint, true
 	}
 	data = data[:min(len(data), stampSearch)]
 	for from := 0; len(data)-from >= StampLen; {
@@ -69,18 +73,19 @@ func FindStamp(data []byte, hint int) (s Stamp, pos int, ok bool) {
 			break
 		}
 		from += i
-		if s, ok = parseStamp(data[from : from+StampLen]); ok {
-			return s, from, true
+		if s.parse(data[from : from+StampLen]) {
+			return from, true
 		}
 		from++
 	}
-	return Stamp{}, hint, false
+	return hint, false
 }
 
-// parseStamp decodes exactly StampLen bytes, eight digits at a time.
-func parseStamp(b []byte) (Stamp, bool) {
+// parse decodes exactly StampLen bytes, eight digits at a time.
+func (s *Stamp) parse(b []byte) bool {
+	b = b[:StampLen:StampLen]
 	if string(b[:4]) != stampMagic {
-		return Stamp{}, false
+		return false
 	}
 	run, ok0 := hex8(b[4:])
 	source, ok1 := hex8(b[12:])
@@ -91,15 +96,14 @@ func parseStamp(b []byte) (Stamp, bool) {
 	sent1, ok6 := hex8(b[52:])
 	sent2, ok7 := hex8(b[56:]) // overlaps sent1 by four digits
 	if !(ok0 && ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && ok7) {
-		return Stamp{}, false
+		return false
 	}
-	return Stamp{
-		Run:    run,
-		Source: source,
-		Seq:    uint64(seqHigh)<<16 | uint64(seqDue>>16),
-		Due:    int64(uint64(seqDue)<<48 | uint64(due1)<<16 | uint64(due2>>16)),
-		Sent:   int64(uint64(due2)<<48 | uint64(sent1)<<16 | uint64(sent2)&0xffff),
-	}, true
+	s.Run = run
+	s.Source = source
+	s.Seq = uint64(seqHigh)<<16 | uint64(seqDue>>16)
+	s.Due = int64(uint64(seqDue)<<48 | uint64(due1)<<16 | uint64(due2>>16))
+	s.Sent = int64(uint64(due2)<<48 | uint64(sent1)<<16 | uint64(sent2)&0xffff)
+	return true
 }
 
 // hex8 decodes eight lower-case hexadecimal digits without a branch a digit.
