@@ -26,6 +26,7 @@ type feed struct {
 	declared bool        // the numbers are consecutive, by the stamp or by the user's word
 	ids      identity
 	slots    []slot
+	spare    spares
 	highest  atomic.Uint64               // ordinal
 	line     atomic.Uint64               // the first ordinal that doesn't count any more; 0 while the run goes on
 	before   atomic.Uint64               // the last ordinal that was due before the window; 0 while it has not begun
@@ -52,7 +53,8 @@ type slot struct {
 	when     int64   // due, or the earliest arrival; ns after the start
 	due      bool    // when is due, by our clock
 	origin   int64   // the arrival recorded first, which may not be the earliest; ns after the start
-	lags     []int64 // arrivals relative to that one, until all have been recorded
+	lags     []int64 // arrivals relative to that one, until it is settled
+	arrivals int     // how many there are or were
 	audience int     // how many connections had been opened when it was due
 	wanted   int     // how many subscribers should have it, the one that published it included
 	seen     bool    // somebody has received it
@@ -164,8 +166,8 @@ func (f *feed) see(ev *sighted, open, subscribed int, c *cell) (behind int64) {
 	if f.own == nil { // else it was announced to those who were there
 		s.wanted = max(s.wanted, min(subscribed, s.audience))
 	}
-	s.arrived(ev.at, open, c)
-	if len(s.lags) >= max(2, f.wants(s)) {
+	s.arrived(f, ev.at, open, c)
+	if !s.settled && s.arrivals >= max(2, f.wants(s)) {
 		s.settle(f, c)
 	}
 	return behind
@@ -250,13 +252,13 @@ func (f *feed) withdraw(ordinal uint64) {
 
 // renew gives the slot to another event.
 func (s *slot) renew(ordinal uint64, at int64) {
-	s.ordinal, s.when, s.due, s.origin, s.lags, s.wanted = ordinal, at, false, at, s.lags[:0], 0
+	s.ordinal, s.when, s.due, s.origin, s.lags, s.arrivals, s.wanted = ordinal, at, false, at, s.lags[:0], 0, 0
 	s.seen, s.void, s.first, s.held, s.settled = false, false, 0, false, false
 }
 
 // arrived notes one arrival.
-func (s *slot) arrived(at int64, open int, c *cell) {
-	if len(s.lags) == 0 {
+func (s *slot) arrived(f *feed, at int64, open int, c *cell) {
+	if s.arrivals == 0 {
 		s.origin = at
 	}
 	lag := at - s.origin
@@ -264,12 +266,44 @@ func (s *slot) arrived(at int64, open int, c *cell) {
 		s.record(LagBehindFirst, lag-s.first, c)
 		return
 	}
+	if s.lags == nil {
+		s.lags = f.spare.take()
+	}
 	s.lags = append(s.lags, lag)
+	s.arrivals++
 	if s.held {
 		s.record(LagBehindFirst, lag-s.first, c)
-	} else if len(s.lags) >= open {
+	} else if s.arrivals >= open {
 		s.hold(c)
 	}
+}
+
+// spares are the arrays of slots that are settled: far fewer slots than there are hold arrivals at a time. Safe for
+// concurrent use.
+type spares struct {
+	mu   sync.Mutex
+	list [][]int64
+}
+
+func (x *spares) take() []int64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	last := len(x.list) - 1
+	if last < 0 {
+		return nil
+	}
+	spare := x.list[last]
+	x.list = x.list[:last]
+	return spare
+}
+
+func (x *spares) give(lags []int64) {
+	if lags == nil {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.list = append(x.list, lags[:0])
 }
 
 // published says between which times an event was published: not before it was due, and before somebody had it, or its
@@ -305,7 +339,7 @@ func (f *feed) alone(ordinal uint64) bool {
 	s := f.slot(ordinal)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ordinal == ordinal && len(s.lags) < 2
+	return s.ordinal == ordinal && s.arrivals < 2
 }
 
 // stray takes an event, and reports whether only streams that were being resumed have ever brought anything of the feed:
@@ -366,8 +400,14 @@ func (s *slot) settle(f *feed, c *cell) {
 	if s.settled || s.ordinal == 0 {
 		return
 	}
-	s.hold(c)
 	s.settled = true
+	s.measure(f, c)
+	f.spare.give(s.lags)
+	s.lags = nil
+}
+
+func (s *slot) measure(f *feed, c *cell) {
+	s.hold(c)
 	if s.held {
 		s.record(FanoutSpread, slices.Max(s.lags)-s.first, c)
 	}

@@ -313,7 +313,7 @@ func (s *subscriber) stampedAt(c *cell, stamp int64, a arrival) int64 {
 	at := stamp - s.run.wall
 	if !s.run.twoClocks() {
 		if stamp >= noClock {
-			c.leads.add(leads{stamps: 1, ahead: ahead(at - a.at), most: at - a.at})
+			c.leads.stamp(at - a.at)
 		}
 		return at
 	}
@@ -373,11 +373,15 @@ const (
 	behindLimit = int64(time.Minute)      // nothing but a clock makes all deliveries take that long
 )
 
-func ahead(lead int64) uint64 {
-	if lead > leadLimit {
-		return 1
+// stamp takes one stamp, that was so far ahead.
+func (l *leads) stamp(lead int64) {
+	if l.stamps == 0 || lead > l.most {
+		l.most = lead
 	}
-	return 0
+	l.stamps++
+	if lead > leadLimit {
+		l.ahead++
+	}
 }
 
 func (l *leads) add(more leads) {

@@ -141,7 +141,7 @@ func (r *run) open() int            { return int(r.openNow.Load()) }
 
 // arrival is when an event came: by the kernel's stamp where there is one, else when user space had it. The kernel
 // stamps by the wall clock, whose steps are watched.
-func (r *run) arrival(a client.Arrival) arrival {
+func (r *run) arrival(a *client.Arrival) arrival {
 	if a.Kernel == 0 {
 		at := r.at(a.User)
 		return arrival{at: at, earliest: at}
