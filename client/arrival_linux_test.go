@@ -44,6 +44,7 @@ type stampedKind struct {
 	ws     bool
 	config *tls.Config // of the server; nil for none
 	net    func() *Net
+	read   way
 }
 
 func (k stampedKind) open(t testing.TB, n *Net) *stampedStream {
@@ -76,7 +77,7 @@ func (k stampedKind) open(t testing.TB, n *Net) *stampedStream {
 	} else {
 		s.Stream = dial(t, &SSE{Net: n, Request: request}, "")
 	}
-	next, stop := iter.Pull2(s.Events())
+	next, stop := iter.Pull2(k.read(s.Stream))
 	s.next = next
 	t.Cleanup(stop)
 	return s
@@ -90,7 +91,7 @@ func (k stampedKind) event(n int) string {
 	return chunk("data: " + strings.Repeat("x", n) + "\n\n")
 }
 
-// eachStamped runs a test on SSE and WebSocket, plain and with TLS. The kernel begins to stamp some time after it was
+// eachStamped runs a test on SSE and WebSocket, plain and with TLS, pulled and pushed. The kernel begins to stamp some time after it was
 // asked for the first time, and stops when nobody asks: a stream that has seen a stamp is open meanwhile.
 func eachStamped(t *testing.T, test func(*testing.T, stampedKind)) {
 	ca := newAuthority(t)
@@ -100,11 +101,11 @@ func eachStamped(t *testing.T, test func(*testing.T, stampedKind)) {
 	plain := func() *Net { return &Net{} }
 	secure := func() *Net { return &Net{TLS: &tls.Config{RootCAs: ca.pool}} }
 	kinds := []stampedKind{
-		{"SSE", false, nil, plain},
-		{"WebSocket", true, nil, plain},
-		{"SSE, TLS 1.3", false, config(tls.VersionTLS13), secure},
-		{"WebSocket, TLS 1.3", true, config(tls.VersionTLS13), secure},
-		{"SSE, TLS 1.2", false, config(tls.VersionTLS12), secure},
+		{"SSE", false, nil, plain, Stream.Events},
+		{"WebSocket", true, nil, plain, Stream.Events},
+		{"SSE, TLS 1.3", false, config(tls.VersionTLS13), secure, Stream.Events},
+		{"WebSocket, TLS 1.3", true, config(tls.VersionTLS13), secure, Stream.Events},
+		{"SSE, TLS 1.2", false, config(tls.VersionTLS12), secure, Stream.Events},
 	}
 	first := kinds[0].open(t, plain())
 	for n := 0; ; n++ {
@@ -117,7 +118,10 @@ func eachStamped(t *testing.T, test func(*testing.T, stampedKind)) {
 		}
 	}
 	for _, kind := range kinds {
-		t.Run(kind.name, func(t *testing.T) { test(t, kind) })
+		for _, way := range ways {
+			kind.read = way.read
+			t.Run(kind.name+", "+way.name, func(t *testing.T) { test(t, kind) })
+		}
 	}
 }
 
@@ -207,7 +211,7 @@ func TestArrivalWithTheHead(t *testing.T) {
 				p.write(streamHead + strings.Repeat(kind.event(1), events))
 				p.wait()
 			})
-			next, stop := iter.Pull2(dial(t, &SSE{Net: &Net{}, Request: Request{URL: "http://" + addr}}, "").Events())
+			next, stop := iter.Pull2(kind.read(dial(t, &SSE{Net: &Net{}, Request: Request{URL: "http://" + addr}}, "")))
 			defer stop()
 			at := <-before
 			for range events {
@@ -244,7 +248,7 @@ func TestArrivalOfPings(t *testing.T) {
 			p.write(frame(fin|opCont, "b"))
 			p.wait()
 		})
-		next, stop := iter.Pull2(dial(t, &WebSocket{Net: kind.net(), Request: Request{URL: scheme + addr}}, "").Events())
+		next, stop := iter.Pull2(kind.read(dial(t, &WebSocket{Net: kind.net(), Request: Request{URL: scheme + addr}}, "")))
 		defer stop()
 		for n := range pings + 1 {
 			before := <-writes
@@ -318,7 +322,7 @@ func TestInfoSegments(t *testing.T) {
 // What a message costs the whole process, its server included, in CPU time: b.N times, one on each connection at once.
 func BenchmarkArrival(b *testing.B) {
 	const connections = 50
-	for _, kind := range []stampedKind{{name: "SSE"}, {name: "WebSocket", ws: true}} {
+	for _, kind := range []stampedKind{{name: "SSE", read: Stream.Events}, {name: "WebSocket", ws: true, read: Stream.Events}} {
 		for _, user := range []bool{false, true} {
 			b.Run(fmt.Sprintf("%s/UserStamps=%v", kind.name, user), func(b *testing.B) {
 				received := make(chan bool, connections)

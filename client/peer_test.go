@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"strings"
@@ -107,10 +108,57 @@ const (
 
 func chunk(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) }
 
+// A way to read a stream.
+type way func(Stream) iter.Seq2[Event, error]
+
+// ways are all there are. A stream that can't be pushed is pulled twice.
+var ways = []struct {
+	name string
+	read way
+}{{"pulled", Stream.Events}, {"pushed", pushed}}
+
+// eachWay runs a test on each.
+func eachWay(t *testing.T, test func(*testing.T, way)) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) { test(t, way.read) })
+	}
+}
+
+// pushed has the stream push, and what pushes wait for the body of the loop.
+func pushed(s Stream) iter.Seq2[Event, error] {
+	type pair struct {
+		event Event
+		err   error
+	}
+	return func(yield func(Event, error) bool) {
+		pairs, more := make(chan pair), make(chan bool)
+		if !s.(Pusher).Push(func(ev Event, err error) bool {
+			pairs <- pair{ev, err}
+			return <-more
+		}) {
+			s.Events()(yield)
+			return
+		}
+		for {
+			p := <-pairs
+			again := false
+			func() { // whoever leaves a test in the body, too, has not to hold up what pushes
+				defer func() { more <- again }()
+				again = yield(p.event, p.err) && p.err == nil
+			}()
+			if !again {
+				return
+			}
+		}
+	}
+}
+
 // collect reads a stream to its end and closes it.
-func collect(s Stream) (events []string, err error) {
+func collect(s Stream) (events []string, err error) { return way(Stream.Events).collect(s) }
+
+func (read way) collect(s Stream) (events []string, err error) {
 	defer s.Close()
-	for ev, err := range s.Events() {
+	for ev, err := range read(s) {
 		if err != nil {
 			return events, err
 		}
