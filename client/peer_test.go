@@ -118,27 +118,26 @@ var ways = []struct {
 }{{"pulled", Stream.Events}, {"pushed", pushed}}
 
 // eachWay runs a test on each.
-func eachWay(t *testing.T, test func(*testing.T, way)) {
+func eachWay(t *testing.T, name string, test func(*testing.T, way)) {
 	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) { test(t, way.read) })
+		t.Run(strings.TrimPrefix(name+", "+way.name, ", "), func(t *testing.T) { test(t, way.read) })
 	}
 }
 
-// pushed has the stream push, and what pushes wait for the body of the loop.
+// pushed has the stream push, at once, and what pushes wait for the body of the loop.
 func pushed(s Stream) iter.Seq2[Event, error] {
 	type pair struct {
 		event Event
 		err   error
 	}
+	pairs, more := make(chan pair), make(chan bool)
+	if !s.(Pusher).Push(func(ev Event, err error) bool {
+		pairs <- pair{ev, err}
+		return <-more
+	}) {
+		return s.Events()
+	}
 	return func(yield func(Event, error) bool) {
-		pairs, more := make(chan pair), make(chan bool)
-		if !s.(Pusher).Push(func(ev Event, err error) bool {
-			pairs <- pair{ev, err}
-			return <-more
-		}) {
-			s.Events()(yield)
-			return
-		}
 		for {
 			p := <-pairs
 			again := false

@@ -45,8 +45,11 @@ func TestSSEDialTakesWhatIsAStream(t *testing.T) {
 					p.write(said[i : i+1])
 				}
 			})
-			for _, n := range []*Net{{}, bytewise} {
-				got, err := collect(dial(t, &SSE{Net: n, Request: Request{URL: "http://" + addr}}, ""))
+			for _, test := range []struct {
+				net  *Net
+				read way
+			}{{&Net{}, Stream.Events}, {&Net{}, pushed}, {bytewise, Stream.Events}} {
+				got, err := test.read.collect(dial(t, &SSE{Net: test.net, Request: Request{URL: "http://" + addr}}, ""))
 				if !slices.Equal(got, want) || err != io.EOF {
 					t.Errorf("got%s\n%v, want%s\nand io.EOF", lines(got), err, lines(want))
 				}
@@ -70,7 +73,7 @@ func TestSSEStreamEnds(t *testing.T) {
 		{"an event over the limit", func(p *peer) { p.write("ffffff\r\ndata:"); p.repeat("x") }, "too_big", "an event was over the size limit", ErrTooBig},
 		{"silence", func(p *peer) { p.wait() }, "idle", "nothing was received for the idle timeout: 20ms", nil},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		eachWay(t, test.name, func(t *testing.T, read way) {
 			received := make(chan bool)
 			addr := serve(t, nil, func(p *peer) {
 				p.read()
@@ -85,7 +88,7 @@ func TestSSEStreamEnds(t *testing.T) {
 			s := dial(t, &SSE{Net: n, Request: Request{URL: "http://" + addr}}, "")
 			var err error
 			var got []string
-			for ev, e := range s.Events() {
+			for ev, e := range read(s) {
 				if err = e; err != nil {
 					break
 				}
@@ -105,12 +108,12 @@ func TestSSEStreamEnds(t *testing.T) {
 			}
 		})
 	}
-	t.Run("less than its length", func(t *testing.T) {
+	eachWay(t, "less than its length", func(t *testing.T, read way) {
 		addr := serve(t, nil, func(p *peer) {
 			p.read()
 			p.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 100\r\n\r\ndata: a\n\n")
 		})
-		_, err := collect(dial(t, &SSE{Net: &Net{}, Request: Request{URL: "http://" + addr}}, ""))
+		_, err := read.collect(dial(t, &SSE{Net: &Net{}, Request: Request{URL: "http://" + addr}}, ""))
 		if err != io.ErrUnexpectedEOF {
 			t.Errorf("a body cut short ended with %v", err)
 		}
@@ -185,49 +188,51 @@ func TestSSEFollowsRedirects(t *testing.T) {
 }
 
 func TestSSEInfoAndByteCounts(t *testing.T) {
-	const events = "data: a\n\n"
-	next := make(chan bool)
-	addr := serve(t, nil, func(p *peer) {
-		p.read()
-		p.write(streamHead)
-		<-next
-		p.write(chunk(events))
-		<-next
-		p.write(chunk(events+events) + lastChunk)
-	})
-	s := dial(t, &SSE{Net: &Net{}, Request: Request{URL: "http://" + addr}}, "")
-	info := s.Info()
-	if info.Remote.String() != addr || !info.Local.IsValid() || info.Proto != "HTTP/1.1" || info.TLS != "" || info.Subprotocol != "" ||
-		info.HeadIn != uint64(len(streamHead)) || info.WireIn != info.HeadIn || !info.FirstByte.IsZero() || info.Started.IsZero() {
-		t.Errorf("%+v", info)
-	}
-	if p := info.Phases; p.DNS != -1 || p.TLS != -1 || p.TCP < 0 || p.Upgrade < 0 || p.Total < p.TCP+p.Upgrade {
-		t.Errorf("%+v", p)
-	}
-	next <- true
-	wire, n := uint64(0), 0
-	for ev, err := range s.Events() {
-		if err == io.EOF {
-			break
+	eachWay(t, "", func(t *testing.T, read way) {
+		const events = "data: a\n\n"
+		next := make(chan bool)
+		addr := serve(t, nil, func(p *peer) {
+			p.read()
+			p.write(streamHead)
+			<-next
+			p.write(chunk(events))
+			<-next
+			p.write(chunk(events+events) + lastChunk)
+		})
+		s := dial(t, &SSE{Net: &Net{}, Request: Request{URL: "http://" + addr}}, "")
+		info := s.Info()
+		if info.Remote.String() != addr || !info.Local.IsValid() || info.Proto != "HTTP/1.1" || info.TLS != "" || info.Subprotocol != "" ||
+			info.HeadIn != uint64(len(streamHead)) || info.WireIn != info.HeadIn || !info.FirstByte.IsZero() || info.Started.IsZero() {
+			t.Errorf("%+v", info)
 		}
-		if err != nil {
-			t.Fatal(err)
+		if p := info.Phases; p.DNS != -1 || p.TLS != -1 || p.TCP < 0 || p.Upgrade < 0 || p.Total < p.TCP+p.Upgrade {
+			t.Errorf("%+v", p)
 		}
-		if n++; n == 1 {
-			if ev.Wire != len(chunk(events)) || ev.Arrival.User != s.Info().LastByte || ev.Arrival.User != s.Info().FirstByte {
-				t.Errorf("the first event took %d bytes and came %v, of %+v", ev.Wire, ev.Arrival.User, s.Info())
+		next <- true
+		wire, n := uint64(0), 0
+		for ev, err := range read(s) {
+			if err == io.EOF {
+				break
 			}
-			next <- true
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n++; n == 1 {
+				if ev.Wire != len(chunk(events)) || ev.Arrival.User != s.Info().LastByte || ev.Arrival.User != s.Info().FirstByte {
+					t.Errorf("the first event took %d bytes and came %v, of %+v", ev.Wire, ev.Arrival.User, s.Info())
+				}
+				next <- true
+			}
+			wire += uint64(ev.Wire)
 		}
-		wire += uint64(ev.Wire)
-	}
-	info = s.Info()
-	if all := uint64(len(streamHead + chunk(events) + chunk(events+events) + lastChunk)); info.WireIn != all || n != 3 || wire > all-info.HeadIn || wire < all-info.HeadIn-uint64(len(lastChunk)) {
-		t.Errorf("%d events, %d bytes in them, %d of %d on the wire, %d of the head", n, wire, info.WireIn, all, info.HeadIn)
-	}
-	if info.FirstByte.IsZero() || info.LastByte.Before(info.FirstByte) {
-		t.Errorf("first byte %v, last %v", info.FirstByte, info.LastByte)
-	}
+		info = s.Info()
+		if all := uint64(len(streamHead + chunk(events) + chunk(events+events) + lastChunk)); info.WireIn != all || n != 3 || wire > all-info.HeadIn || wire < all-info.HeadIn-uint64(len(lastChunk)) {
+			t.Errorf("%d events, %d bytes in them, %d of %d on the wire, %d of the head", n, wire, info.WireIn, all, info.HeadIn)
+		}
+		if info.FirstByte.IsZero() || info.LastByte.Before(info.FirstByte) {
+			t.Errorf("first byte %v, last %v", info.FirstByte, info.LastByte)
+		}
+	})
 }
 
 // A read that holds more than one event is marked on all of them: their times are those of the last.
@@ -310,10 +315,12 @@ func TestSSEEndMarker(t *testing.T) {
 			p.read()
 			p.write(streamHead + chunk("data:1\n\n:[DONE]\ndata:x [DONE]\n\ndata:  [DONE] \n\nevent:end\ndata:{}\n\ndata:2\n\n") + lastChunk)
 		})
-		got, err := collect(dial(t, &SSE{Net: &Net{}, Request: Request{URL: "http://" + addr}, Done: marker}, ""))
-		if err != test.err || !slices.Equal(got, test.want) {
-			t.Errorf("%s: got%s\n%v", test.marker, lines(got), err)
-		}
+		eachWay(t, test.marker, func(t *testing.T, read way) {
+			got, err := read.collect(dial(t, &SSE{Net: &Net{}, Request: Request{URL: "http://" + addr}, Done: marker}, ""))
+			if err != test.err || !slices.Equal(got, test.want) {
+				t.Errorf("got%s\n%v", lines(got), err)
+			}
+		})
 	}
 	if _, err := ParseEndMarker("event:"); err == nil {
 		t.Error("a marker without a name was taken")
@@ -325,50 +332,54 @@ func TestSSEEndMarker(t *testing.T) {
 
 // Finish half-closes: what the server still sends is received, to its own end.
 func TestSSEFinish(t *testing.T) {
-	addr := serve(t, nil, func(p *peer) {
-		p.read()
-		p.write(streamHead + chunk("data:1\n\n"))
-		p.wait() // for the client to have finished
-		p.write(chunk("data:2\n\n") + chunk("data:3\n\n") + lastChunk)
+	eachWay(t, "", func(t *testing.T, read way) {
+		addr := serve(t, nil, func(p *peer) {
+			p.read()
+			p.write(streamHead + chunk("data:1\n\n"))
+			p.wait() // for the client to have finished
+			p.write(chunk("data:2\n\n") + chunk("data:3\n\n") + lastChunk)
+		})
+		s := dial(t, &SSE{Net: &Net{}, Request: Request{URL: "http://" + addr}}, "")
+		var got []string
+		for ev, err := range read(s) {
+			if err != nil {
+				if err != io.EOF {
+					t.Error(err)
+				}
+				break
+			}
+			if got = append(got, string(ev.Data)); len(got) == 1 {
+				if err := s.(Finisher).Finish(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if !slices.Equal(got, []string{"1", "2", "3"}) {
+			t.Errorf("got %q", got)
+		}
 	})
-	s := dial(t, &SSE{Net: &Net{}, Request: Request{URL: "http://" + addr}}, "")
-	var got []string
-	for ev, err := range s.Events() {
-		if err != nil {
-			if err != io.EOF {
-				t.Error(err)
-			}
-			break
-		}
-		if got = append(got, string(ev.Data)); len(got) == 1 {
-			if err := s.(Finisher).Finish(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if !slices.Equal(got, []string{"1", "2", "3"}) {
-		t.Errorf("got %q", got)
-	}
 }
 
 func TestSSECloseUnblocksEvents(t *testing.T) {
-	addr := serve(t, nil, func(p *peer) { p.read(); p.write(streamHead + chunk("data:1\n\n")); p.wait() })
-	s := dial(t, &SSE{Net: &Net{}, Request: Request{URL: "http://" + addr}}, "")
-	closed := make(chan error, 1)
-	n := 0
-	for _, err := range s.Events() {
-		if err != nil {
-			break
+	eachWay(t, "", func(t *testing.T, read way) {
+		addr := serve(t, nil, func(p *peer) { p.read(); p.write(streamHead + chunk("data:1\n\n")); p.wait() })
+		s := dial(t, &SSE{Net: &Net{}, Request: Request{URL: "http://" + addr}}, "")
+		closed := make(chan error, 1)
+		n := 0
+		for _, err := range read(s) {
+			if err != nil {
+				break
+			}
+			if n++; n == 1 {
+				go func() { closed <- s.Close() }()
+			}
 		}
-		if n++; n == 1 {
-			go func() { closed <- s.Close() }()
+		if err := <-closed; err != nil || n != 1 {
+			t.Errorf("%d events, Close gave %v", n, err)
 		}
-	}
-	if err := <-closed; err != nil || n != 1 {
-		t.Errorf("%d events, Close gave %v", n, err)
-	}
-	s.Close() // again, and after the end
-	s.Info()
+		s.Close() // again, and after the end
+		s.Info()
+	})
 }
 
 // The idle timeout counts from the last byte, heartbeats included, and not from the last event.

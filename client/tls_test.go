@@ -214,29 +214,31 @@ func (m *meteredConn) Write(p []byte) (int, error) {
 
 // Over TLS too, Finish says that the client is done and leaves the other direction open.
 func TestTLSFinish(t *testing.T) {
-	a := newAuthority(t)
-	config := &tls.Config{Certificates: []tls.Certificate{a.issue(time.Time{})}}
-	addr := serve(t, func(c net.Conn) net.Conn { return tls.Server(c, config) }, func(p *peer) {
-		if p.read() {
-			p.write(streamHead + chunk("data: 1\n\n"))
-			p.wait()
-			p.write(chunk("data: 2\n\n") + lastChunk)
-		}
-	})
-	s := dial(t, &SSE{Net: &Net{TLS: &tls.Config{RootCAs: a.pool}}, Request: Request{URL: "https://" + addr}}, "")
-	var got []string
-	for ev, err := range s.Events() {
-		if err != nil {
-			got = append(got, err.Error())
-			break
-		}
-		if got = append(got, show(ev)); len(got) == 1 {
-			if err := s.(Finisher).Finish(); err != nil {
-				t.Fatal(err)
+	eachWay(t, "", func(t *testing.T, read way) {
+		a := newAuthority(t)
+		config := &tls.Config{Certificates: []tls.Certificate{a.issue(time.Time{})}}
+		addr := serve(t, func(c net.Conn) net.Conn { return tls.Server(c, config) }, func(p *peer) {
+			if p.read() {
+				p.write(streamHead + chunk("data: 1\n\n"))
+				p.wait()
+				p.write(chunk("data: 2\n\n") + lastChunk)
+			}
+		})
+		s := dial(t, &SSE{Net: &Net{TLS: &tls.Config{RootCAs: a.pool}}, Request: Request{URL: "https://" + addr}}, "")
+		var got []string
+		for ev, err := range read(s) {
+			if err != nil {
+				got = append(got, err.Error())
+				break
+			}
+			if got = append(got, show(ev)); len(got) == 1 {
+				if err := s.(Finisher).Finish(); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
-	}
-	if want := []string{`message "1"`, `message "2"`, "EOF"}; !slices.Equal(got, want) {
-		t.Errorf("got%s", lines(got))
-	}
+		if want := []string{`message "1"`, `message "2"`, "EOF"}; !slices.Equal(got, want) {
+			t.Errorf("got%s", lines(got))
+		}
+	})
 }

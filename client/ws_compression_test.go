@@ -64,7 +64,7 @@ func TestWebSocketCompressedFrames(t *testing.T) {
 		{"EOF in a message", frame(deflated, hello)[:8], nil, "eof", nil},
 		{"EOF between fragments", frame(rsv1|opText, hello[:5]), nil, "eof", nil},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		eachWay(t, test.name, func(t *testing.T, read way) {
 			heard := make(chan []string, 1)
 			addr := serve(t, nil, func(p *peer) {
 				if p.upgrade(noTakeover) && p.write(test.sent) {
@@ -75,7 +75,7 @@ func TestWebSocketCompressedFrames(t *testing.T) {
 				}
 			})
 			s := dial(t, &WebSocket{Net: &Net{MaxEvent: 1000}, Request: Request{URL: "ws://" + addr}, Compression: true}, "")
-			got, err := collect(s)
+			got, err := read.collect(s)
 			if key, words := explain(err); !slices.Equal(got, test.events) || key != test.key || strings.Contains(words, "\n") {
 				t.Errorf("got%s\n%s: %s; want%s\n%s", lines(got), key, words, lines(test.events), test.key)
 			}
@@ -91,76 +91,81 @@ func TestWebSocketCompressedFrames(t *testing.T) {
 
 // Many messages of all sizes with a server that keeps its window over them, and back.
 func TestWebSocketCompressionTakesOver(t *testing.T) {
-	random := rand.New(rand.NewPCG(3, 4))
-	words := strings.Fields("data event stream socket message frame text time id seq hello world")
-	var want []string
-	for i := range 300 {
-		var b strings.Builder
-		for range random.IntN(200) {
-			fmt.Fprintf(&b, "%s%d ", words[random.IntN(len(words))], i)
+	eachWay(t, "", func(t *testing.T, read way) {
+		random := rand.New(rand.NewPCG(3, 4))
+		words := strings.Fields("data event stream socket message frame text time id seq hello world")
+		var want []string
+		for i := range 300 {
+			var b strings.Builder
+			for range random.IntN(200) {
+				fmt.Fprintf(&b, "%s%d ", words[random.IntN(len(words))], i)
+			}
+			want = append(want, b.String())
 		}
-		want = append(want, b.String())
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionContextTakeover})
-		if err != nil {
-			return
-		}
-		defer c.CloseNow()
-		for range want { // an echo
-			typ, p, err := c.Read(r.Context())
-			if err != nil || c.Write(r.Context(), typ, p) != nil {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionContextTakeover})
+			if err != nil {
 				return
 			}
-		}
-		c.Close(websocket.StatusNormalClosure, "")
-	}))
-	defer server.Close()
-	s := dial(t, &WebSocket{Net: &Net{}, Request: Request{URL: server.URL}, Compression: true}, "")
-	defer s.Close()
-	failed := make(chan error, 1)
-	go func() {
-		for _, message := range want {
-			if err := s.(Sender).Send(context.Background(), []byte(message)); err != nil {
-				failed <- err
-				return
+			defer c.CloseNow()
+			for range want { // an echo
+				typ, p, err := c.Read(r.Context())
+				if err != nil || c.Write(r.Context(), typ, p) != nil {
+					return
+				}
 			}
-		}
-		failed <- nil
-	}()
-	var got []string
-	size := 0
-	for ev, err := range s.Events() {
-		if err != nil {
-			if Classify(err).Code != 1000 {
-				t.Error(err)
+			c.Close(websocket.StatusNormalClosure, "")
+		}))
+		defer server.Close()
+		s := dial(t, &WebSocket{Net: &Net{}, Request: Request{URL: server.URL}, Compression: true}, "")
+		defer s.Close()
+		events := read(s) // before anything is sent
+		failed := make(chan error, 1)
+		go func() {
+			for _, message := range want {
+				if err := s.(Sender).Send(context.Background(), []byte(message)); err != nil {
+					failed <- err
+					return
+				}
 			}
-			break
+			failed <- nil
+		}()
+		var got []string
+		size := 0
+		for ev, err := range events {
+			if err != nil {
+				if Classify(err).Code != 1000 {
+					t.Error(err)
+				}
+				break
+			}
+			got = append(got, string(ev.Data))
+			size += len(ev.Data)
 		}
-		got = append(got, string(ev.Data))
-		size += len(ev.Data)
-	}
-	if err := <-failed; err != nil || !slices.Equal(got, want) {
-		t.Errorf("%d messages of %d came back; %v", len(got), len(want), err)
-	}
-	if info := s.Info(); info.WireIn-info.HeadIn > uint64(size)*2/3 {
-		t.Errorf("%d bytes on the wire for %d: nothing was compressed", info.WireIn-info.HeadIn, size)
-	}
+		if err := <-failed; err != nil || !slices.Equal(got, want) {
+			t.Errorf("%d messages of %d came back; %v", len(got), len(want), err)
+		}
+		if info := s.Info(); info.WireIn-info.HeadIn > uint64(size)*2/3 {
+			t.Errorf("%d bytes on the wire for %d: nothing was compressed", info.WireIn-info.HeadIn, size)
+		}
+	})
 }
 
 // A server that doesn't compress is taken as it is.
 func TestWebSocketCompressionRefused(t *testing.T) {
-	addr := serveWS(t, func(p *peer) {
-		if !strings.Contains(p.request.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate") {
-			p.write(closing(4000, "not offered"))
+	eachWay(t, "", func(t *testing.T, read way) {
+		addr := serveWS(t, func(p *peer) {
+			if !strings.Contains(p.request.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate") {
+				p.write(closing(4000, "not offered"))
+			}
+			p.write(frame(wholeText, "a") + frame(rsv1|wholeText, "b"))
+			p.hear()
+		})
+		got, err := read.collect(dial(t, &WebSocket{Net: &Net{}, Request: Request{URL: "ws://" + addr}, Compression: true}, ""))
+		if e := Classify(err); !slices.Equal(got, []string{`text "a"`}) || e.Class != ClassProtocol || errors.Is(err, ErrTooBig) {
+			t.Errorf("got %q, %v", got, err)
 		}
-		p.write(frame(wholeText, "a") + frame(rsv1|wholeText, "b"))
-		p.hear()
 	})
-	got, err := collect(dial(t, &WebSocket{Net: &Net{}, Request: Request{URL: "ws://" + addr}, Compression: true}, ""))
-	if e := Classify(err); !slices.Equal(got, []string{`text "a"`}) || e.Class != ClassProtocol || errors.Is(err, ErrTooBig) {
-		t.Errorf("got %q, %v", got, err)
-	}
 }
 
 // What a server may agree to (RFC 7692, 7.1), and what not.

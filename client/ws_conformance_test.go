@@ -100,10 +100,10 @@ var frames = []struct {
 
 func TestWebSocketConformance(t *testing.T) {
 	for _, test := range frames {
-		t.Run(test.name, func(t *testing.T) {
+		play := func(t *testing.T, over string) {
 			for _, pieces := range piecewise(test.sent) {
 				heard := make(chan []string, 1)
-				n := pipe(t, &Net{}, func(p *peer) {
+				script := func(p *peer) {
 					if !p.upgrade("") {
 						return
 					}
@@ -120,8 +120,12 @@ func TestWebSocketConformance(t *testing.T) {
 					heard <- p.hear()
 					p.Close()
 					<-written
-				})
-				events, err := collect(dial(t, &WebSocket{Net: n, Request: Request{URL: "ws://127.0.0.1/"}}, ""))
+				}
+				n, addr, read := pipe(t, &Net{}, script), "127.0.0.1", way(Stream.Events)
+				if over == "TCP" { // where it can be pushed, and pieces may come together
+					n, addr, read = &Net{}, serve(t, nil, script), pushed
+				}
+				events, err := read.collect(dial(t, &WebSocket{Net: n, Request: Request{URL: "ws://" + addr}}, ""))
 				if events = abridge(events); !slices.Equal(events, test.events) {
 					t.Errorf("in %d pieces: events%s\nwant%s", len(pieces), lines(events), lines(test.events))
 				}
@@ -139,7 +143,10 @@ func TestWebSocketConformance(t *testing.T) {
 					return
 				}
 			}
-		})
+		}
+		for _, over := range []string{"a pipe", "TCP"} {
+			t.Run(test.name+", over "+over, func(t *testing.T) { play(t, over) })
+		}
 	}
 }
 
