@@ -209,7 +209,7 @@ func (s *wsStream) conclude(err error) error {
 	case e != nil && e.Class == ClassProtocol:
 		s.fail(statusProtocol)
 	case e != nil && e.Class == ClassCloseCode:
-		_ = s.answer(e.Code)
+		_ = s.tell(e.Code)
 	}
 	return err
 }

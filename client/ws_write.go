@@ -85,26 +85,31 @@ func (s *wsStream) writePong(payload []byte) {
 
 // Finish implements Finisher.
 func (s *wsStream) Finish() error {
-	return s.answer(statusNormal)
+	return s.answer(statusNormal, 0)
 }
 
-// answer sends a Close with a code, or without one.
-func (s *wsStream) answer(code int) error {
+// answer sends a Close with a code, or without one, and fails if that takes longer than wait; 0 for no limit.
+func (s *wsStream) answer(code int, wait time.Duration) error {
 	var payload []byte
 	if code != statusNoCode {
 		payload = binary.BigEndian.AppendUint16(nil, uint16(code))
 	}
-	return s.finishWith(payload)
+	return s.finishWith(payload, wait)
 }
 
 // finishWith sends a Close, after which nothing may be sent; once.
-func (s *wsStream) finishWith(payload []byte) error {
+func (s *wsStream) finishWith(payload []byte, wait time.Duration) error {
 	s.sendMu.Lock()
 	defer s.release()
 	if s.finished {
 		return nil
 	}
 	s.finished = true
+	if wait > 0 { // a pong that was under way has taken the deadline away
+		if err := s.conn.raw.SetWriteDeadline(time.Now().Add(wait)); err != nil {
+			return err
+		}
+	}
 	return s.writeFrame(byte(opcodeClose)|bitFinal, payload)
 }
 
@@ -116,13 +121,13 @@ func (s *wsStream) fail(code int) {
 	}
 }
 
-// tell sends a Close for an error. What is under way on the connection ends soon.
+// tell sends a Close as the last thing, once reading has ended. What is under way on the connection ends soon.
 func (s *wsStream) tell(code int) error {
 	s.conn.idle = 0
 	if err := s.conn.raw.SetDeadline(time.Now().Add(closeWait)); err != nil {
 		return err
 	}
-	return s.answer(code)
+	return s.answer(code, closeWait)
 }
 
 // writeFrame writes one frame. sendMu must be held.

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // A mask is undone by itself, whatever the length, and is the one of RFC 6455, 5.3.
@@ -94,4 +97,37 @@ func TestWebSocketAnswersWhileSending(t *testing.T) {
 			t.Errorf("the server heard%s", lines(got))
 		}
 	})
+}
+
+// A deadlineConn tells each write's deadline, and when a deadline was set for both directions.
+type deadlineConn struct {
+	net.Conn
+	write  time.Time
+	bound  chan bool
+	writes chan time.Time
+}
+
+func (c *deadlineConn) SetWriteDeadline(t time.Time) error { c.write = t; return nil }
+func (c *deadlineConn) SetDeadline(t time.Time) error      { c.write = t; c.bound <- true; return nil }
+func (c *deadlineConn) Write(p []byte) (int, error)        { c.writes <- c.write; return len(p), nil }
+func (c *deadlineConn) Read([]byte) (int, error)           { return 0, io.EOF }
+
+// A stream that has ended tells its server so within a bound, although whoever was writing meanwhile had one of its own.
+func TestWebSocketLastWordIsBounded(t *testing.T) {
+	for _, err := range []error{protocolError("x"), errNotUTF8, ErrTooBig, &Error{Class: ClassCloseCode, Code: 1011}} {
+		c := &deadlineConn{bound: make(chan bool, 1), writes: make(chan time.Time, 1)}
+		s := &wsStream{exchange: &exchange{conn: &conn{raw: c}}}
+		told := make(chan error, 1)
+		s.sendMu.Lock() // a Send is under way
+		go (&wsReader{wsStream: s, over: func(err error) { told <- err }}).end(err)
+		<-c.bound
+		c.SetWriteDeadline(time.Time{}) // as the answer to a ping does in the end
+		s.release()
+		if at := <-c.writes; at.IsZero() {
+			t.Errorf("after %v the Close may take any time", err)
+		}
+		if got := <-told; got != err {
+			t.Errorf("ended with %v, not %v", got, err)
+		}
+	}
 }
