@@ -54,14 +54,14 @@ func (p *peer) flood(s string) {
 // An event costs no allocation, from the socket to the loop body.
 func TestStreamsAllocateNothing(t *testing.T) {
 	for _, test := range steadyStreams {
-		t.Run(test.name, func(t *testing.T) {
+		eachWay(t, test.name, func(t *testing.T, read way) {
 			addr := serve(t, nil, func(p *peer) {
 				if test.head(p) {
 					p.flood(test.sent)
 				}
 			})
 			s := dial(t, test.dialer(&Net{}, addr), "")
-			next, stop := iter.Pull2(s.Events())
+			next, stop := iter.Pull2(read(s))
 			defer stop()
 			if n := testing.AllocsPerRun(200, func() {
 				for range test.events {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -118,7 +119,7 @@ func (l *eventLoop) remove(s *socket) {
 		heap.Remove(&l.quiet, s.rank-1)
 	}
 	if l.count--; l.count == 0 {
-		_ = l.file.SetReadDeadline(time.Unix(1, 0)) // wakes run, to look whether it is still of use
+		l.alarm()
 	}
 }
 
@@ -143,6 +144,8 @@ func (l *eventLoop) start() error {
 func (l *eventLoop) run(raw syscall.RawConn) {
 	var events [batch]unix.EpollEvent
 	var ready [batch]*socket
+	var unread []*socket // those that had their turn and are to be read again
+	broken := false
 	x := newReading()
 	look := func(epoll uintptr) bool {
 		for {
@@ -152,17 +155,22 @@ func (l *eventLoop) run(raw syscall.RawConn) {
 			case errno == unix.EINTR:
 				continue
 			case errno != 0:
+				broken = true
 				return true
-			case n == 0:
+			case n == 0 && len(unread) == 0:
 				return false
 			}
 			x.clock = time.Now().UnixNano()
+			unread = slices.DeleteFunc(unread, func(s *socket) bool { return !s.serve(x) })
 			l.find(events[:n], ready[:])
 			for i, s := range ready[:n] {
-				if s != nil {
-					s.ready(x, events[i].Events)
-					ready[i] = nil
+				if s != nil && s.ready(x, events[i].Events) {
+					unread = append(unread, s)
 				}
+				ready[i] = nil
+			}
+			if len(unread) > 0 { // it goes on, but for what is due
+				return true
 			}
 			if n < batch { // whatever has come meanwhile wakes it again
 				return false
@@ -170,10 +178,13 @@ func (l *eventLoop) run(raw syscall.RawConn) {
 		}
 	}
 	for {
-		if err := raw.Read(look); !errors.Is(err, os.ErrDeadlineExceeded) || l.stop() {
+		switch err := raw.Read(look); {
+		case err == nil && !broken:
+		case !errors.Is(err, os.ErrDeadlineExceeded) || l.stop():
 			return
+		default:
+			l.expire()
 		}
-		l.expire()
 	}
 }
 
@@ -200,13 +211,17 @@ func (l *eventLoop) find(events []unix.EpollEvent, ready []*socket) {
 	}
 }
 
-// alarm has the loop look for sockets that have been quiet for too long, when the first of them will have been.
+// alarm has the loop look for sockets that have been quiet for too long, when the first of them will have been, and at
+// once whether it is still of use where it has none.
 func (l *eventLoop) alarm() {
-	if len(l.quiet) > 0 {
-		_ = l.file.SetReadDeadline(l.quiet[0].quietUntil)
-	} else {
-		_ = l.file.SetReadDeadline(time.Time{})
+	var at time.Time
+	switch {
+	case l.count == 0:
+		at = time.Unix(1, 0)
+	case len(l.quiet) > 0:
+		at = l.quiet[0].quietUntil
 	}
+	_ = l.file.SetReadDeadline(at)
 }
 
 // expire ends the streams whose sockets have been quiet for too long.

@@ -51,27 +51,33 @@ func (c *conn) push(loops *eventLoops, r reader) bool {
 	return true
 }
 
-// takeReady reads what has come, and hands it on. over says that reading has ended, and err why, as for reader.end.
-func (c *conn) takeReady(x *reading, r reader) (over bool, err error) {
-	for {
+// turn is how often a socket is read before the others of its loop have their turn, and Close is looked for: a peer may
+// send as fast as it is read.
+const turn = 16
+
+// takeReady reads what has come, and hands it on. over says that reading has ended, and err why, as for reader.end; more
+// that there may be more to read at once.
+func (c *conn) takeReady(x *reading, r reader) (more, over bool, err error) {
+	for range turn {
 		n, err := c.readReady(x.buf[:])
 		if n > 0 {
 			c.given += n
 			c.filled = n == len(x.buf)
 			c.noteRead(time.Now())
 			if !r.take(x.buf[:n]) {
-				return true, nil
+				return false, true, nil
 			}
 			x.clock = c.lastRead.UnixNano()
 		}
 		switch err {
 		case nil:
 		case os.ErrDeadlineExceeded:
-			return false, nil
+			return false, false, nil
 		default:
-			return true, err
+			return false, true, err
 		}
 	}
+	return true, false, nil
 }
 
 // readReady reads what has come, without waiting.
@@ -120,21 +126,22 @@ func (s *socket) begin() {
 		return
 	}
 	x.clock = time.Now().UnixNano()
-	s.serve(x)
+	for s.serve(x) {
+	}
 }
 
-// ready reads what has come, of which the loop was told.
-func (s *socket) ready(x *reading, events uint32) {
+// ready reads what has come, of which the loop was told. It reports whether serve has to go on.
+func (s *socket) ready(x *reading, events uint32) (more bool) {
 	hangs := events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
 	s.mu.Lock()
 	switch {
 	case s.over, s.closed:
 		s.mu.Unlock()
-		return
+		return false
 	case s.busy:
 		s.again, s.hangs = true, s.hangs || hangs
 		s.mu.Unlock()
-		return
+		return false
 	}
 	s.busy = true
 	s.users++
@@ -143,9 +150,9 @@ func (s *socket) ready(x *reading, events uint32) {
 	s.empty, s.hung = false, s.hung || hangs
 	if waiting && s.owner.secure != nil { // reading TLS may write, which would wait, too
 		go s.serveAlone()
-		return
+		return false
 	}
-	s.serve(x)
+	return s.serve(x)
 }
 
 // serveAlone reads without the loop.
@@ -153,19 +160,23 @@ func (s *socket) serveAlone() {
 	x := readings.Get().(*reading)
 	defer readings.Put(x)
 	x.clock = time.Now().UnixNano()
-	s.serve(x)
+	for s.serve(x) {
+	}
 }
 
-// serve reads what has come, as long as more does.
-func (s *socket) serve(x *reading) {
+// serve reads what has come, as long as more does, but for a turn. It reports whether it has to be called again.
+func (s *socket) serve(x *reading) (more bool) {
 	for {
 		s.scratch = &x.scratch
-		over, err := s.owner.takeReady(x, s.reader)
+		more, over, err := s.owner.takeReady(x, s.reader)
 		s.scratch = nil
 		s.mu.Lock()
 		switch {
 		case !over && s.closed:
 			over, err = true, s.opError("read", net.ErrClosed)
+		case more:
+			s.mu.Unlock()
+			return true
 		case !over && s.again:
 			s.empty, s.hung = false, s.hung || s.hangs
 			s.again = false
@@ -175,11 +186,11 @@ func (s *socket) serve(x *reading) {
 			s.busy = false
 			s.letGo()
 			s.mu.Unlock()
-			return
+			return false
 		}
 		s.mu.Unlock()
 		s.ended(err)
-		return
+		return false
 	}
 }
 
@@ -321,6 +332,9 @@ func (s *socket) wait() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if tcp, ok := patient.(*net.TCPConn); ok {
+		_ = tcp.SetKeepAlive(false) // which net turns on, but not for the connection that was dialed
+	}
 	_ = patient.SetReadDeadline(s.readDeadline) // fails only when closed
 	_ = patient.SetWriteDeadline(s.writeDeadline)
 	s.patient = patient
@@ -395,7 +409,10 @@ func (s *socket) CloseWrite() error {
 		return s.opError("close", net.ErrClosed)
 	}
 	defer s.leave()
-	return os.NewSyscallError("shutdown", unix.Shutdown(s.fd, unix.SHUT_WR))
+	if err := unix.Shutdown(s.fd, unix.SHUT_WR); err != nil {
+		return s.opError("close", os.NewSyscallError("shutdown", err))
+	}
+	return nil
 }
 
 // SetDeadline implements net.Conn.
@@ -426,7 +443,7 @@ func (s *socket) setDeadline(which *time.Time, t time.Time, set func(net.Conn, t
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return s.opError("set", net.ErrClosed)
+		return &net.OpError{Op: "set", Net: s.local.Network(), Addr: s.local, Err: net.ErrClosed}
 	}
 	*which = t
 	if s.patient == nil {
@@ -439,16 +456,14 @@ func (s *socket) setDeadline(which *time.Time, t time.Time, set func(net.Conn, t
 func (s *socket) control(f func(fd uintptr)) error {
 	s.mu.Lock()
 	raw := s.raw
-	s.users++
-	closed := s.closed
 	s.mu.Unlock()
-	defer s.leave()
-	switch {
-	case raw != nil:
+	if raw != nil {
 		return raw.Control(f)
-	case closed:
+	}
+	if !s.use() {
 		return net.ErrClosed
 	}
+	defer s.leave()
 	f(uintptr(s.fd))
 	return nil
 }

@@ -116,10 +116,11 @@ func (c *deadlineConn) Read([]byte) (int, error)           { return 0, io.EOF }
 func TestWebSocketLastWordIsBounded(t *testing.T) {
 	for _, err := range []error{protocolError("x"), errNotUTF8, ErrTooBig, &Error{Class: ClassCloseCode, Code: 1011}} {
 		c := &deadlineConn{bound: make(chan bool, 1), writes: make(chan time.Time, 1)}
-		s := &wsStream{exchange: &exchange{conn: &conn{raw: c}}}
+		s := &wsStream{exchange: exchange{conn: &conn{raw: c}}}
 		told := make(chan error, 1)
+		s.yield = func(_ Event, err error) bool { told <- err; return false }
 		s.sendMu.Lock() // a Send is under way
-		go (&wsReader{wsStream: s, over: func(err error) { told <- err }}).end(err)
+		go s.end(err)
 		<-c.bound
 		c.SetWriteDeadline(time.Time{}) // as the answer to a ping does in the end
 		s.release()
