@@ -296,3 +296,113 @@ type signal chan bool
 func (s signal) Opened(Opened)  {}
 func (s signal) Received(Event) { close(s) }
 func (s signal) Closed(Closed)  {}
+
+// A tellTale is an observer that tells what happens in a word.
+type tellTale chan string
+
+func (t tellTale) Opened(o Opened)  { t <- fmt.Sprintf("opened from %q", o.From) }
+func (t tellTale) Received(e Event) { t <- show(e) }
+func (t tellTale) Closed(c Closed) {
+	t <- fmt.Sprintf("closed %s, asked %v, final %v", outcome(c.Err), c.Asked, c.Final)
+}
+
+// start has a session started, and gives what it tells and its end, which fails the test where it is told twice.
+func start(t *testing.T, ctx context.Context, s *Session) (told tellTale, ended chan error) {
+	told, ended = make(tellTale, 100), make(chan error, 1)
+	s.Observer = told
+	s.Start(ctx, func(err error) {
+		select {
+		case ended <- err:
+		default:
+			t.Error("the end was told twice")
+		}
+	})
+	return told, ended
+}
+
+// A session that is started comes back as one that is run does, and tells its end once.
+func TestSessionStarts(t *testing.T) {
+	addr := serve(t, nil, func(p *peer) {
+		p.read()
+		switch from := p.request.Header.Get("Last-Event-Id"); from {
+		case "":
+			p.write(streamHead + chunk("id: 1\ndata: a\n\n"))
+		case "1":
+			p.write(streamHead + chunk("id: 2\ndata: b\n\n") + lastChunk)
+		default:
+			p.write("HTTP/1.1 204 No Content\r\n\r\n")
+		}
+	})
+	s := &Session{Dialer: &SSE{Net: &Net{}, Request: Request{URL: "http://" + addr}}, Backoff: Backoff{Policy: Fixed, Base: time.Nanosecond}}
+	told, ended := start(t, context.Background(), s)
+	if e := Classify(<-ended); e.Class != ClassStatus || e.Code != 204 {
+		t.Errorf("ended with %v", e)
+	}
+	close(told)
+	var got []string
+	for what := range told {
+		got = append(got, what)
+	}
+	want := []string{`opened from ""`, `message "a" id="1"`, "closed eof, asked false, final false", `opened from "1"`, `message "b" id="2"`, "closed eof, asked false, final false",
+		"closed status 204, asked false, final true"}
+	if !slices.Equal(got, want) {
+		t.Errorf("told%s\nwant%s", lines(got), lines(want))
+	}
+}
+
+// A session that was started ends when it is asked to, whatever it is doing.
+func TestSessionStartedIsAsked(t *testing.T) {
+	for _, when := range []string{"dialing", "open", "waiting"} {
+		for _, finish := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, finish %v", when, finish), func(t *testing.T) {
+				dialing := make(chan bool, 1)
+				addr := serve(t, nil, func(p *peer) {
+					p.read()
+					switch when {
+					case "dialing":
+						dialing <- true
+						p.wait()
+					case "open":
+						p.write(streamHead + chunk("data: a\n\n"))
+						p.wait()
+						p.write(chunk("data: b\n\n") + lastChunk)
+					}
+				})
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				s := &Session{Dialer: &SSE{Net: &Net{}, Request: Request{URL: "http://" + addr}}, Backoff: Backoff{Policy: Fixed, Base: time.Hour}}
+				told, ended := start(t, ctx, s)
+				switch when {
+				case "dialing":
+					<-dialing
+				case "open":
+					<-told
+					<-told
+				case "waiting":
+					<-told
+				}
+				if finish {
+					s.Finish()
+				} else {
+					cancel()
+				}
+				err := <-ended
+				switch {
+				case err == nil:
+					t.Error("no reason")
+				case when == "open" && finish:
+					if got := []string{<-told, <-told}; err != io.EOF || !slices.Equal(got, []string{`message "b"`, "closed eof, asked true, final true"}) {
+						t.Errorf("%v%s", err, lines(got))
+					}
+				case when == "open":
+					if what := <-told; what != "closed other, asked true, final true" {
+						t.Error(what)
+					}
+				}
+				if err := s.Send(ctx, nil); err != ErrNotOpen {
+					t.Errorf("a Send at the end gave %v", err)
+				}
+			})
+		}
+	}
+}
