@@ -77,7 +77,7 @@ func (k stampedKind) open(t testing.TB, n *Net) *stampedStream {
 	} else {
 		s.Stream = dial(t, &SSE{Net: n, Request: request}, "")
 	}
-	next, stop := iter.Pull2(k.read(s.Stream))
+	next, stop := iter.Pull2(func(yield func(Event, error) bool) { k.read(s.Stream)(yield) }) // once it is asked for the first
 	s.next = next
 	t.Cleanup(stop)
 	return s
