@@ -59,11 +59,11 @@ const readSize = 64 << 10
 // A reading is what a socket is read with.
 type reading struct {
 	scratch
-	buf [readSize]byte
+	buf []byte
 }
 
 func newReading() *reading {
-	x := new(reading)
+	x := &reading{buf: make([]byte, readSize)}
 	x.init()
 	return x
 }

@@ -486,17 +486,20 @@ type silentReader struct{ ended chan error }
 func (silentReader) take([]byte) bool { return true }
 func (r silentReader) end(err error)  { r.ended <- err }
 
-// A fastConn has always something to read.
-type fastConn struct{ net.Conn }
-
-func (fastConn) Read(p []byte) (int, error) { return len(p), nil }
-
 // Whoever sends faster than is read is read for a turn, after which Close is looked for.
 func TestSocketTakesTurns(t *testing.T) {
 	ended := make(chan error, 1)
-	s := &socket{local: &net.TCPAddr{}, remote: &net.TCPAddr{}}
-	s.moved = moved{loop: &eventLoop{}, fd: -1, place: -1, owner: &conn{raw: fastConn{}}, reader: silentReader{ended}, busy: true, users: 1}
-	x := newReading()
+	tcp, theirs := tcpPair(t)
+	if _, err := theirs.Write(make([]byte, 4*turn)); err != nil {
+		t.Fatal(err)
+	}
+	c := newConn(tcp, true, time.Unix(0, 1))
+	s := &c.socket
+	if !s.move(&eventLoop{}, c, silentReader{ended}) {
+		t.Fatal("it can't be moved")
+	}
+	x := &reading{buf: make([]byte, 1)} // so that there is more to read
+	x.init()
 	for range 3 {
 		if !s.serve(x) || !s.busy {
 			t.Fatal("there was nothing more")

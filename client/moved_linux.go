@@ -59,7 +59,7 @@ const turn = 16
 // that there may be more to read at once.
 func (c *conn) takeReady(x *reading, r reader) (more, over bool, err error) {
 	for range turn {
-		n, err := c.readReady(x.buf[:])
+		n, err := c.readReady(x.buf)
 		if n > 0 {
 			c.given += n
 			c.filled = n == len(x.buf)
