@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"iter"
 
 	"net"
 	"runtime"
@@ -512,4 +513,29 @@ func TestSocketTakesTurns(t *testing.T) {
 	if err := <-ended; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("ended with %v", err)
 	}
+}
+
+// An event costs no allocation over TLS either, where a loop reads it.
+func TestPushAllocatesNothing(t *testing.T) {
+	eachKind(t, func(t *testing.T, n *Net, open func(testing.TB, *Net, func(*peer)) Stream, kind stampedKind) {
+		const events = 200
+		written := make(chan bool)
+		s := open(t, n, func(p *peer) { // writing allocates: it is over before
+			for range events {
+				p.write(kind.event(50))
+			}
+			close(written)
+			p.wait()
+		})
+		<-written
+		next, stop := iter.Pull2(pushed(s))
+		defer stop()
+		if n := testing.AllocsPerRun(events-1, func() {
+			if _, err, ok := next(); err != nil || !ok {
+				t.Fatal(err, ok)
+			}
+		}); n != 0 {
+			t.Errorf("%v allocations for an event", n)
+		}
+	})
 }
