@@ -259,7 +259,7 @@ func (s *subscriber) waits(echoes bool, feeds int) bool {
 			return true
 		}
 	}
-	return echoes && s.sent > 0 && s.echo.unique < s.sent || len(s.outbox) > 0
+	return echoes && s.sent > 0 && s.echo.unique < s.sent || s.outbox != nil && s.outbox.behind.Load() > 0
 }
 
 // unmeasured says which metrics this run can't know, and why.

@@ -202,8 +202,7 @@ func (r *run) openConnections() {
 			continue
 		}
 		if r.times.sends != nil && len(r.posts) == 0 && s.sends() {
-			s.outbox = make(chan parcel, outboxSize)
-			r.senders.Go(func() { s.deliver(r.ctx) })
+			s.outbox = &outbox{waiting: make(chan parcel, outboxSize)}
 		}
 		r.mu.Lock()
 		r.active = append(r.active, s)

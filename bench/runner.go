@@ -139,15 +139,10 @@ func (r *run) close(stop Stop, why string) {
 	}
 }
 
-// stopSending ends the schedules, and lets the connections write what they still have.
+// stopSending ends the schedules, and lets the connections and publishers send what they still have.
 func (r *run) stopSending() {
 	close(r.quit)
 	r.pacers.Wait()
-	for _, s := range r.everybody() {
-		if s.outbox != nil {
-			close(s.outbox)
-		}
-	}
 	for _, p := range r.posts {
 		close(p.inbox)
 	}

@@ -215,38 +215,66 @@ func (s *Sending) message(dst, token []byte, source int, number uint64) []byte {
 	return s.Message(dst, Outgoing{Connection: source, Number: number, Stamp: token})
 }
 
-// enqueue hands a message that is due to the connection's own goroutine. It fails where that is too far behind.
+// An outbox is what a connection sends. The goroutine of the schedule sends it, as long as that needs no waiting: to wake
+// another one takes longer. Otherwise it waits here for one of its own, which lasts until there is no more.
+type outbox struct {
+	waiting     chan parcel
+	behind      atomic.Int32 // how many wait, the one that is being sent included
+	number      uint64       // of the next message
+	token, body []byte
+}
+
+// enqueue sends a message that is due, or has it sent. It fails where the connection is too far behind. Only whoever keeps
+// the schedule calls it.
 func (s *subscriber) enqueue(p parcel) bool {
-	select {
-	case s.outbox <- p:
+	box := s.outbox
+	if box.behind.Load() == 0 && s.deliver(p, s.session.TrySend) {
 		return true
+	}
+	select {
+	case box.waiting <- p:
 	default:
 		return false
 	}
+	if box.behind.Add(1) == 1 {
+		s.run.senders.Go(s.deliverWaiting)
+	}
+	return true
 }
 
-// deliver writes a connection's messages until its outbox is closed.
-func (s *subscriber) deliver(ctx context.Context) {
-	var token, body []byte
-	plan := &s.run.plan.Send
-	number := uint64(0)
-	for p := range s.outbox {
-		seq := number
-		if p.ordinal > 0 {
-			seq = p.ordinal
-		}
-		var now int64
-		token, now = s.run.stamp(token[:0], uint32(s.index), seq, p.due)
-		body = plan.message(body[:0], token, s.index, number)
-		if plan.Unstamped {
-			s.pending.add(awaited{maphash.Bytes(s.run.seed, body), int64(p.due), number})
-		}
-		err := s.session.Send(ctx, body)
-		if err == nil {
-			number++
-		}
-		s.delivered(p, number, now, err)
+// deliverWaiting sends what waits.
+func (s *subscriber) deliverWaiting() {
+	send := func(p []byte) (bool, error) { return true, s.session.Send(s.run.ctx, p) }
+	for more := true; more; more = s.outbox.behind.Add(-1) > 0 {
+		s.deliver(<-s.outbox.waiting, send)
 	}
+}
+
+// deliver sends a message; false where that has not been tried.
+func (s *subscriber) deliver(p parcel, send func([]byte) (tried bool, err error)) bool {
+	box, plan := s.outbox, &s.run.plan.Send
+	seq := box.number
+	if p.ordinal > 0 {
+		seq = p.ordinal
+	}
+	var now int64
+	box.token, now = s.run.stamp(box.token[:0], uint32(s.index), seq, p.due)
+	box.body = plan.message(box.body[:0], box.token, s.index, box.number)
+	if plan.Unstamped {
+		s.pending.add(awaited{maphash.Bytes(s.run.seed, box.body), int64(p.due), box.number})
+	}
+	tried, err := send(box.body)
+	switch {
+	case err == nil && !tried:
+		if plan.Unstamped {
+			s.pending.drop(box.number)
+		}
+		return false
+	case err == nil:
+		box.number++
+	}
+	s.delivered(p, box.number, now, err)
+	return true
 }
 
 // delivered notes what came of a message that was to be sent at now, the number-th.

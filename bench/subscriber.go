@@ -35,8 +35,8 @@ type subscriber struct {
 
 	index   int
 	session client.Session
-	outbox  chan parcel // what it is to send; nil where it sends nothing
-	due     int64       // of a request stream: when it was due to start, ns after the start
+	outbox  *outbox // what it is to send; nil where it sends nothing
+	due     int64   // of a request stream: when it was due to start, ns after the start
 
 	reopened int64 // when the stream in use was opened
 	started  int64 // when that was dialed

@@ -381,6 +381,12 @@ func (s *socket) writeWaiting(p []byte) (n int, err error) {
 	return patient.Write(p)
 }
 
+// pushed reports whether a loop reads the connection.
+func (c *conn) pushed() bool {
+	s, ok := c.tcp.(*socket)
+	return ok && s.loop != nil
+}
+
 // room reports whether a few bytes can be written by whoever reads without waiting, or whether that may wait.
 func (c *conn) room() bool {
 	s := &c.socket
