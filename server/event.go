@@ -3,6 +3,8 @@ package server
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -35,12 +37,16 @@ type event struct {
 	data   []byte // the payload, as a WebSocket message carries it
 	sender uint64 // number of the subscriber that published it; 0 for nobody
 
-	once sync.Once
-	text []byte // the same as a block of an SSE stream; see block
+	chunked sync.Once
+	text    []byte // a block of an SSE stream as a chunk of HTTP/1.1; see chunk
+	head    int    // where the block begins in it
+
+	framed  sync.Once
+	message []byte // a WebSocket message; see frame
 }
 
 // cost is what keeping e takes, in bytes, both encodings included.
-func (e *event) cost() int { return 256 + 2*len(e.data) }
+func (e *event) cost() int { return 256 + 3*len(e.data) }
 
 // wanted is when e was due, on the monotonic clock. A publisher's clock is its own: no event is due later than it was
 // published, nor, since no delay is longer, more than maxFaultTime before that.
@@ -55,9 +61,13 @@ func (e *event) wanted() time.Time {
 	return e.at.Add(-time.Duration(late))
 }
 
-// block gives e as a block of an SSE stream. The first subscriber that needs it encodes it for all of them.
-func (e *event) block() []byte {
-	e.once.Do(func() {
+// lineEnd ends a chunk and its length.
+const lineEnd = "\r\n"
+
+// chunk gives e as a block of an SSE stream, framed as a chunk of HTTP/1.1. The first subscriber that needs it encodes it
+// for all of them.
+func (e *event) chunk() []byte {
+	e.chunked.Do(func() {
 		m := sse.Message{ID: sse.ID(strconv.FormatUint(e.id, 10))}
 		data := e.data
 		if e.binary {
@@ -67,12 +77,43 @@ func (e *event) block() []byte {
 		if n := len(data); n == 0 || data[n-1] == '\n' || data[n-1] == '\r' {
 			m.AppendData("\n") // an empty last line, which AppendData would leave out
 		}
-		var b bytes.Buffer
-		b.Grow(len(data) + 64)
-		_, _ = m.WriteTo(&b) // a Buffer doesn't fail
-		e.text = b.Bytes()
+		var block bytes.Buffer
+		block.Grow(len(data) + 64)
+		_, _ = m.WriteTo(&block) // a Buffer doesn't fail
+		b := make([]byte, 0, block.Len()+32)
+		b = append(strconv.AppendInt(b, int64(block.Len()), 16), lineEnd...)
+		e.head = len(b)
+		e.text = append(append(b, block.Bytes()...), lineEnd...)
 	})
 	return e.text
+}
+
+// block gives e as a block of an SSE stream.
+func (e *event) block() []byte {
+	chunk := e.chunk()
+	return chunk[e.head : len(chunk)-len(lineEnd)]
+}
+
+// frame gives e as a WebSocket message in one frame (RFC 6455, 5.2), uncompressed and, as from a server, unmasked. The
+// first subscriber that needs it encodes it for all of them.
+func (e *event) frame() []byte {
+	e.framed.Do(func() {
+		const final, text, binaryData = 1 << 7, 1, 2
+		b := append(make([]byte, 0, len(e.data)+10), final|text)
+		if e.binary {
+			b[0] = final | binaryData
+		}
+		switch n := len(e.data); {
+		case n < 126:
+			b = append(b, byte(n))
+		case n <= math.MaxUint16:
+			b = binary.BigEndian.AppendUint16(append(b, 126), uint16(n))
+		default:
+			b = binary.BigEndian.AppendUint64(append(b, 127), uint64(n))
+		}
+		e.message = append(b, e.data...)
+	})
+	return e.message
 }
 
 // armor puts a binary payload into text: its stamp and a dot if it has one, so that the stamp can still be found,

@@ -31,7 +31,7 @@ type topic struct {
 	seq    uint64 // of its latest event; guarded by hub.mu
 }
 
-// A hub numbers events, keeps the latest and wakes the subscribers they are for.
+// A hub numbers events, keeps the latest and has them written to the subscribers they are for.
 type hub struct {
 	opts    Options
 	run     uint32 // tells this server's stamps from others
@@ -275,23 +275,23 @@ func (h *hub) shutdown(hurry bool) {
 	}
 }
 
-// A shard is a part of the subscribers and the goroutine that wakes them.
+// A shard is a part of the subscribers and the goroutine that writes to them or wakes them.
 type shard struct {
 	hub    *hub
 	signal chan struct{}
 
 	mu      sync.Mutex
-	subs    map[*topic][]*subscriber
-	seen    uint64 // id of the latest event whose subscribers were told
+	subs    map[*topic][]*subscriber // lists that only grow, or are replaced: they are read without mu
+	seen    uint64                   // id of the latest event whose subscribers were told
 	stopped bool
 
-	// Scratch of tell: the first new event of each topic, oldest first.
+	// Scratch of tell, and its alone: the first new event of each topic, oldest first.
 	news  []news
 	known map[*topic]bool
 }
 
 type news struct {
-	topic *topic
+	subs  []*subscriber
 	first uint64
 }
 
@@ -312,7 +312,7 @@ func (s *shard) notify() {
 	}
 }
 
-// run wakes subscribers until done.
+// run tells subscribers until done.
 func (s *shard) run(done <-chan struct{}) {
 	for {
 		select {
@@ -324,11 +324,24 @@ func (s *shard) run(done <-chan struct{}) {
 	}
 }
 
-// tell wakes the subscribers of everything published since the last time, each of them once.
+// tell has the subscribers of everything published since the last time get it, each of them once.
 func (s *shard) tell() {
+	last := s.look()
+	for _, n := range s.news {
+		for _, sub := range n.subs {
+			sub.announce(n.first, last)
+		}
+	}
+	clear(s.news)
+	s.news = s.news[:0]
+	clear(s.known)
+}
+
+// look notes who is to be told of what. Writing to all of them takes long, and who comes meanwhile begins after last.
+func (s *shard) look() (last uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last := s.hub.log.last.Load()
+	last = s.hub.log.last.Load()
 	for id := s.seen + 1; id <= last; id++ {
 		e := s.hub.log.get(id)
 		if e == nil { // forgotten already: who waited for it will find that out
@@ -340,19 +353,13 @@ func (s *shard) tell() {
 		s.note(e.topic, id)
 	}
 	s.seen = last
-	for _, n := range s.news {
-		for _, sub := range s.subs[n.topic] {
-			sub.announce(n.first, last)
-		}
-	}
-	s.news = s.news[:0]
-	clear(s.known)
+	return last
 }
 
 func (s *shard) note(t *topic, id uint64) {
 	if !s.known[t] {
 		s.known[t] = true
-		s.news = append(s.news, news{t, id})
+		s.news = append(s.news, news{s.subs[t], id})
 	}
 }
 
@@ -382,11 +389,10 @@ func (s *shard) remove(sub *subscriber) {
 	defer s.mu.Unlock()
 	for _, t := range sub.topics {
 		subs := s.subs[t]
-		last := len(subs) - 1
 		i := slices.Index(subs, sub)
-		subs[i], subs[last] = subs[last], nil
-		s.subs[t] = subs[:last]
-		if last == 0 {
+		subs = slices.Concat(subs[:i], subs[i+1:])
+		s.subs[t] = subs
+		if len(subs) == 0 {
 			delete(s.subs, t)
 		}
 	}

@@ -17,6 +17,7 @@ type delivery struct {
 	swapped bool // changed places with the one that was after it
 	delayed bool
 	alien   bool // is of another stream
+	begun   bool // the system has taken a part of it
 }
 
 // A script decides what befalls the deliveries of one subscriber. Its decisions follow from the server's seed, the

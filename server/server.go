@@ -3,9 +3,12 @@
 //
 // One hub numbers events, whether they come from the schedule or from a publisher, and appends them to one log. The
 // log is at once the queue of every subscriber, whatever its protocol, and what is replayed to one that resumes. A
-// subscriber is a place in the log and a goroutine that writes from there; shards wake the subscribers that wait.
+// subscriber is a place in the log and a goroutine that writes from there until it is up to date. A shard has many of
+// them: to those that wait for what is new it writes that itself, as far as the system takes it at once, and wakes the
+// others.
 //
-//	schedule, /publish, /ws/chat → hub → log → subscriber (faults) → SSE or WebSocket
+//	schedule, /publish, /ws/chat → hub → log → shard ————————————————→ SSE or WebSocket
+//	                                      └——→ subscriber (faults) ———↗
 //	                                                     ↓
 //	                                                  /truth: what was written to whom, and when
 //
@@ -194,10 +197,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var withConnection func(context.Context, net.Conn) context.Context
-	if s.hub.writes != nil {
-		ln, withConnection = timedListener{ln}, withConn
-	}
+	ln = laneListener{ln, s.hub.writes != nil}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
@@ -210,7 +210,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, config *tls.Config)
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ConnContext:       withConnection,
+		ConnContext:       withLane,
 		ErrorLog:          log.New(io.Discard, "", 0), // what clients do wrong isn't news
 	}
 	served := make(chan error, 1)

@@ -19,6 +19,18 @@ const heartbeat = ": heartbeat\n\n"
 // buffers hold batches while they are written.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
+func takeBuffer() *bytes.Buffer {
+	b := buffers.Get().(*bytes.Buffer)
+	b.Reset()
+	return b
+}
+
+func giveBuffer(b *bytes.Buffer) {
+	if b.Cap() <= 4*batchBytes {
+		buffers.Put(b)
+	}
+}
+
 // An sseSink writes an event stream.
 type sseSink struct {
 	w       http.ResponseWriter
@@ -31,17 +43,14 @@ func (k *sseSink) write(batch []delivery) (n int, unsure bool, err error) {
 	if len(batch) == 1 && !batch[0].dropped {
 		_, err = k.w.Write(batch[0].ev.block())
 	} else {
-		b := buffers.Get().(*bytes.Buffer)
-		b.Reset()
+		b := takeBuffer()
 		for _, d := range batch {
 			if !d.dropped {
 				b.Write(d.ev.block())
 			}
 		}
 		_, err = k.w.Write(b.Bytes())
-		if b.Cap() <= 4*batchBytes {
-			buffers.Put(b)
-		}
+		giveBuffer(b)
 	}
 	if err == nil {
 		err = k.rc.Flush()
@@ -61,6 +70,16 @@ func (k *sseSink) beat() error {
 }
 
 func (k *sseSink) interrupt() { _ = k.rc.SetWriteDeadline(past) } // without deadlines, the write ends by itself
+
+// out gives the sink for the events of the stream that answers r: one beside k if its chunks can be written past net/http,
+// between two writes of which a chunk is a chunk like any other.
+func (k *sseSink) out(r *http.Request) sink {
+	lane := laneOf(r)
+	if lane == nil || lane.raw == nil || r.TLS != nil || r.ProtoMinor == 0 {
+		return k
+	}
+	return &laneSink{sink: k, lane: lane, encode: (*event).chunk, together: true, witness: k.witness}
+}
 
 // open writes the head of the stream and what comes before the first event.
 func (k *sseSink) open(o Options, proto int) error {
@@ -92,7 +111,7 @@ func (s *Server) serveSSE(w http.ResponseWriter, r *http.Request) {
 	// Subscribed before the head is written: a client that has seen the head gets everything published from then on.
 	sub := s.hub.subscribe(req, "sse")
 	sink := &sseSink{w: w, rc: rc, witness: s.hub.witness(r, sub.rec.sub.N)}
-	reason := sub.serve(sink, r.Context().Done(), func() error { return sink.open(s.hub.opts, r.ProtoMajor) })
+	reason := sub.serve(sink.out(r), r.Context().Done(), func() error { return sink.open(s.hub.opts, r.ProtoMajor) })
 	s.hub.unsubscribe(sub, reason)
 	switch {
 	case reason == ReasonHangup && sub.hangup.reset:

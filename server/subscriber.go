@@ -10,6 +10,8 @@ import (
 const (
 	batchEvents = 64
 	batchBytes  = 64 << 10
+	// promptEvents is up to how many new events a shard writes to a subscriber itself: more are cheaper in a batch.
+	promptEvents = 8
 )
 
 // A sink writes to one client.
@@ -24,7 +26,9 @@ type sink interface {
 }
 
 // A subscriber is one client's place in the log. Its own goroutine, in serve, takes events from the log and writes
-// them; the hub only wakes it, and cuts it when it lags.
+// them. While it is parked, because there are none, its shard does both with the next ones, or wakes it: for what the
+// system doesn't take at once, and where a fault, or what carries the events, asks for more than that. A subscriber that
+// lags is cut.
 type subscriber struct {
 	hub    *hub
 	shard  *shard
@@ -34,10 +38,11 @@ type subscriber struct {
 	wake   chan struct{} // it is worth looking at the log again
 	stop   chan struct{} // closed once reason is set
 
-	// Of the pumping goroutine.
+	// Of the pumping goroutine, and of the shard while that is parked.
 	script  *script
 	replay  *replay // nil where it isn't spoilt, and once it is over
 	out     sink
+	prompt  promptSink // what the shard may write to; nil for nothing
 	taken   uint64     // everything up to here was taken from the log
 	prev    uint64     // the event taken last
 	pending []delivery // taken and not yet written
@@ -46,8 +51,7 @@ type subscriber struct {
 	mu       sync.Mutex
 	replayed uint64 // the newest event when the subscription began
 	done     uint64 // everything up to here was dealt with
-	parked   bool   // waits for wake, and has taken everything there is
-	resume   uint64 // where to go on after having been parked
+	parked   bool   // waits for wake, with nothing pending; its place and its sink are the shard's
 	reason   Reason
 	writing  bool
 	watchdog *time.Timer
@@ -59,8 +63,12 @@ func (s *subscriber) announce(first, last uint64) {
 	defer s.mu.Unlock()
 	if s.parked {
 		// Whatever came since it parked wasn't for it, or it would have been told: it can skip that.
+		s.taken = max(s.taken, first-1)
+		s.done = s.taken
+		if s.deliver(last) {
+			return
+		}
 		s.parked = false
-		s.resume = first - 1
 		select {
 		case s.wake <- struct{}{}:
 		default: // was told before
@@ -70,6 +78,43 @@ func (s *subscriber) announce(first, last uint64) {
 	if last > max(s.done, s.replayed)+uint64(s.hub.opts.Queue) {
 		s.cut(ReasonSlow)
 	}
+}
+
+// deliver makes the deliveries up to event last, and says whether that was possible without waiting. s is parked and s.mu
+// is held.
+func (s *subscriber) deliver(last uint64) bool {
+	if s.prompt == nil || s.replay != nil || last > s.taken+promptEvents {
+		return false
+	}
+	for s.taken < last {
+		e := s.hub.log.get(s.taken + 1)
+		if e == nil {
+			return false
+		}
+		if s.wants(e) {
+			d := delivery{ev: e, prev: s.prev}
+			p := s.rec.attempt(&s.hub.count, s.prompt, d)
+			if p == none {
+				return false
+			}
+			s.prev = e.id
+			if p == part {
+				s.taken = e.id
+				d.begun = true
+				s.pending = append(s.pending, d)
+				s.watch()
+				return false
+			}
+		}
+		s.taken = e.id
+		s.done = e.id
+	}
+	return true
+}
+
+// wants says whether e is for s.
+func (s *subscriber) wants(e *event) bool {
+	return slices.Contains(s.topics, e.topic) && !(s.mute && e.sender == s.rec.sub.N)
 }
 
 // cut makes serve return, even out of a write. s.mu is held.
@@ -118,6 +163,9 @@ func (s *subscriber) serve(out sink, gone <-chan struct{}, open func() error) Re
 		if f.kind == faultHangup {
 			s.hangup = f
 		}
+	}
+	if s.script == nil && s.hangup.kind == 0 {
+		s.prompt, _ = out.(promptSink)
 	}
 	if open != nil && s.guard(open) != nil {
 		return s.failure()
@@ -193,6 +241,11 @@ func (s *subscriber) idle(wait time.Duration, gone <-chan struct{}, beat <-chan 
 		beating = true
 	}
 	s.unpark()
+	if len(s.pending) > 0 && s.pending[0].begun {
+		if _, err := s.write(s.pending[:1]); err != nil {
+			return err
+		}
+	}
 	if beating {
 		return s.guard(s.out.beat)
 	}
@@ -213,10 +266,6 @@ func (s *subscriber) unpark() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.parked = false
-	s.taken = max(s.taken, s.resume)
-	if len(s.pending) == 0 {
-		s.done = s.taken
-	}
 }
 
 // fill takes from the log until pending is a batch. It gives false when the log has forgotten what comes next.
@@ -228,7 +277,7 @@ func (s *subscriber) fill() bool {
 			return false
 		}
 		s.taken++
-		if !slices.Contains(s.topics, e.topic) || s.mute && e.sender == s.rec.sub.N {
+		if !s.wants(e) {
 			continue
 		}
 		d := delivery{ev: e, prev: s.prev}
@@ -323,12 +372,20 @@ func (s *subscriber) guard(write func() error) error {
 func (s *subscriber) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.writing { // since the shard began it
+		return true
+	}
 	if s.reason != "" {
 		return false
 	}
+	s.watch()
+	return true
+}
+
+// watch starts to bound a write. s.mu is held.
+func (s *subscriber) watch() {
 	s.writing = true
 	s.watchdog.Reset(s.hub.opts.WriteTimeout)
-	return true
 }
 
 func (s *subscriber) finish() {

@@ -134,6 +134,22 @@ func (r *record) begin() {
 	r.writing = true
 }
 
+// attempt makes a delivery without waiting. Where it is begun, the write that makes the rest of it ends with a commit.
+func (r *record) attempt(total *counters, out promptSink, d delivery) progress {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := out.attempt(d)
+	switch p {
+	case part:
+		r.writing = true
+	case whole:
+		r.extend(d.prev, d.ev.id)
+		r.sub.Sent++
+		total.sent.Add(1)
+	}
+	return p
+}
+
 // commit notes the deliveries that were written and those of which nobody knows, and says how many were made.
 func (r *record) commit(total *counters, written, unsure []delivery) (made uint64) {
 	r.mu.Lock()

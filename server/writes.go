@@ -70,17 +70,6 @@ func (l *writeLog) copy(chunk []write, from, end uint64) (n int, next uint64) {
 	return n, from
 }
 
-// A timedListener accepts connections that know when they were written to.
-type timedListener struct{ net.Listener }
-
-func (l timedListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &timedConn{Conn: conn}, nil
-}
-
 // A timedConn notes when its writes begin and end. It is the connection below TLS, so that a write is a system call,
 // or several if the socket's buffer is full.
 type timedConn struct {
@@ -94,8 +83,10 @@ type timedConn struct {
 func (c *timedConn) NetConn() net.Conn { return c.Conn }
 
 // CloseWrite closes the writing side, where the connection under c can.
-func (c *timedConn) CloseWrite() error {
-	half, ok := c.Conn.(interface{ CloseWrite() error })
+func (c *timedConn) CloseWrite() error { return closeWrite(c.Conn) }
+
+func closeWrite(conn net.Conn) error {
+	half, ok := conn.(interface{ CloseWrite() error })
 	if !ok {
 		return errors.ErrUnsupported
 	}
@@ -105,14 +96,18 @@ func (c *timedConn) CloseWrite() error {
 func (c *timedConn) Write(b []byte) (int, error) {
 	before := time.Now().UnixNano()
 	n, err := c.Conn.Write(b)
-	after := time.Now().UnixNano()
+	c.note(before, time.Now().UnixNano())
+	return n, err
+}
+
+// note notes a write.
+func (c *timedConn) note(before, after int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.first == 0 {
 		c.first = before
 	}
 	c.last = after
-	return n, err
 }
 
 // lap begins a new lap, and gives the times of the one that ends.
@@ -122,13 +117,6 @@ func (c *timedConn) lap() (first, last int64) {
 	first, last = c.first, c.last
 	c.first, c.last = 0, 0
 	return first, last
-}
-
-// connKey finds the connection of an HTTP/1.1 request in its context.
-type connKey struct{}
-
-func withConn(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, conn)
 }
 
 // A witness notes when the deliveries to one subscriber are written. A nil witness notes nothing.
@@ -141,21 +129,11 @@ type witness struct {
 // witness gives one for the subscriber that r serves; nil where nobody asked for it, and on HTTP/2, where one system
 // call carries what is for several subscribers.
 func (h *hub) witness(r *http.Request, subscriber uint64) *witness {
-	if h.writes == nil || r.ProtoMajor != 1 {
+	l := laneOf(r)
+	if h.writes == nil || l == nil || l.timed == nil {
 		return nil
 	}
-	conn, _ := r.Context().Value(connKey{}).(net.Conn)
-	for conn != nil {
-		if timed, ok := conn.(*timedConn); ok {
-			return &witness{h.writes, timed, subscriber}
-		}
-		under, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		conn = under.NetConn()
-	}
-	return nil
+	return &witness{h.writes, l.timed, subscriber}
 }
 
 // begin is called before a write of deliveries.

@@ -25,7 +25,8 @@ const keepBuffer = 64 << 10
 // A wsConn is a WebSocket with the connection under it, which deadlines and resets need.
 type wsConn struct {
 	*websocket.Conn
-	raw net.Conn
+	raw  net.Conn
+	lane *lane // nil where messages have to go through Conn
 }
 
 // A hijackWriter remembers the connection that is hijacked through it.
@@ -51,7 +52,11 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) *wsConn {
 		return nil
 	}
 	conn.SetReadLimit(maxBody)
-	return &wsConn{Conn: conn, raw: hw.conn}
+	c := &wsConn{Conn: conn, raw: hw.conn}
+	if l := laneOf(r); l != nil && l.raw != nil && r.TLS == nil && w.Header().Get("Sec-WebSocket-Extensions") == "" {
+		c.lane = l
+	}
+	return c
 }
 
 // goodbye closes cleanly: it sends a Close and waits for the client's, for as long as grace.
@@ -109,6 +114,15 @@ func (k *wsSink) write(batch []delivery) (int, bool, error) {
 		k.witness.saw(batch[i : i+1])
 	}
 	return len(batch), false, nil
+}
+
+// out gives the sink for the events: one beside k if their frames can be written past the library. Once the client's
+// Close is answered there, that lets none pass either.
+func (k *wsSink) out() sink {
+	if k.conn.lane == nil {
+		return k
+	}
+	return &laneSink{sink: k, lane: k.conn.lane, encode: (*event).frame, witness: k.witness}
 }
 
 // beat leaves the ping to pings, since it takes until the client has answered.
@@ -200,7 +214,7 @@ func (s *Server) subscribeWS(w http.ResponseWriter, r *http.Request, handle func
 	if s.hub.opts.Heartbeat > 0 {
 		pinger.Go(func() { sink.pings(pinging) })
 	}
-	reason := sub.serve(sink, gone, nil)
+	reason := sub.serve(sink.out(), gone, nil)
 	cancel()
 	if reason == ReasonError {
 		// Writing fails as soon as the client's Close is answered; the reader knows whether that was it, and leaves
