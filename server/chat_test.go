@@ -28,7 +28,9 @@ func TestChat(t *testing.T) {
 	got := make([][]string, talkers)
 	var talking sync.WaitGroup
 	for i, c := range clients {
+		said := make(chan bool)
 		talking.Go(func() {
+			defer close(said)
 			for n := range lines {
 				if err := c.send(1, fmt.Sprintf("%d:%d", i, n)); err != nil {
 					t.Error(err)
@@ -37,6 +39,7 @@ func TestChat(t *testing.T) {
 		})
 		talking.Go(func() {
 			defer c.conn.Close()
+			defer func() { <-said }() // who isn't told what it says may have heard the others before
 			want := talkers * lines
 			if i%2 == 0 {
 				want -= lines
