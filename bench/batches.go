@@ -25,10 +25,11 @@ type batches struct {
 
 // A history is what one slot recorded.
 type history struct {
-	tick    counts                          // what belongs to the tick that has not ended
-	fresh   counts                          // what belongs to the latest batch, and not to its part yet
-	batch   int                             // that batch
-	parts   []*hdrhistogram.PackedHistogram // one for each batch; nil, or missing at the end, where nothing was recorded
+	tick    counts                                        // what belongs to the tick that has not ended
+	fresh   counts                                        // what belongs to the latest batch, and not to its part yet
+	batch   int                                           // that batch
+	parts   []*hdrhistogram.PackedHistogram               // one for each batch; nil, or missing at the end, where nothing was recorded
+	others  [maxBatches / 2]*hdrhistogram.PackedHistogram // what some batches recorded besides, since they were joined
 	medians trace
 }
 
@@ -53,6 +54,7 @@ func (b *batches) next(at time.Duration) {
 	batch := b.ticks / b.perBatch
 	for i := range b.slots {
 		b.slots[i].next(batch)
+		b.slots[i].join(b.ticks % (maxBatches / 2)) // one a tick: all at once would take long
 	}
 	b.ticks++
 	if b.ticks%b.perBatch != 0 {
@@ -99,7 +101,17 @@ func (s *history) part(batch int) *hdrhistogram.PackedHistogram {
 	if s.pack(); batch >= len(s.parts) {
 		return nil
 	}
+	s.join(batch)
 	return s.parts[batch]
+}
+
+// join ends the joining of two batches to one.
+func (s *history) join(batch int) {
+	if batch < len(s.others) && s.others[batch] != nil {
+		s.parts[batch].Merge(s.others[batch])
+		s.parts[batch].Compact()
+		s.others[batch] = nil
+	}
 }
 
 // halve joins the batches in pairs.
@@ -109,14 +121,10 @@ func (b *batches) halve() {
 		half := (len(s.parts) + 1) / 2
 		for j := range half {
 			first, second := s.part(2*j), s.part(2*j+1)
-			switch {
-			case first == nil:
-				first = second
-			case second != nil:
-				first.Merge(second)
-				first.Compact()
+			if first == nil {
+				first, second = second, nil
 			}
-			s.parts[j] = first
+			s.parts[j], s.others[j] = first, second
 		}
 		clear(s.parts[half:])
 		s.parts = s.parts[:half]
@@ -168,7 +176,7 @@ func (s *history) from(batch int) iter.Seq[*hdrhistogram.PackedHistogram] {
 	return func(yield func(*hdrhistogram.PackedHistogram) bool) {
 		s.pack()
 		for i := batch; i < len(s.parts); i++ {
-			if s.parts[i] != nil && !yield(s.parts[i]) {
+			if part := s.part(i); part != nil && !yield(part) {
 				return
 			}
 		}
