@@ -116,6 +116,7 @@ type fakeStream struct {
 	stuck   bool          // asking blocks until the stream is closed, as a write does to a peer that reads nothing
 	remote  string
 	answer  func(p []byte, at time.Duration) ([]line, error) // to a message that is sent; nil where none can be
+	room    func() bool                                      // whether one can be sent without waiting; nil for never
 
 	server            *fakeServer
 	conn              int
@@ -217,6 +218,13 @@ func (s sendingStream) Send(ctx context.Context, p []byte) error {
 		s.inbox <- lines
 	}
 	return err
+}
+
+func (s sendingStream) TrySend(p []byte) (sent bool, err error) {
+	if s.room == nil || !s.room() {
+		return false, nil
+	}
+	return true, s.Send(context.Background(), p)
 }
 
 // event is a message with that payload and no id.
