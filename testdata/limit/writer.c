@@ -143,9 +143,10 @@ int main(int argc, char **argv) {
     int64_t start = now();
     for (unsigned long long n = 1;; n++) {
         int64_t due = start + (int64_t)(n * interval), left;
-        while ((left = due - now()) > 0) {
+        do { // who is late still lets one in for each event
+            left = due - now();
             struct pollfd ready = {.fd = listener, .events = POLLIN};
-            struct timespec wait = {.tv_nsec = left};
+            struct timespec wait = {.tv_nsec = left > 0 ? left : 0};
             if (ppoll(&ready, open < most, &wait, NULL) <= 0)
                 continue;
             int one = 1, fd = accept(listener, NULL, NULL);
@@ -154,7 +155,7 @@ int main(int argc, char **argv) {
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
             answer(fd, websocket);
             streams[open++] = fd;
-        }
+        } while (left > 0);
         int size = event(wire, websocket, n);
         for (int i = 0; i < open; i++)
             if (send(streams[i], wire, size, MSG_DONTWAIT | MSG_NOSIGNAL) != size) {
