@@ -123,7 +123,13 @@ type sighted struct {
 func (f *feed) see(ev *sighted, open, subscribed int, c *cell) (behind int64) {
 	s := f.slot(ev.ordinal)
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	behind = f.seeIn(s, ev, open, subscribed, c)
+	s.mu.Unlock()
+	return behind
+}
+
+// seeIn is see, with the event's slot, whose mutex must be held.
+func (f *feed) seeIn(s *slot, ev *sighted, open, subscribed int, c *cell) (behind int64) {
 	switch {
 	case s.ordinal < ev.ordinal:
 		s.settle(f, c)
@@ -551,49 +557,4 @@ func (f *feed) shared() bool {
 	}
 	repeats := f.repeats.Load()
 	return repeats > 0 && (f.foreign.Load()+uint64(max(0, f.behind.Load())))*100 <= repeats
-}
-
-// identities is how many ids a feed knows again.
-const identities = 1 << 16
-
-// identity gives opaque ids ordinals in the order in which anybody first saw them. That is the order of the stream:
-// whoever sees an event has seen, and so numbered, what came before it on the same connection.
-type identity struct {
-	seed  maphash.Seed
-	mu    sync.Mutex
-	known map[uint64]uint64 // hash of the id → ordinal
-	ring  []uint64          // hashes by ordinal, to forget the oldest
-	last  uint64
-}
-
-// hash is what is kept of an id: 64 bits, of which two of 65,536 are the same by chance once in 10¹⁰ runs.
-func (x *identity) hash(id []byte) uint64 { return maphash.Bytes(x.seed, id) }
-
-// find gives the ordinal of an id that has one.
-func (x *identity) find(h uint64) (ordinal uint64, known bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	ordinal, known = x.known[h]
-	return ordinal, known
-}
-
-// ordinal numbers an id.
-func (x *identity) ordinal(h uint64) uint64 {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if n, ok := x.known[h]; ok {
-		return n
-	}
-	if x.known == nil {
-		x.known = make(map[uint64]uint64, identities)
-		x.ring = make([]uint64, identities)
-	}
-	x.last++
-	place := &x.ring[x.last%identities]
-	if x.last > identities {
-		delete(x.known, *place)
-	}
-	*place = h
-	x.known[h] = x.last
-	return x.last
 }

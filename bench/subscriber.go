@@ -200,7 +200,9 @@ func (s *subscriber) timing(c *cell, ev *client.Event, a arrival) (due int64, kn
 	if known && !r.stamped.Load() {
 		r.stamped.Store(true)
 	}
-	seen := sighted{at: a.at, due: due, sent: due, known: known, exact: known && (own || !r.twoClocks()), since: s.opened}
+	var seen sighted // set field by field: it would be made elsewhere and copied otherwise
+	seen.at, seen.due, seen.sent, seen.since = a.at, due, due, s.opened
+	seen.known, seen.exact = known, known && (own || !r.twoClocks())
 	if stamped && field.IsZero() {
 		seen.sent += max(0, stamp.Sent-stamp.Due)
 	}
