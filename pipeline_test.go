@@ -136,17 +136,22 @@ type loggingStream struct {
 
 func (s *loggingStream) Finish() error { return s.Stream.(client.Finisher).Finish() }
 
-func (s *loggingStream) Events() iter.Seq2[client.Event, error] {
-	return func(yield func(client.Event, error) bool) {
-		for ev, err := range s.Stream.Events() {
-			if stamp, _, ok := client.FindStamp(ev.Data, 0); ok {
-				s.log.sequences = append(s.log.sequences, stamp.Seq)
-			}
-			if !yield(ev, err) {
-				return
-			}
+// logged is yield, with what it is handed written down.
+func (s *loggingStream) logged(yield func(client.Event, error) bool) func(client.Event, error) bool {
+	return func(ev client.Event, err error) bool {
+		if stamp, _, ok := client.FindStamp(ev.Data, 0); ok {
+			s.log.sequences = append(s.log.sequences, stamp.Seq)
 		}
+		return yield(ev, err)
 	}
+}
+
+func (s *loggingStream) Events() iter.Seq2[client.Event, error] {
+	return func(yield func(client.Event, error) bool) { s.Stream.Events()(s.logged(yield)) }
+}
+
+func (s *loggingStream) Push(yield func(client.Event, error) bool) bool {
+	return s.Stream.(client.Pusher).Push(s.logged(yield))
 }
 
 func fetchTruth(t *testing.T, base string) (truth server.Truth) {
