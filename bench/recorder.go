@@ -140,22 +140,24 @@ type shard struct {
 // A lastStamp is the stamp that was read last, and what it was read from: the same event comes to many connections.
 type lastStamp struct {
 	client.Stamp
-	text [client.StampLen]byte
+	text  [client.StampLen]byte
+	known bool // there is one
 }
 
 // find is Stamp.Find.
 func (l *lastStamp) find(data []byte, hint int) (pos int, ok bool) {
-	if end := hint + client.StampLen; end <= len(data) && string(data[hint:end]) == string(l.text[:]) {
+	if end := hint + client.StampLen; l.known && end <= len(data) && string(data[hint:end]) == string(l.text[:]) {
 		return hint, true
 	}
 	if pos, ok = l.Stamp.Find(data, hint); ok {
+		l.known = true
 		copy(l.text[:], data[pos:])
 	}
 	return pos, ok
 }
 
-// A recorder takes what connections record: one shard for each CPU, and not one for each connection, since a
-// histogram is 190 KB.
+// A recorder takes what connections record: one shard for each CPU, and not one for each connection, since a cell takes
+// tens of KB.
 type recorder struct {
 	shards []shard
 	next   atomic.Uint32

@@ -299,3 +299,22 @@ func TestErrorHints(t *testing.T) {
 		t.Errorf("%q, %q, %q", s, p, c)
 	}
 }
+
+// A payload of zeros is no stamp, although none was read before it.
+func TestLastStamp(t *testing.T) {
+	var l lastStamp
+	zeros := make([]byte, 2*client.StampLen)
+	if pos, ok := l.find(zeros, 0); ok {
+		t.Errorf("%+v in zeros, at %d", l.Stamp, pos)
+	}
+	want := client.Stamp{Run: 1, Source: 2, Seq: 3, Due: 4, Sent: 5}
+	data := append([]byte("a "), client.AppendStamp(nil, want)...)
+	for range 2 {
+		if pos, ok := l.find(data, 0); !ok || pos != 2 || l.Stamp != want {
+			t.Errorf("%+v at %d, %v", l.Stamp, pos, ok)
+		}
+	}
+	if pos, ok := l.find(zeros, 2); ok {
+		t.Errorf("%+v in zeros, at %d", l.Stamp, pos)
+	}
+}
