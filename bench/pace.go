@@ -40,6 +40,8 @@ func (p *pacer) until(due time.Duration) bool {
 	}
 }
 
+func (p *pacer) close() { p.exact.close() }
+
 // goTimer is Go's own, which can be late by a millisecond.
 type goTimer struct{}
 

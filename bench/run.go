@@ -187,7 +187,7 @@ func (r *run) startAll() {
 // openConnections starts every subscription when it is due.
 func (r *run) openConnections() {
 	pace := r.pacer()
-	defer pace.exact.close()
+	defer pace.close()
 	for n := uint64(0); ; n++ {
 		due, ok := r.times.opens.At(n)
 		if !ok {
@@ -215,7 +215,7 @@ func (r *run) openConnections() {
 // closeConnections ends subscriptions as the stages want it, the youngest first.
 func (r *run) closeConnections() {
 	pace := r.pacer()
-	defer pace.exact.close()
+	defer pace.close()
 	for n := uint64(0); ; n++ {
 		due, ok := r.times.closes.At(n)
 		if !ok || !pace.until(due) {
@@ -270,7 +270,7 @@ func (s *subscriber) unsubscribed(error) {
 func (r *run) startStreams() {
 	places := r.plan.Peak()
 	pace := r.pacer()
-	defer pace.exact.close()
+	defer pace.close()
 	for n := uint64(0); ; n++ {
 		due, ok := r.times.sends.At(n)
 		if !ok || !pace.until(due) {

@@ -29,7 +29,7 @@ type parcel struct {
 // send keeps the schedule: it hands every message that is due to whoever is to send it, and waits for nobody.
 func (r *run) send() {
 	pace := r.pacer()
-	defer pace.exact.close()
+	defer pace.close()
 	if first, ok := r.times.sends.At(0); !ok || !pace.until(first-preparing) {
 		return
 	}
