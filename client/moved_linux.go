@@ -115,8 +115,6 @@ func (s *socket) move(loop *eventLoop, owner *conn, r reader) bool {
 
 // begin reads what has come by now, and has the loop watch for more.
 func (s *socket) begin() {
-	x := readings.Get().(*reading)
-	defer readings.Put(x)
 	if !s.owner.takePending(s.reader) {
 		s.ended(nil)
 		return
@@ -125,9 +123,7 @@ func (s *socket) begin() {
 		s.ended(err)
 		return
 	}
-	x.clock = time.Now().UnixNano()
-	for s.serve(x) {
-	}
+	s.serveAlone()
 }
 
 // ready reads what has come, of which the loop was told. It reports whether serve has to go on.
@@ -382,17 +378,14 @@ func (s *socket) writeWaiting(p []byte) (n int, err error) {
 }
 
 // pushed reports whether a loop reads the connection.
-func (c *conn) pushed() bool {
-	s, ok := c.tcp.(*socket)
-	return ok && s.loop != nil
-}
+func (c *conn) pushed() bool { return c.socket.loop != nil }
 
 // room reports whether a few bytes can be written by whoever reads without waiting, or whether that may wait.
 func (c *conn) room() bool {
-	s := &c.socket
-	if s.loop == nil {
+	if !c.pushed() {
 		return true
 	}
+	s := &c.socket
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.waiting {

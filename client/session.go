@@ -70,15 +70,8 @@ var ErrNotOpen = errors.New("no stream is open")
 // stream at once, and after Finish, when the peer has ended the stream.
 func (s *Session) Run(ctx context.Context) error {
 	s.begin()
-	for {
-		stream, closed := s.open(ctx)
-		if stream != nil {
-			closed = s.run(ctx, stream)
-		}
-		if s.closed(ctx, closed) {
-			return closed.Err
-		}
-	}
+	err, _ := s.goOn(ctx, false)
+	return err
 }
 
 // Start is Run without a goroutine that waits for it, and without one for each stream that is open where streams can be
@@ -86,22 +79,29 @@ func (s *Session) Run(ctx context.Context) error {
 func (s *Session) Start(ctx context.Context, done func(error)) {
 	s.begin()
 	s.done = done
-	go s.goOn(ctx)
+	go s.start(ctx)
 }
 
-// goOn dials until a stream is open that is pushed, or the subscription has ended for good.
-func (s *Session) goOn(ctx context.Context) {
+// start goes on, where streams may be pushed.
+func (s *Session) start(ctx context.Context) {
+	if err, over := s.goOn(ctx, true); over {
+		s.done(err)
+	}
+}
+
+// goOn dials and reads until the subscription has ended for good, and says why. It isn't over where a stream is open that
+// is pushed, which only happens where that is allowed.
+func (s *Session) goOn(ctx context.Context, pushes bool) (err error, over bool) {
 	for {
 		stream, closed := s.open(ctx)
 		if stream != nil {
-			if s.push(ctx, stream) {
-				return
+			if pushes && s.push(ctx, stream) {
+				return nil, false
 			}
 			closed = s.run(ctx, stream)
 		}
 		if s.closed(ctx, closed) {
-			s.done(closed.Err)
-			return
+			return closed.Err, true
 		}
 	}
 }
@@ -173,7 +173,7 @@ func (s *Session) pushed(ctx context.Context, stream Stream, err error) {
 		s.done(closed.Err)
 		return
 	}
-	s.goOn(ctx)
+	s.start(ctx)
 }
 
 func (s *Session) ended(stream Stream, err error) Closed {

@@ -88,17 +88,13 @@ func (s *wsStream) Finish() error {
 	return s.answer(statusNormal, 0)
 }
 
-// answer sends a Close with a code, or without one, and fails if that takes longer than wait; 0 for no limit.
+// answer sends a Close with a code, or without one, after which nothing may be sent; once. It fails if that takes longer
+// than wait; 0 for no limit.
 func (s *wsStream) answer(code int, wait time.Duration) error {
 	var payload []byte
 	if code != statusNoCode {
 		payload = binary.BigEndian.AppendUint16(nil, uint16(code))
 	}
-	return s.finishWith(payload, wait)
-}
-
-// finishWith sends a Close, after which nothing may be sent; once.
-func (s *wsStream) finishWith(payload []byte, wait time.Duration) error {
 	s.sendMu.Lock()
 	defer s.release()
 	if s.finished {

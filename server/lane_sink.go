@@ -52,12 +52,7 @@ func (k *laneSink) send(some []delivery) (err error) {
 		k.witness.begin()
 		err = k.lane.send(k.encode(some[0].ev))
 	default:
-		b := takeBuffer()
-		for _, d := range some {
-			if !d.dropped {
-				b.Write(k.encode(d.ev))
-			}
-		}
+		b := join(some, k.encode)
 		k.witness.begin()
 		err = k.lane.send(b.Bytes())
 		giveBuffer(b)

@@ -19,9 +19,15 @@ const heartbeat = ": heartbeat\n\n"
 // buffers hold batches while they are written.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-func takeBuffer() *bytes.Buffer {
+// join puts deliveries into one buffer, which is to be given back.
+func join(batch []delivery, encode func(*event) []byte) *bytes.Buffer {
 	b := buffers.Get().(*bytes.Buffer)
 	b.Reset()
+	for _, d := range batch {
+		if !d.dropped {
+			b.Write(encode(d.ev))
+		}
+	}
 	return b
 }
 
@@ -43,12 +49,7 @@ func (k *sseSink) write(batch []delivery) (n int, unsure bool, err error) {
 	if len(batch) == 1 && !batch[0].dropped {
 		_, err = k.w.Write(batch[0].ev.block())
 	} else {
-		b := takeBuffer()
-		for _, d := range batch {
-			if !d.dropped {
-				b.Write(d.ev.block())
-			}
-		}
+		b := join(batch, (*event).block)
 		_, err = k.w.Write(b.Bytes())
 		giveBuffer(b)
 	}
