@@ -4,6 +4,7 @@ import (
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,7 +41,11 @@ func (t *kernelTimer) sleep(d time.Duration) {
 		return
 	}
 	var fired [8]byte
-	_, _ = t.file.Read(fired[:]) // it fails only when closed
+	_ = t.raw.Read(func(fd uintptr) bool { // it fails only when closed
+		// RawSyscall, since it doesn't wait: told of each call, Go's scheduler wakes other threads.
+		_, _, errno := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&fired)), unsafe.Sizeof(fired))
+		return errno != unix.EAGAIN && errno != unix.EINTR
+	})
 }
 
 func (t *kernelTimer) close() { t.file.Close() }

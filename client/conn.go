@@ -27,7 +27,7 @@ type conn struct {
 	pending   []byte    // read beyond the head, not yet handed out
 	secure    *tls.Conn
 	records   *recordScanner // of TLS; nil for none
-	socket    socket         // what tcp is, where the kernel stamps what it reads
+	socket    socket         // what tcp is, where the system is Linux
 
 	tcp      net.Conn      // the TCP connection itself
 	raw      net.Conn      // the same, counted
@@ -87,12 +87,9 @@ func (k countingConn) SetReadDeadline(t time.Time) error { return k.c.tcp.SetRea
 // SetWriteDeadline implements net.Conn.
 func (k countingConn) SetWriteDeadline(t time.Time) error { return k.c.tcp.SetWriteDeadline(t) }
 
-// newConn takes a new connection over. Where stamps are wanted, since is when nothing had arrived on it yet.
-func newConn(tcp net.Conn, stamps bool, since time.Time) *conn {
+// newConn takes a new connection over.
+func newConn(tcp net.Conn) *conn {
 	c := &conn{tcp: tcp}
-	if stamps && c.socket.stampReads(tcp, since.UnixNano()) {
-		c.tcp, c.receipt = &c.socket, &c.socket.receipt
-	}
 	c.raw = countingConn{c}
 	return c
 }

@@ -4,13 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -71,12 +69,10 @@ func (n *Net) open(ctx context.Context, u *url.URL, phases *Phases, stamps bool)
 	if address == "" {
 		address = hostPort(u)
 	}
-	dialed := time.Now()
-	tcp, err := n.dialTCP(ctx, address, phases)
+	c, err := n.dialTCP(ctx, address, phases, stamps)
 	if err != nil {
 		return nil, err
 	}
-	c := newConn(tcp, stamps, dialed)
 	if u.Scheme != "https" {
 		return c, nil
 	}
@@ -115,7 +111,7 @@ func tlsError(ctx context.Context, err error) error {
 }
 
 // dialTCP resolves the address and tries what it resolves to, one after the other.
-func (n *Net) dialTCP(ctx context.Context, address string, phases *Phases) (net.Conn, error) {
+func (n *Net) dialTCP(ctx context.Context, address string, phases *Phases, stamps bool) (*conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -134,7 +130,7 @@ func (n *Net) dialTCP(ctx context.Context, address string, phases *Phases) (net.
 	began := time.Now()
 	var first error
 	for i, addr := range addrs {
-		c, err := n.dialOne(ctx, net.JoinHostPort(addr, port), len(addrs)-i)
+		c, err := n.dialOne(ctx, addr, port, len(addrs)-i, stamps)
 		if err == nil {
 			addPhase(&phases.TCP, time.Since(began))
 			return c, nil
@@ -150,35 +146,32 @@ func (n *Net) dialTCP(ctx context.Context, address string, phases *Phases) (net.
 }
 
 // dialOne connects to one address, with its share of the time that is left among the addresses left to try.
-func (n *Net) dialOne(ctx context.Context, address string, left int) (net.Conn, error) {
+func (n *Net) dialOne(ctx context.Context, addr, port string, left int, stamps bool) (*conn, error) {
 	if deadline, ok := ctx.Deadline(); ok && left > 1 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
 		defer cancel()
 	}
 	if n.DialTCP != nil {
-		return n.DialTCP(ctx, "tcp", address)
+		c, err := n.DialTCP(ctx, "tcp", net.JoinHostPort(addr, port))
+		if err != nil {
+			return nil, err
+		}
+		return newConn(c), nil
 	}
-	dialer := net.Dialer{KeepAlive: -1}
-	if len(n.Sources) > 0 {
-		source := n.Sources[(n.next.Add(1)-1)%uint64(len(n.Sources))]
-		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
-		dialer.Control = func(network, address string, raw syscall.RawConn) error { return shareLocalPorts(raw) }
-	}
-	c, err := dialer.DialContext(ctx, "tcp", address)
+	ip, err := netip.ParseAddr(addr)
 	if err != nil {
-		return nil, unwrapOp(err)
+		return nil, err
 	}
-	return c, nil
-}
-
-// unwrapOp shortens "dial tcp 127.0.0.1:1: connect: connection refused" to what the address line doesn't say already,
-// and keeps the address.
-func unwrapOp(err error) error {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil {
-		return fmt.Errorf("%s: %w", op.Addr, op.Err)
+	number, err := net.DefaultResolver.LookupPort(ctx, "tcp", port)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	var source netip.Addr
+	if len(n.Sources) > 0 {
+		source = n.Sources[(n.next.Add(1)-1)%uint64(len(n.Sources))]
+	}
+	return n.dialSystem(ctx, netip.AddrPortFrom(ip.Unmap(), uint16(number)), source.Unmap(), stamps)
 }
 
 // addPhase sums a phase over redirects, starting from "not measured".

@@ -344,7 +344,7 @@ func (x *exchange) follow(ctx context.Context, req *http.Request, body []byte) e
 func (x *exchange) push(r reader) bool {
 	resp := x.resp
 	x.resp = &http.Response{Proto: resp.Proto}
-	if x.conn.push(&x.net.loops, r) {
+	if x.conn.push(r) {
 		return true
 	}
 	x.resp = resp

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// eventLoops read the sockets of all streams that are pushed, which take turns to join one. The zero value is ready. Safe
+// eventLoops watch all sockets, which take turns to join one. The zero value is ready. Safe
 // for concurrent use.
 type eventLoops struct {
 	once  sync.Once
@@ -71,8 +71,8 @@ func newReading() *reading {
 // readings are for sockets that are read outside of their loop.
 var readings = sync.Pool{New: func() any { return newReading() }}
 
-// add begins to watch a socket. What has come before is told of, too.
-func (l *eventLoop) add(s *socket) error {
+// add begins to watch a socket for events. What has come before is told of, too.
+func (l *eventLoop) add(s *socket, events uint32) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file == nil {
@@ -87,39 +87,61 @@ func (l *eventLoop) add(s *socket) error {
 		at = len(l.places)
 		l.places = append(l.places, place{})
 	}
-	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&0xFFFFFFFF, Fd: int32(at), Pad: l.places[at].uses}
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &event); err != nil {
-		l.free = append(l.free, at)
-		return os.NewSyscallError("epoll_ctl", err)
+	event := unix.EpollEvent{Events: events | unix.EPOLLRDHUP | unix.EPOLLET&0xFFFFFFFF, Fd: int32(at), Pad: l.places[at].uses}
+	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(l.epoll), unix.EPOLL_CTL_ADD, uintptr(s.fd), uintptr(unsafe.Pointer(&event)), 0, 0)
+	l.count++
+	if errno != 0 {
+		l.vacate(at)
+		return os.NewSyscallError("epoll_ctl", errno)
 	}
 	l.places[at].socket, s.place = s, at
-	l.count++
-	if s.owner.idle > 0 {
-		s.quietUntil = s.due()
-		heap.Push(&l.quiet, s)
-		l.alarm()
-	}
 	return nil
 }
 
-// remove ends that. The socket's descriptor must be open.
+// remove ends that, for a socket that is about to be closed, with which the system forgets it.
 func (l *eventLoop) remove(s *socket) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s.place < 0 {
 		return
 	}
-	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, s.fd, nil)
-	place := &l.places[s.place]
+	l.ignore(s)
+	l.vacate(s.place)
+	s.place = -1
+}
+
+// vacate leaves a place to another socket. The mutex must be held.
+func (l *eventLoop) vacate(at int) {
+	place := &l.places[at]
 	place.socket = nil
 	place.uses++
-	l.free = append(l.free, s.place)
-	s.place = -1
-	if s.rank > 0 {
-		heap.Remove(&l.quiet, s.rank-1)
-	}
+	l.free = append(l.free, at)
 	if l.count--; l.count == 0 {
 		l.alarm()
+	}
+}
+
+// watchSilence has the socket end once it has been quiet for too long.
+func (l *eventLoop) watchSilence(s *socket) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.quietUntil = s.due()
+	heap.Push(&l.quiet, s)
+	if l.quiet[0] == s {
+		l.alarm()
+	}
+}
+
+// ignoreSilence ends that.
+func (l *eventLoop) ignoreSilence(s *socket) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ignore(s)
+}
+
+func (l *eventLoop) ignore(s *socket) {
+	if s.rank > 0 {
+		heap.Remove(&l.quiet, s.rank-1)
 	}
 }
 

@@ -288,7 +288,6 @@ func TestEventLoopEndsWhileItLooks(t *testing.T) {
 		return false
 	})
 	socket, _ := descriptor(s)
-	eventually(&loop.mu, func() bool { return loop.count == 1 })
 	eventually(&socket.mu, func() bool { return !socket.busy })
 	close(start)
 	<-held // so the loop's own goroutine is busy
@@ -335,7 +334,7 @@ func TestPushedPeerThatReadsNothing(t *testing.T) {
 			}
 		}()
 		socket, _ := descriptor(stuck)
-		eventually(&socket.mu, func() bool { return socket.waiting })
+		eventually(&socket.mu, func() bool { return socket.writing })
 		close(goOn)
 		for range 100 {
 			if ev := <-events; ev.Type != Comment {
@@ -379,7 +378,7 @@ func TestPushedIdle(t *testing.T) {
 // When a stream is silent for too long is counted from its last byte, or from when it began to be read.
 func TestSocketSilent(t *testing.T) {
 	began := time.Now()
-	s := &socket{moved: moved{owner: &conn{idle: 10 * time.Second}, began: began}}
+	s := &socket{owner: &conn{idle: 10 * time.Second}, began: began}
 	check := func(what string, at, until time.Duration, over bool) {
 		t.Helper()
 		if got, ended := s.silent(began.Add(at * time.Second)); ended != over || got.Sub(began) != until*time.Second {
@@ -437,7 +436,7 @@ func TestPushManyStreams(t *testing.T) {
 }
 
 // Errors have the words of a net.TCPConn's.
-func TestMovedSocketErrors(t *testing.T) {
+func TestPushedSocketErrors(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		do   func(c net.Conn) error
@@ -459,9 +458,8 @@ func TestMovedSocketErrors(t *testing.T) {
 			ours := net.Conn(tcp)
 			ended := make(chan error, 1)
 			if i == 1 {
-				c := newConn(tcp, true, time.Now())
-				var loops eventLoops
-				if !c.push(&loops, &silentReader{ended}) {
+				c, _ := socketPair(t)
+				if !c.push(&silentReader{ended}) {
 					t.Fatal("it can't be pushed")
 				}
 				ours = c.tcp
@@ -476,7 +474,7 @@ func TestMovedSocketErrors(t *testing.T) {
 			}
 		}
 		if words[0] != words[1] {
-			t.Errorf("%s: %q of a TCPConn, but moved %q", test.name, words[0], words[1])
+			t.Errorf("%s: %q of a TCPConn, but pushed %q", test.name, words[0], words[1])
 		}
 	}
 }
@@ -490,14 +488,13 @@ func (r silentReader) end(err error)  { r.ended <- err }
 // Whoever sends faster than is read is read for a turn, after which Close is looked for.
 func TestSocketTakesTurns(t *testing.T) {
 	ended := make(chan error, 1)
-	tcp, theirs := tcpPair(t)
+	c, theirs := socketPair(t)
+	s := &c.socket
+	s.mu.Lock()
+	s.reader, s.users, s.busy = silentReader{ended}, 1, true // as of push, without its goroutine
+	s.mu.Unlock()
 	if _, err := theirs.Write(make([]byte, 4*turn)); err != nil {
 		t.Fatal(err)
-	}
-	c := newConn(tcp, true, time.Unix(0, 1))
-	s := &c.socket
-	if !s.move(&eventLoop{}, c, silentReader{ended}) {
-		t.Fatal("it can't be moved")
 	}
 	x := &reading{buf: make([]byte, 1)} // so that there is more to read
 	x.init()

@@ -25,11 +25,11 @@ func publisher(t testing.TB, n *Net, r Request) *Publisher {
 
 // What is sent is what was asked for, and one connection is enough for one message after the other.
 func TestPublish(t *testing.T) {
-	var got strings.Builder
+	requests := make(chan string, 3)
 	addr := serve(t, nil, func(p *peer) {
 		for p.read() {
 			body, _ := io.ReadAll(p.request.Body)
-			fmt.Fprintf(&got, "%d %s %s %s %v %s\n", p.n, p.request.Method, p.request.URL, p.request.Host, p.request.Header, body)
+			requests <- fmt.Sprintf("%d %s %s %s %v %s\n", p.n, p.request.Method, p.request.URL, p.request.Host, p.request.Header, body)
 			p.write("HTTP/1.1 202 Accepted\r\nContent-Length: 5\r\n\r\nhello")
 		}
 	})
@@ -42,8 +42,8 @@ func TestPublish(t *testing.T) {
 		}
 	}
 	const head = "POST /p?x=1 other.test map[Authorization:[Basic dXNlcjp3b3Jk] Content-Length:[7] Content-Type:[application/json] User-Agent:[rtbench]] "
-	if want := "0 " + head + "{\"a\":1}\n0 " + head + "{\"a\":2}\n"; got.String() != want {
-		t.Errorf("got\n%swant\n%s", got.String(), want)
+	if got, want := <-requests+<-requests, "0 "+head+"{\"a\":1}\n0 "+head+"{\"a\":2}\n"; got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }
 
@@ -310,8 +310,12 @@ func TestPost(t *testing.T) {
 			t.Errorf("%s: %v", body, err)
 		}
 	}
-	if _, _, ok := p.Post([]byte("c")); !ok { // the one connection is used again
-		t.Error("the connection was not kept")
+	reply, _, ok := p.Post([]byte("c"))
+	if !ok {
+		t.Fatal("the one connection was not used again")
+	}
+	if err := reply(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"syscall"
@@ -43,10 +44,11 @@ func TestSocketEnds(t *testing.T) {
 				tcp, theirs := tcpPair(t)
 				ours := net.Conn(tcp)
 				if stamped {
-					var receipt *receipt
-					if ours, receipt = stampReads(tcp, 1); receipt == nil {
+					var c *conn
+					if c, theirs = socketPair(t); c.receipt == nil {
 						t.Fatal("the kernel gives no stamps")
 					}
+					ours = &c.socket
 				}
 				test.end(ours, theirs)
 				for range test.read {
@@ -61,7 +63,7 @@ func TestSocketEnds(t *testing.T) {
 					t.Errorf("read %d bytes, %v; want %v", n, err, test.is)
 				}
 				words[i] = fmt.Sprintf("%T %v, timeout %v, op %v", err, err, ok && timeout.Timeout(), op)
-				words[i] = strings.NewReplacer(tcp.LocalAddr().String(), "OURS", tcp.RemoteAddr().String(), "THEIRS").Replace(words[i])
+				words[i] = strings.NewReplacer(ours.LocalAddr().String(), "OURS", ours.RemoteAddr().String(), "THEIRS").Replace(words[i])
 			}
 			if words[0] != words[1] {
 				t.Errorf("%s\nof a TCPConn, but with stamps\n%s", words[0], words[1])
@@ -76,10 +78,9 @@ func TestSocketUnblocks(t *testing.T) {
 		"Close":           net.Conn.Close,
 		"SetReadDeadline": func(c net.Conn) error { return c.SetReadDeadline(time.Unix(1, 0)) },
 	} {
-		tcp, _ := tcpPair(t)
-		c, _ := stampReads(tcp, 1)
-		ended := readWaiting(c)
-		if err := unblock(c); err != nil {
+		c, _ := socketPair(t)
+		ended := readWaiting(&c.socket)
+		if err := unblock(&c.socket); err != nil {
 			t.Error(err)
 		}
 		if err := <-ended; !errors.Is(err, net.ErrClosed) && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -88,35 +89,25 @@ func TestSocketUnblocks(t *testing.T) {
 	}
 }
 
-// readWaiting reads a few bytes from c, which has none, and returns when that waits for them.
-func readWaiting(c net.Conn) (ended chan error) {
-	waiting, ended := make(chan bool), make(chan error)
-	s := c.(*socket)
-	attempt, first := s.attempt, true
-	s.attempt = func(fd uintptr) bool {
-		done := attempt(fd)
-		if first && !done {
-			first = false
-			close(waiting)
-		}
-		return done
-	}
+// readWaiting reads a few bytes from a socket that has none, and returns when that waits for them.
+func readWaiting(s *socket) (ended chan error) {
+	ended = make(chan error)
 	go func() {
-		_, err := c.Read(make([]byte, 10))
-		s.attempt = attempt
+		_, err := s.Read(make([]byte, 10))
 		ended <- err
 	}()
-	<-waiting
+	eventually(&s.mu, func() bool { return s.stirred != nil })
 	return ended
 }
 
 // The queue is known to have been empty when the read before was seen, but only where there was nothing to read then.
 func TestSocketDrained(t *testing.T) {
-	tcp, theirs := tcpPair(t)
-	c, receipt := stampReads(tcp, 1)
+	c, theirs := socketPair(t)
+	receipt := c.receipt
+	receipt.drained = 1
 	read := func(what string, drained int64) {
-		c.(*socket).raw.Control(func(fd uintptr) { unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1) })
-		if _, err := c.Read(make([]byte, 10)); err != nil {
+		c.socket.control(func(fd uintptr) { unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1) })
+		if _, err := c.socket.Read(make([]byte, 10)); err != nil {
 			t.Fatal(err)
 		}
 		if receipt.drained != drained {
@@ -129,7 +120,7 @@ func TestSocketDrained(t *testing.T) {
 	io.WriteString(theirs, "b")
 	read("there already", 2)
 	receipt.stamp, receipt.seen = 4, 5
-	ended := readWaiting(c)
+	ended := readWaiting(&c.socket)
 	io.WriteString(theirs, "c")
 	if err := <-ended; err != nil || receipt.drained != 5 {
 		t.Errorf("waited for: the queue was empty at %d, want 5; %v", receipt.drained, err)
@@ -143,22 +134,45 @@ func TestSocketDrained(t *testing.T) {
 // tcpPair gives both ends of a connection, closed at the end of the test.
 func tcpPair(t testing.TB) (ours, theirs *net.TCPConn) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
+	listener := listen(t)
 	a, err := net.Dial("tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { a.Close() })
-	b, err := listener.Accept()
+	return a.(*net.TCPConn), accept(t, listener)
+}
+
+// socketPair is tcpPair with a socket of this package at our end.
+func socketPair(t testing.TB) (ours *conn, theirs *net.TCPConn) {
+	t.Helper()
+	listener := listen(t)
+	c, err := new(Net).dialSystem(t.Context(), netip.MustParseAddrPort(listener.Addr().String()), netip.Addr{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { b.Close() })
-	return a.(*net.TCPConn), b.(*net.TCPConn)
+	t.Cleanup(func() { c.Close() })
+	return c, accept(t, listener)
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener
+}
+
+func accept(t testing.TB, listener net.Listener) *net.TCPConn {
+	t.Helper()
+	c, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c.(*net.TCPConn)
 }
 
 func TestReceiptNext(t *testing.T) {
@@ -247,13 +261,4 @@ func TestParseControls(t *testing.T) {
 func FuzzParseControls(f *testing.F) {
 	f.Add(control(unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, int64s(1, 2)...))
 	f.Fuzz(func(t *testing.T, b []byte) { parseControls(b) })
-}
-
-// stampReads gives a socket, and where to find the receipt of each read; c and nil where c can't be one.
-func stampReads(c net.Conn, since int64) (net.Conn, *receipt) {
-	s := new(socket)
-	if !s.stampReads(c, since) {
-		return c, nil
-	}
-	return s, &s.receipt
 }
