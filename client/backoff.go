@@ -66,6 +66,18 @@ type Backoff struct {
 	Jitter   Jitter        // "" for none
 }
 
+// String is the policy, with the jitter and the limit of attempts where there are such.
+func (b Backoff) String() string {
+	s := string(b.Policy)
+	if s == "" {
+		s = string(EventSource)
+	}
+	if b.Jitter != "" && b.Jitter != NoJitter {
+		s += ", " + string(b.Jitter) + " jitter"
+	}
+	return s
+}
+
 const (
 	DefaultBase    = time.Second
 	DefaultRetry   = 3 * time.Second

@@ -52,6 +52,12 @@ type Sender interface {
 	Send(ctx context.Context, p []byte) error
 }
 
+// A Pinger is a Stream that can ask its peer for a sign of life.
+type Pinger interface {
+	// Ping asks without waiting; false where that can't be. What comes back is no Event.
+	Ping() (sent bool)
+}
+
 // A Finisher is a Stream that can ask its peer to end it. Events goes on until the peer did, so that everything the
 // peer sent before is still received; the caller bounds the wait with Close.
 type Finisher interface {

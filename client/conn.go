@@ -31,12 +31,19 @@ type conn struct {
 
 	tcp      net.Conn      // the TCP connection itself
 	raw      net.Conn      // the same, counted
-	idle     time.Duration // 0 for no limit
+	silence  *silence      // nil for no limit
+	silent   time.Duration // the longest so far; where silence is to be learned
+	beats    int           // heartbeats, likewise
 	overhead int           // the least that TLS adds to the data of a record
 	out      atomic.Uint64
 	headIn   uint64 // in, once the head was read
 
 	atOnce func([]byte) (int, error) // reads tcp without waiting, while quiet looks; nil otherwise
+
+	deaf   atomic.Bool   // nothing is read or sent any more
+	gone   chan struct{} // closed by Close; made with deaf
+	deafen sync.Once
+	leave  sync.Once // closes gone
 
 	closing            sync.Once // takes the last sample, while the kernel still knows
 	resent, outOfOrder int64     // segments, at that time
@@ -64,6 +71,9 @@ func (k countingConn) Read(p []byte) (n int, err error) {
 
 // Write implements net.Conn.
 func (k countingConn) Write(p []byte) (int, error) {
+	if k.c.deaf.Load() {
+		return len(p), nil
+	}
 	n, err := k.c.tcp.Write(p)
 	k.c.out.Add(uint64(n))
 	return n, err
@@ -163,7 +173,9 @@ func (c *conn) takePending(r reader) (more bool) {
 	return r.take(p)
 }
 
-func (c *conn) idleError() error { return &Error{Class: ClassIdle, Detail: c.idle.String()} }
+func (c *conn) idleError() error {
+	return &Error{Class: ClassIdle, Detail: c.silence.limit().Round(time.Millisecond).String()}
+}
 
 // unread has what was read, but not taken, read once more.
 func (c *conn) unread(p []byte) {
@@ -181,24 +193,31 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	if c.idle > 0 {
-		if err := c.raw.SetReadDeadline(time.Now().Add(c.idle)); err != nil {
+	limit := c.silence.limit()
+	if limit > 0 {
+		if err := c.raw.SetReadDeadline(time.Now().Add(limit)); err != nil {
 			return 0, err
 		}
 	}
 	n, err := c.top().Read(p)
+	if err == nil && c.deaf.Load() {
+		return 0, c.unheard()
+	}
 	if n > 0 {
 		c.given += n
 		c.filled = n == len(p)
 		c.noteRead(time.Now())
 	}
-	if c.idle > 0 && isTimeout(err) {
+	if limit > 0 && isTimeout(err) {
 		err = c.idleError()
 	}
 	return n, err
 }
 
 func (c *conn) noteRead(at time.Time) {
+	if c.silence != nil && c.silence.learns && !c.lastRead.IsZero() {
+		c.silent = max(c.silent, at.Sub(c.lastRead))
+	}
 	c.lastRead = at
 	if c.firstByte.IsZero() {
 		c.firstByte = at
@@ -250,15 +269,15 @@ func (c *conn) CloseWrite() error {
 	if c.secure != nil {
 		return c.secure.CloseWrite()
 	}
-	if half, ok := c.tcp.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return net.ErrClosed
+	return c.closeWriteTCP()
 }
 
 // Close implements io.Closer. It doesn't wait for a TLS alert to be sent: a peer that reads nothing must not hold it.
 func (c *conn) Close() error {
 	c.closing.Do(c.sample)
+	if c.deaf.Load() {
+		c.leave.Do(func() { close(c.gone) })
+	}
 	return c.raw.Close()
 }
 

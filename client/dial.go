@@ -26,6 +26,7 @@ type Net struct {
 	Sources   []netip.Addr  // local addresses to connect from, in turn; none for the system's choice
 	Timeout   time.Duration // bounds opening a stream, redirects included; 0 for DefaultTimeout
 	Idle      time.Duration // a stream that receives no byte for so long has failed; 0 for no limit
+	LearnIdle bool          // the limit is two and a half times the longest silence of a stream with heartbeats, once there is one; Idle before
 	MaxEvent  int           // bytes of one event; 0 for DefaultMaxEvent
 
 	// UserStamps leaves Arrival.Kernel 0: the kernel isn't asked when bytes arrived.
@@ -34,9 +35,10 @@ type Net struct {
 	// DialTCP replaces the system's way to connect, in tests. nil for the system's.
 	DialTCP func(ctx context.Context, network, address string) (net.Conn, error)
 
-	next  atomic.Uint64 // index into Sources
-	mu    sync.Mutex
-	hosts map[string]*hostEntry
+	next    atomic.Uint64 // index into Sources
+	mu      sync.Mutex
+	hosts   map[string]*hostEntry
+	silence *silence // made on first use
 
 	loops eventLoops
 }

@@ -125,7 +125,10 @@ func (l *eventLoop) vacate(at int) {
 func (l *eventLoop) watchSilence(s *socket) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s.quietUntil = s.due()
+	var known bool
+	if s.quietUntil, known = s.due(); !known {
+		s.quietUntil = time.Now().Add(silenceLook)
+	}
 	heap.Push(&l.quiet, s)
 	if l.quiet[0] == s {
 		l.alarm()

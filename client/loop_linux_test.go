@@ -378,7 +378,7 @@ func TestPushedIdle(t *testing.T) {
 // When a stream is silent for too long is counted from its last byte, or from when it began to be read.
 func TestSocketSilent(t *testing.T) {
 	began := time.Now()
-	s := &socket{owner: &conn{idle: 10 * time.Second}, began: began}
+	s := &socket{owner: &conn{silence: &silence{given: 10 * time.Second}}, began: began}
 	check := func(what string, at, until time.Duration, over bool) {
 		t.Helper()
 		if got, ended := s.silent(began.Add(at * time.Second)); ended != over || got.Sub(began) != until*time.Second {

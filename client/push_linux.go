@@ -37,7 +37,7 @@ func (s *socket) begin() {
 		s.ended(nil)
 		return
 	}
-	if s.owner.idle > 0 {
+	if s.owner.silence != nil {
 		s.loop.watchSilence(s)
 	}
 	s.serveAlone()
@@ -90,7 +90,7 @@ func (s *socket) ready(x *reading, events uint32) (more bool) {
 	s.mu.Lock()
 	s.hangs = s.hangs || hangs
 	switch {
-	case s.closed:
+	case s.closed, s.owner.deaf.Load():
 		s.mu.Unlock()
 		return false
 	case s.reader == nil, s.over: // somebody may wait
@@ -131,6 +131,7 @@ func (s *socket) serve(x *reading) (more bool) {
 		s.scratch = &x.scratch
 		more, over, err := s.owner.takeReady(x, s.reader)
 		s.scratch = nil
+		more = more && !s.owner.deaf.Load()
 		s.mu.Lock()
 		switch {
 		case !over && s.closed:
@@ -171,9 +172,13 @@ func (s *socket) silent(now time.Time) (until time.Time, over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over || s.closed || s.busy {
-		return now.Add(s.owner.idle), false
+		return now.Add(max(silenceLook, s.owner.silence.limit())), false
 	}
-	if until = s.due(); until.After(now) {
+	until, known := s.due()
+	switch {
+	case !known:
+		return now.Add(silenceLook), false
+	case until.After(now):
 		return until, false
 	}
 	s.over = true
@@ -181,11 +186,19 @@ func (s *socket) silent(now time.Time) (until time.Time, over bool) {
 	return until, true
 }
 
-// due is when the socket will have been quiet for too long, unless it is read before. Whoever reads may ask.
-func (s *socket) due() time.Time {
+// silenceLook is how often it is looked whether the limit for silence has been learned.
+const silenceLook = time.Second
+
+// due is when the socket will have been quiet for too long, unless it is read before; it isn't known where the limit is
+// still to be learned. Whoever reads may ask.
+func (s *socket) due() (until time.Time, known bool) {
+	limit := s.owner.silence.limit()
+	if limit == 0 {
+		return time.Time{}, false
+	}
 	since := s.began
 	if s.owner.lastRead.After(since) {
 		since = s.owner.lastRead
 	}
-	return since.Add(s.owner.idle)
+	return since.Add(limit), true
 }

@@ -30,6 +30,8 @@ type Session struct {
 
 	mu        sync.Mutex
 	stream    Stream             // the open one, nil between two
+	broken    Break              // how it was broken off; "" where it wasn't
+	unheard   []Stream           // those of before that were black holes: closing them tells the peer
 	stopDial  context.CancelFunc // ends the Dial under way
 	finishing bool
 	wake      chan struct{} // closed by Finish, to end a wait
@@ -54,8 +56,10 @@ type Opened struct {
 // Closed says that an attempt failed or an open stream ended.
 type Closed struct {
 	At        time.Time
+	Started   time.Time     // when Dial was called
 	Opened    bool          // a stream was open
 	Err       error         // why; never nil
+	Broken    Break         // how the stream that ended had been broken off by Break; "" where it hadn't
 	Asked     bool          // it ended because Finish or the context asked for it
 	Final     bool          // the session won't dial again; one that is asked to end while it waits says no more
 	Wait      time.Duration // until the next attempt
@@ -117,9 +121,10 @@ func (s *Session) begin() {
 
 // open makes one attempt: it gives a stream, or how that has failed.
 func (s *Session) open(ctx context.Context) (Stream, Closed) {
+	started := time.Now()
 	stream, err := s.dial(ctx, s.cursor)
 	if err != nil {
-		return nil, Closed{At: time.Now(), Err: err}
+		return nil, Closed{At: time.Now(), Started: started, Err: err}
 	}
 	s.Observer.Opened(Opened{At: time.Now(), Attempt: s.attempts, From: s.cursor, Info: stream.Info()})
 	return stream, Closed{}
@@ -128,12 +133,11 @@ func (s *Session) open(ctx context.Context) (Stream, Closed) {
 // run reads a stream to its end.
 func (s *Session) run(ctx context.Context, stream Stream) Closed {
 	stop := context.AfterFunc(ctx, func() { stream.Close() })
-	defer stream.Close()
-	defer stop()
 	err := errFinished
 	if s.publish(stream) {
 		err = s.read(stream)
 	}
+	stop()
 	return s.ended(stream, err)
 }
 
@@ -168,7 +172,6 @@ func (s *Session) pushed(ctx context.Context, stream Stream, err error) {
 	s.mu.Unlock()
 	stop()
 	closed := s.ended(stream, err)
-	stream.Close()
 	if s.closed(ctx, closed) {
 		s.done(closed.Err)
 		return
@@ -176,9 +179,21 @@ func (s *Session) pushed(ctx context.Context, stream Stream, err error) {
 	s.start(ctx)
 }
 
+// ended lets go of a stream.
 func (s *Session) ended(stream Stream, err error) Closed {
-	s.publish(nil)
-	return Closed{At: time.Now(), Opened: true, Err: err, Info: stream.Info()}
+	s.mu.Lock()
+	broken := s.broken
+	s.stream, s.broken = nil, ""
+	if broken == BreakBlackhole {
+		s.unheard = append(s.unheard, stream)
+	}
+	s.mu.Unlock()
+	info := stream.Info()
+	closed := Closed{At: time.Now(), Started: info.Started, Opened: true, Err: err, Broken: broken, Info: info}
+	if broken != BreakBlackhole {
+		stream.Close()
+	}
+	return closed
 }
 
 // closed takes how an attempt has ended, and waits for the next one. It reports whether there is none.
@@ -194,7 +209,14 @@ func (s *Session) closed(ctx context.Context, closed Closed) (over bool) {
 	closed.Wait, closed.Final = s.next(ctx, &closed)
 	s.failed++
 	s.Observer.Closed(closed)
-	return closed.Final || !s.sleep(ctx, closed.Wait)
+	if !closed.Final && s.sleep(ctx, closed.Wait) {
+		return false
+	}
+	for _, stream := range s.unheard {
+		stream.Close()
+	}
+	s.unheard = nil
+	return true
 }
 
 // dial opens a stream, unless Finish comes before.
@@ -288,6 +310,29 @@ func (s *Session) Send(ctx context.Context, p []byte) error {
 	return sender.Send(ctx, p)
 }
 
+// Ping asks the peer of the open stream for a sign of life, without waiting for it. It reports whether it could.
+func (s *Session) Ping() bool {
+	s.mu.Lock()
+	pinger, ok := s.stream.(Pinger)
+	s.mu.Unlock()
+	return ok && pinger.Ping()
+}
+
+// Break breaks the open stream off, which the session takes for a drop when it hears of it: of a connection that is closed
+// or reset at once, of one that is half-closed if the peer ends it, and of a black hole when its limit for silence is over.
+// It reports whether a stream was open.
+func (s *Session) Break(how Break) bool {
+	s.mu.Lock()
+	breaker, ok := s.stream.(Breaker)
+	if !ok || s.finishing || s.broken != "" {
+		s.mu.Unlock()
+		return false
+	}
+	s.broken = how
+	s.mu.Unlock()
+	return breaker.Break(how) == nil
+}
+
 // Finish ends the subscription without losing what is under way: it asks the peer to end the stream, and Run returns
 // when it did. Where no stream is open, or it can't be asked, Run returns at once. Finish waits for a Send under way.
 func (s *Session) Finish() {
@@ -295,7 +340,10 @@ func (s *Session) Finish() {
 	if stream == nil {
 		return
 	}
-	if finisher, ok := stream.(Finisher); !ok || finisher.Finish() != nil {
+	s.mu.Lock()
+	deaf := s.broken == BreakBlackhole
+	s.mu.Unlock()
+	if finisher, ok := stream.(Finisher); !ok || deaf || finisher.Finish() != nil {
 		stream.Close()
 	}
 }

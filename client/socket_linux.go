@@ -399,6 +399,15 @@ func (s *socket) CloseWrite() error {
 	return nil
 }
 
+// SetLinger has Close reset the connection where sec is 0, as net.TCPConn's does.
+func (s *socket) SetLinger(sec int) (err error) {
+	linger := unix.Linger{Onoff: 1, Linger: int32(sec)}
+	if gone := s.control(func(fd uintptr) { err = unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &linger) }); gone != nil {
+		return gone
+	}
+	return err
+}
+
 // SetDeadline implements net.Conn.
 func (s *socket) SetDeadline(t time.Time) error {
 	if err := s.SetReadDeadline(t); err != nil {

@@ -80,7 +80,7 @@ func (d *SSE) Dial(ctx context.Context, from Cursor) (Stream, error) {
 		return nil, err
 	}
 	x.phases.Total = time.Since(x.started)
-	x.conn.idle = d.Net.Idle
+	x.conn.silence = d.Net.silences()
 	return &sseStream{exchange: *x, done: d.Done, decoder: *NewDecoder(d.Net.maxEvent(), from), body: framingOf(x.resp)}, nil
 }
 
@@ -174,6 +174,9 @@ func (s *sseStream) take(p []byte) (more bool) {
 		// One read held several events if another came before this one in it, or if bytes are left.
 		ev.Arrival = s.conn.arrival(s.shared || s.decoder.Buffered() || s.framed(len(data)-s.decoder.unread()) || s.conn.more(s.tail()))
 		s.shared = ev.Arrival.Shared
+		if ev.Type == Comment {
+			s.conn.beat()
+		}
 		if s.done.matches(ev) {
 			s.failed = ErrDone
 			return false

@@ -89,7 +89,7 @@ func (d *WebSocket) Dial(ctx context.Context, from Cursor) (Stream, error) {
 		return nil, err
 	}
 	s.phases.Total = time.Since(s.started)
-	s.conn.idle = d.Net.Idle
+	s.conn.silence = d.Net.silences()
 	return s, nil
 }
 

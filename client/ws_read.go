@@ -348,6 +348,7 @@ func (s *wsStream) heard(more bool, emit func(Event) bool) error {
 	case opcodePing:
 		s.events++
 		arrival := s.arrival(more) // before the answer takes its time
+		s.conn.beat()
 		s.pong(payload)
 		if !emit(Event{Type: Comment, Arrival: arrival, Retry: -1}) {
 			return errLeft

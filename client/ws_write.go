@@ -83,6 +83,15 @@ func (s *wsStream) writePong(payload []byte) {
 	}
 }
 
+// Ping implements Pinger.
+func (s *wsStream) Ping() (sent bool) {
+	if !s.conn.pushed() || !s.sendMu.TryLock() {
+		return false
+	}
+	defer s.release()
+	return !s.finished && s.conn.room() && s.writeFrame(byte(opcodePing)|bitFinal, nil) == nil
+}
+
 // Finish implements Finisher.
 func (s *wsStream) Finish() error {
 	return s.answer(statusNormal, 0)
@@ -119,7 +128,7 @@ func (s *wsStream) fail(code int) {
 
 // tell sends a Close as the last thing, once reading has ended. What is under way on the connection ends soon.
 func (s *wsStream) tell(code int) error {
-	s.conn.idle = 0
+	s.conn.silence = nil
 	if err := s.conn.raw.SetDeadline(time.Now().Add(closeWait)); err != nil {
 		return err
 	}

@@ -1,0 +1,69 @@
+package client
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestLearnedSilence: heartbeats come every ten seconds, three times, and then the server is silent. How long that is
+// borne is learned from them, on whatever stream of the Net they came.
+func TestLearnedSilence(t *testing.T) {
+	for _, ws := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			n := pipe(t, &Net{LearnIdle: true}, func(p *peer) {
+				if ws && !p.upgrade("") || !ws && !(p.read() && p.write(streamHead)) {
+					return
+				}
+				beats := 3
+				if p.n > 0 {
+					beats = 0
+				}
+				for range beats {
+					<-time.After(10 * time.Second)
+					if ws {
+						p.write(frame(fin|opPing, ""))
+					} else {
+						p.write(chunk(": \n\n"))
+					}
+				}
+				p.wait()
+			})
+			var dialer Dialer = &SSE{Net: n, Request: Request{URL: "http://127.0.0.1/"}}
+			if ws {
+				dialer = &WebSocket{Net: n, Request: Request{URL: "http://127.0.0.1/"}}
+			}
+			for i, want := range []time.Duration{30*time.Second + 25*time.Second, 25 * time.Second} {
+				start := time.Now()
+				_, err := collect(dial(t, dialer, ""))
+				if key, words := explain(err); key != "idle" || words != "nothing was received for the idle timeout: 25s" || time.Since(start) != want {
+					t.Errorf("stream %d: %s: %s, after %v; want %v", i, key, words, time.Since(start), want)
+				}
+			}
+		})
+	}
+}
+
+func TestSilenceLimit(t *testing.T) {
+	var none *silence
+	if none.limit() != 0 || none.open() {
+		t.Error("there is a limit where there is none")
+	}
+	s := &silence{given: time.Minute}
+	if s.limit() != time.Minute || s.open() {
+		t.Errorf("given: %v", s.limit())
+	}
+	s.learns = true
+	if s.limit() != time.Minute || !s.open() {
+		t.Errorf("before anything is learned: %v", s.limit())
+	}
+	s.survived(10 * time.Millisecond)
+	if s.limit() != learnedLeast || s.open() {
+		t.Errorf("of heartbeats that come fast: %v", s.limit())
+	}
+	s.survived(4 * time.Second)
+	s.survived(2 * time.Second)
+	if s.limit() != 10*time.Second {
+		t.Errorf("of the longest: %v", s.limit())
+	}
+}
