@@ -86,7 +86,7 @@ func (d *fakeDialer) Dial(ctx context.Context, from client.Cursor) (client.Strea
 		return nil, err
 	}
 	s.server, s.conn = f, d.conn
-	s.closed, s.finishing, s.inbox = make(chan struct{}), make(chan struct{}), make(chan []line, 1000)
+	s.closed, s.finishing, s.inbox, s.broken = make(chan struct{}), make(chan struct{}), make(chan []line, 1000), make(chan client.Break, 1)
 	s.info.Started = started
 	s.info.Phases = client.Phases{DNS: -1, TCP: cmp.Or(s.info.Phases.TCP, -1), TLS: -1, Upgrade: -1, Total: time.Since(started)}
 	s.info.WireIn, s.info.HeadIn, s.info.WireOut = 100, 100, 50
@@ -117,6 +117,7 @@ type fakeStream struct {
 	remote  string
 	answer  func(p []byte, at time.Duration) ([]line, error) // to a message that is sent; nil where none can be
 	room    func() bool                                      // whether one can be sent without waiting; nil for never
+	idle    time.Duration                                    // after which a black hole is noticed; 0 for never
 
 	server            *fakeServer
 	conn              int
@@ -124,6 +125,7 @@ type fakeStream struct {
 	inbox             chan []line
 	closed, finishing chan struct{}
 	closing, asking   sync.Once
+	broken            chan client.Break
 	endedAt           time.Duration
 }
 
@@ -131,6 +133,12 @@ func (s *fakeStream) Info() client.Info { return s.info }
 
 func (s *fakeStream) Close() error {
 	s.closing.Do(func() { close(s.closed) })
+	return nil
+}
+
+// Break implements client.Breaker. The server ends a stream that is half-closed.
+func (s *fakeStream) Break(how client.Break) error {
+	s.broken <- how
 	return nil
 }
 
@@ -185,12 +193,35 @@ func (s *fakeStream) Events() iter.Seq2[client.Event, error] {
 					pending = append(pending, line{now + l.at, l.ev})
 					end = now + l.at + 1
 				}
+			case how := <-s.broken:
+				switch how {
+				case client.BreakHalfClose:
+					yield(client.Event{}, io.EOF)
+				case client.BreakBlackhole:
+					s.unheard(yield)
+				default:
+					yield(client.Event{}, net.ErrClosed)
+				}
+				return
 			case <-s.closed:
 				yield(client.Event{}, net.ErrClosed)
 				return
 			}
 			timer.Stop()
 		}
+	}
+}
+
+// unheard waits until somebody notices that nothing comes.
+func (s *fakeStream) unheard(yield func(client.Event, error) bool) {
+	wait := cmp.Or(s.idle, time.Hour*1000)
+	timer := time.NewTimer(time.Until(s.info.LastByte.Add(wait)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		yield(client.Event{}, &client.Error{Class: client.ClassIdle})
+	case <-s.closed:
+		yield(client.Event{}, net.ErrClosed)
 	}
 }
 

@@ -37,6 +37,7 @@ func (r *run) result() *Result {
 		Unmeasured: r.unmeasured(), Window: r.tally.inWindow,
 		SeriesStep: r.series.step, Errors: r.errors.all(), Environment: r.environment(),
 	}
+	result.Storms = r.storms.all(r.window.end.Load(), r.plan.policies())
 	result.Resumption = r.resumes.resumption(result.Unmeasured[Lost])
 	for _, f := range r.allFeeds() {
 		result.DistinctIDs += f.distinct.Load()
@@ -105,7 +106,7 @@ func (r *run) appraise(result *Result, from int) {
 				e.From, e.To = 0, 0 // by the guess of the offset
 			} else if m.windowed() {
 				r.tally.batches.weigh(&e, int(m), from, h, d.absent)
-			} else if m == Outage || m == Wait { // what dropped at once depends on each other
+			} else if m.ofOutage() { // what dropped at once depends on each other
 				e.Effective = float64(min(r.dropMoments, h.TotalCount()))
 			}
 			result.Estimates[m] = append(result.Estimates[m], e)
@@ -214,6 +215,9 @@ func (r *run) absent(m Metric) (n uint64) {
 		return r.lostPairs - min(r.lostPairs, r.lostBefore.pairs)
 	case RoundTrip:
 		return r.lostEchoes - min(r.lostEchoes, r.lostBefore.echoes)
+	case Outage:
+		down, _ := r.unrecovered()
+		return down
 	}
 	for i, reach := range reaches {
 		if reach.metric == m {

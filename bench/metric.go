@@ -26,7 +26,10 @@ const (
 	FirstEvent
 	StreamTotal
 	Outage
+	Detect
 	Wait
+	Reconnect
+	CatchUp
 	PublishLateness
 	PublishReply
 	ClientLag
@@ -44,6 +47,7 @@ const (
 	Opened
 	ConnectErrors
 	Drops
+	Broken
 	Reconnects
 	Resumes
 	ResumesFaulty
@@ -117,8 +121,11 @@ var metrics = [endMetrics]struct {
 	FirstByte:       {"first_byte", Nanoseconds, true, none, "from dialing to the first byte of the stream"},
 	FirstEvent:      {"first_event", Nanoseconds, true, none, "from dialing to the first event; of a request stream, from when it was due to start"},
 	StreamTotal:     {"stream_total", Nanoseconds, true, none, "of a request stream, from when it was due to start to its end marker"},
-	Outage:          {"outage", Nanoseconds, true, none, "from the last byte before a drop to the first event after it"},
-	Wait:            {"wait", Nanoseconds, true, none, "of an outage, the client's own: from the end of a stream, or of an attempt that failed, to the dialing of the attempt that succeeded"},
+	Outage:          {"outage", Nanoseconds, true, none, "from the last byte before a drop to the first live event after it: detect, wait, reconnect and catch_up together"},
+	Detect:          {"detect", Nanoseconds, true, none, "of an outage, from the last byte before the drop to when the client noticed it"},
+	Wait:            {"wait", Nanoseconds, true, none, "of an outage, the client's own: its back-off, where attempts fail that before each of them"},
+	Reconnect:       {"reconnect", Nanoseconds, true, none, "of an outage, what attempts took, those that failed included, until a stream was open again"},
+	CatchUp:         {"catch_up", Nanoseconds, true, none, "of an outage, from when a stream was open again to the first live event; what was missed comes in it, where that is replayed"},
 	PublishLateness: {"publish_lateness", Nanoseconds, true, none, "how late the tester sent what was due; the tester's own error"},
 	PublishReply:    {"publish_reply", Nanoseconds, true, none, "from when a message was due to be published to the reply that accepted it"},
 	ClientLag:       {"client_lag", Nanoseconds, true, none, "from the kernel's receive stamp to user space; the tester's own error"},
@@ -132,6 +139,7 @@ var metrics = [endMetrics]struct {
 	Opened:         {"opened", Number, false, Attempts, "streams opened, reconnects included"},
 	ConnectErrors:  {"connect_errors", Number, true, Attempts, "attempts that opened no stream"},
 	Drops:          {"drops", Number, true, Opened, "open streams that ended without being asked to"},
+	Broken:         {"broken", Number, false, Opened, "open streams that the run itself broke off (--drop, --churn)"},
 	Reconnects:     {"reconnects", Number, true, Opened, "streams opened again after a drop"},
 	Resumes:        {"resumes", Number, false, none, "streams opened again after a drop, after which there was something to replay, or that went wrong"},
 	ResumesFaulty:  {"resumes_faulty", Number, true, Resumes, "of these, those that did not go on exactly after the last event, with every event once and in order"},

@@ -39,7 +39,7 @@ func TestMetricTable(t *testing.T) {
 func TestParseMetricNear(t *testing.T) {
 	for name, near := range map[string]string{
 		"Delivery": "delivery", "deliver": "delivery", "latency": "delivery", "rtt": "round_trip", "": "", "p99": "", "dn": "dns",
-		"reconnect": "reconnects", "LOST": "lost", "interarrival": "inter_arrival", "zzzzzzzzzzzz": "",
+		"reconects": "reconnects", "LOST": "lost", "interarrival": "inter_arrival", "zzzzzzzzzzzz": "",
 	} {
 		if _, got, ok := ParseMetric(name); ok || got != near {
 			t.Errorf("%q: near %q, want %q", name, got, near)

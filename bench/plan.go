@@ -24,8 +24,12 @@ type Plan struct {
 	Send    Sending // what the connections send
 	Streams bool    // every connection is one request with an end: Send.Rate is how often one is started
 
+	Ping      time.Duration // how often each connection asks its peer for a sign of life, where it can; 0 for never
+	Breakages []Breakage    // what the run does to its own connections
+
 	Backoff client.Backoff
-	From    client.Cursor // where every subscription starts
+	Rivals  []client.Backoff // policies that are compared with it: connections have one of all in turn
+	From    client.Cursor    // where every subscription starts
 	Seed    uint64
 
 	Stamp      client.Field // the server's send time in a payload; zero for rtbench's own stamp
@@ -98,6 +102,27 @@ const (
 	longest = 366 * 24 * time.Hour
 )
 
+// maxRivals bounds how many policies are compared.
+const maxRivals = 15
+
+// backoff gives the policy of a connection, and its number.
+func (p *Plan) backoff(connection int) (client.Backoff, uint8) {
+	n := connection % (1 + len(p.Rivals))
+	if n == 0 {
+		return p.Backoff, 0
+	}
+	return p.Rivals[n-1], uint8(n)
+}
+
+// policies names the back-off policies.
+func (p *Plan) policies() []string {
+	list := []string{p.Backoff.String()}
+	for _, b := range p.Rivals {
+		list = append(list, b.String())
+	}
+	return list
+}
+
 // Peak is the most connections that the plan has open; with Streams, the most streams.
 func (p *Plan) Peak() (most int) {
 	for _, stage := range p.Stages {
@@ -110,7 +135,7 @@ func (p *Plan) validate() error {
 	switch {
 	case len(p.Stages) == 0 || p.Peak() < 1:
 		return errors.New("the plan opens no connection")
-	case p.Duration < 0 || p.Drain < 0 || !isRate(p.ConnectRate) || !isRate(p.Send.Rate):
+	case p.Duration < 0 || p.Drain < 0 || p.Ping < 0 || !isRate(p.ConnectRate) || !isRate(p.Send.Rate):
 		return errors.New("durations and rates must be finite and not negative")
 	case p.Streams && p.Send.Rate == 0:
 		return errors.New("request streams need a rate at which they are started")
@@ -120,6 +145,17 @@ func (p *Plan) validate() error {
 		return errors.New("a message that is for all connections needs a stamp, or it can't be known again")
 	case p.Send.Every > 0 && len(p.Send.Publishers) > 0, p.Send.Every < 0:
 		return errors.New("either connections send or publishers do")
+	}
+	for _, b := range p.Breakages {
+		if err := b.validate(); err != nil {
+			return err
+		}
+		if p.Streams {
+			return errors.New("request streams aren't opened again: there is nothing to learn from breaking them off")
+		}
+	}
+	if len(p.Rivals) > maxRivals {
+		return fmt.Errorf("%d back-off policies can be compared at most", maxRivals+1)
 	}
 	for i, stage := range p.Stages {
 		if stage.Length < 0 || stage.Target < 0 {

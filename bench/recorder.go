@@ -207,6 +207,9 @@ func (m Metric) windowed() bool {
 	return false
 }
 
+// ofOutage reports whether a timing is an outage, or a part of one.
+func (m Metric) ofOutage() bool { return m >= Outage && m <= CatchUp }
+
 // The batches have a slot for each timing, and behind those one for the lower ends of each bounded one.
 const numBatchSlots = int(numTimings) + len(bounded)
 

@@ -54,6 +54,7 @@ type Result struct {
 	Verdict     Verdict   // of the headline's p99, or of the highest quantile below it that has a value
 	Doubts      []Warning // why there is no verdict on anything; empty otherwise
 	Warnings    []Warning
+	Storms      []Storm     // drops of many connections at once, oldest first
 	Resumption  *Resumption // what became of the streams that were opened again after a drop; nil where none was
 	DistinctIDs uint64      // different events seen by anybody; 0 where events carry no identity
 	Environment Environment

@@ -44,6 +44,7 @@ type run struct {
 	feeds    map[feedKey]*feed
 	openings openings
 	resumes  resumeTally
+	storms   storms
 	own      *feed   // of what the run sends for all; nil where it sends nothing such
 	posts    []*post // the plan's publishers
 
@@ -149,15 +150,17 @@ func (r *run) arrival(a *client.Arrival) arrival {
 	return arrival{at: a.Kernel - r.wall, earliest: a.Earliest - r.wall, shared: a.Shared}
 }
 
-func (r *run) nowOpen(change int64) {
+// nowOpen counts a connection that was opened, or closed, and gives how many are open.
+func (r *run) nowOpen(change int64) int {
 	n := r.openNow.Add(change)
 	if change < 0 {
-		return
+		return int(n)
 	}
 	r.everOpened.Store(true)
 	r.refusals.Store(0)
 	for peak := r.openPeak.Load(); n > peak && !r.openPeak.CompareAndSwap(peak, n); peak = r.openPeak.Load() {
 	}
+	return int(n)
 }
 
 // countdown ends the run when enough events have arrived.
@@ -179,6 +182,12 @@ func (r *run) startAll() {
 	}
 	r.pacers.Go(r.openConnections)
 	r.pacers.Go(r.closeConnections)
+	if r.plan.Ping > 0 {
+		r.pacers.Go(r.ping)
+	}
+	for i, b := range r.plan.Breakages {
+		r.pacers.Go(func() { r.breakOff(b, i) })
+	}
 	if r.times.sends != nil {
 		r.pacers.Go(r.send)
 	}
@@ -197,10 +206,12 @@ func (r *run) openConnections() {
 		if !pace.until(due) {
 			return
 		}
-		s := r.newSubscriber(int(n), r.plan.Backoff)
+		backoff, policy := r.plan.backoff(int(n))
+		s := r.newSubscriber(int(n), backoff)
 		if s == nil {
 			continue
 		}
+		s.policy = policy
 		if r.times.sends != nil && len(r.posts) == 0 && s.sends() {
 			s.outbox = &outbox{waiting: make(chan parcel, outboxSize)}
 		}
@@ -209,6 +220,28 @@ func (r *run) openConnections() {
 		r.mu.Unlock()
 		r.sessions.Add(1)
 		s.session.Start(r.ctx, s.unsubscribed)
+	}
+}
+
+// ping has every connection ask for a sign of life, one after the other, so that each does so in every interval.
+func (r *run) ping() {
+	pace := r.pacer()
+	defer pace.close()
+	for at, next := time.Duration(0), 0; ; next++ {
+		r.mu.Lock()
+		n := len(r.active)
+		var s *subscriber
+		if n > 0 {
+			s = r.active[next%n]
+		}
+		r.mu.Unlock()
+		at += r.plan.Ping / time.Duration(max(1, n))
+		if !pace.until(at) {
+			return
+		}
+		if s != nil {
+			s.session.Ping()
+		}
 	}
 }
 

@@ -38,9 +38,15 @@ type subscriber struct {
 	outbox  *outbox // what it is to send; nil where it sends nothing
 	due     int64   // of a request stream: when it was due to start, ns after the start
 
-	reopened int64 // when the stream in use was opened
-	started  int64 // when that was dialed
-	failedAt int64 // when the stream, or the attempt to open one, failed last
+	reopened int64      // when the stream in use was opened
+	started  int64      // when that was dialed
+	failedAt int64      // when the stream, or the attempt to open one, failed last
+	waited   int64      // of the outage, since a stream was open: between attempts
+	tried    int64      // by those that failed
+	brokenAt int64      // when the run broke the stream in use off; 0 if it didn't
+	storm    *gathering // where the drop is kept that it is recovering from, as which; nil for nowhere
+	inStorm  int
+	policy   uint8 // back-off
 	wireOut  uint64
 	echo     Tracker  // of its own messages
 	sent     uint64   // of these
@@ -97,7 +103,7 @@ func (s *subscriber) Opened(o client.Opened) {
 	}
 	s.reopened, s.started, s.fresh = at, s.run.at(o.Info.Started), true
 	if s.dropped != never {
-		c.time(Wait, s.started-s.failedAt)
+		s.reconnected(c, at)
 	}
 	if s.dropped != never && at < c.window.end.Load() {
 		s.resume(o.Info)
@@ -151,6 +157,7 @@ func (s *subscriber) received(c *cell, ev *client.Event, a arrival) {
 	due, known := s.timing(c, ev, a)
 	if s.dropped != never && (!known || due >= s.reopened) {
 		c.time(Outage, at-s.dropped)
+		c.time(CatchUp, at-s.reopened)
 		s.dropped = never
 	}
 }
@@ -440,8 +447,9 @@ func (s *subscriber) track(key feedKey) *tracked {
 // Closed implements client.Observer.
 func (s *subscriber) Closed(closed client.Closed) {
 	at := s.run.at(closed.At)
+	open := 0
 	if closed.Opened {
-		s.run.nowOpen(-1)
+		open = s.run.nowOpen(-1)
 	}
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
@@ -468,18 +476,26 @@ func (s *subscriber) Closed(closed client.Closed) {
 	if closed.Asked || done {
 		return
 	}
-	s.failedAt = at
 	e := client.Classify(closed.Err)
+	if !closed.Opened && s.dropped != never {
+		started := s.run.at(closed.Started)
+		s.waited += started - s.failedAt
+		s.tried += at - started
+		s.run.storms.redial(s.storm, redial{at: started, policy: s.policy, failed: true, key: e.Key()})
+	}
+	s.failedAt = at
 	if closed.Opened && at >= c.window.end.Load() && s.level() {
 		s.session.Finish() // it has what it should have: whether it ends a little before the run is nobody's concern
 		return
 	}
-	s.run.errors.add(at, e, "")
+	if closed.Broken == "" {
+		s.run.errors.add(at, e, "")
+	}
 	if !closed.Opened {
 		s.run.refusals.Add(1)
 		c.add(Attempts, 1)
 		c.add(ConnectErrors, 1)
-		if closed.Final && e.Temporary() && s.run.plan.Backoff.Policy != client.NoReconnect {
+		if closed.Final && e.Temporary() && s.session.Backoff.Policy != client.NoReconnect {
 			s.run.exhausted.Store(true)
 		}
 		s.run.noteFailed(s, e, closed.Final)
@@ -488,16 +504,38 @@ func (s *subscriber) Closed(closed client.Closed) {
 	if s.run.plan.Streams {
 		return
 	}
-	c.add(Drops, 1)
-	if s.run.open() == 0 && at < c.window.end.Load() {
-		s.run.blackout.Store(true)
+	s.drop(c, at, open+1, &closed, e)
+}
+
+// drop takes the end of a stream that wasn't asked for, or that the run itself broke off. open is how many were open before.
+func (s *subscriber) drop(c *cell, at int64, open int, closed *client.Closed, e *client.Error) {
+	began := at
+	if closed.Broken != "" {
+		began = min(at, s.brokenAt)
+	} else {
+		c.add(Drops, 1)
+		if s.run.open() == 0 && at < c.window.end.Load() {
+			s.run.blackout.Store(true)
+		}
 	}
+	s.waited, s.tried, s.brokenAt = 0, 0, 0
+	s.storm, s.inStorm = s.run.storms.drop(dropped{at: began, open: open, policy: s.policy, how: closed.Broken, key: e.Key()})
 	if s.dropped == never {
 		s.dropped = s.reopened
 		if !closed.Info.LastByte.IsZero() {
 			s.dropped = s.run.at(closed.Info.LastByte)
 		}
+		c.time(Detect, at-s.dropped)
 	}
+}
+
+// reconnected takes that a stream is open again after a drop.
+func (s *subscriber) reconnected(c *cell, at int64) {
+	c.time(Wait, s.waited+s.started-s.failedAt)
+	c.time(Reconnect, s.tried+at-s.started)
+	s.run.storms.redial(s.storm, redial{at: s.started, policy: s.policy})
+	s.run.storms.returned(s.storm, s.inStorm, at)
+	s.storm = nil
 }
 
 // streamClosed takes the end of a request stream.

@@ -78,8 +78,12 @@ func (r *run) warnings(result *Result) (list []Warning) {
 			"batched delivery: %s of the events arrived together with others, though the tester was there in time", percentText(result.Health.Shared))
 	}
 	list = append(list, r.lossWarnings(result)...)
-	if n := r.unrecovered(); n > 0 {
-		warn("the errors below say why; a longer run may see the end of it", "%d connections had not recovered from a drop when the run ended; outage leaves them out", n)
+	down, quiet := r.unrecovered()
+	if down > 0 {
+		warn("the errors below say why; a longer run may see the end of it", "%d connections had dropped and were not open again when the run ended; in outage they count as longer than any that ended", down)
+	}
+	if quiet > 0 {
+		warn("a longer run may see one", "%d connections were open again after a drop, but no live event had come when the run ended; outage leaves them out", quiet)
 	}
 	if n := r.unheld(); n > 0 && result.Histogram(LagBehindFirst) != nil {
 		warn("use fewer connections, or a lower rate of events", "%d arrivals came too late to be held against the first one; lag_behind_first leaves them out", n)
@@ -179,16 +183,21 @@ func (r *run) batched(result *Result) bool {
 	return m == UpperBound && result.Clock == nil && lag != nil && result.Health.Shared > sharedLimit*(1-.99) && result.Health.Unstamped <= unstampedLimit
 }
 
-// unrecovered counts the connections that dropped and have not received anything live since.
-func (r *run) unrecovered() (n int) {
+// unrecovered counts the connections that dropped and aren't open again, and those that are but have not received anything
+// live since.
+func (r *run) unrecovered() (down, quiet uint64) {
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
-		if s.dropped != never && !s.retired {
-			n++
+		switch {
+		case s.dropped == never, s.retired:
+		case s.failedAt >= s.reopened:
+			down++
+		default:
+			quiet++
 		}
 		s.shard.mu.Unlock()
 	}
-	return n
+	return down, quiet
 }
 
 // unheld counts the arrivals of which it isn't known any more when the first connection had them.

@@ -1,0 +1,88 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/rtbench/rtbench/client"
+)
+
+// A Breakage is what a run does to its own connections: it breaks a share of those that are open off, at once or, with
+// Churn, one after the other all the time.
+type Breakage struct {
+	How   client.Break
+	Share float64       // of the connections that are open, up to 1; with Churn, of those that the plan wants open, a second
+	At    time.Duration // after the start of the measured window; with Churn, when it begins
+	Churn bool
+}
+
+// maxChurn bounds how many connections are broken off a second, as a share.
+const maxChurn = 1000
+
+func (b Breakage) validate() error {
+	switch {
+	case !slices.Contains(client.Breaks(), b.How):
+		return fmt.Errorf("there is no way %q to break a connection off", b.How)
+	case !(b.Share > 0 && (b.Share <= 1 || b.Churn && b.Share <= maxChurn)):
+		return errors.New("the share of connections to break off must be above 0 and at most all")
+	case b.At < 0:
+		return errors.New("connections can't be broken off before the measured window")
+	}
+	return nil
+}
+
+// breakOff keeps the schedule of a breakage.
+func (r *run) breakOff(b Breakage, index int) {
+	pace := r.pacer()
+	defer pace.close()
+	random := rand.New(rand.NewPCG(r.plan.Seed, uint64(index)+1))
+	from := r.times.begin + b.At
+	if !b.Churn {
+		if pace.until(from) {
+			r.breakSome(b, random, int(math.Ceil(b.Share*float64(r.open()))))
+		}
+		return
+	}
+	every := float64(time.Second) / (b.Share * float64(r.plan.Peak()))
+	for n := 1; ; n++ {
+		due := from + time.Duration(float64(n)*every)
+		if due >= r.times.end || !pace.until(due) {
+			return
+		}
+		r.breakSome(b, random, 1)
+	}
+}
+
+// breakSome breaks so many connections off, chosen by chance from those that are open.
+func (r *run) breakSome(b Breakage, random *rand.Rand, n int) {
+	r.mu.Lock()
+	all := slices.Clone(r.active)
+	r.mu.Unlock()
+	for i := range all { // as many steps of a shuffle as it takes
+		if n == 0 {
+			return
+		}
+		j := i + random.IntN(len(all)-i)
+		all[i], all[j] = all[j], all[i]
+		if all[i].breakOff(b.How) {
+			n--
+		}
+	}
+}
+
+// breakOff breaks the stream off, and reports whether there was one.
+func (s *subscriber) breakOff(how client.Break) bool {
+	at := s.run.now()
+	if !s.session.Break(how) {
+		return false
+	}
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	s.shard.cell.add(Broken, 1)
+	s.brokenAt = at
+	return true
+}
