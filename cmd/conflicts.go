@@ -62,6 +62,10 @@ var conflicts = [...]conflict{
 	{"publish", "message-file", "--publish-body @FILE is what is published", ""},
 	{"publish", "done", "request streams have no events in common", ""},
 	{"done", "reconnect", "a request stream isn't opened again", ""},
+	{"done", "drop", "a request stream isn't opened again", ""},
+	{"done", "churn", "a request stream isn't opened again", ""},
+	{"debug", "drop", "--debug breaks nothing off", ""},
+	{"debug", "churn", "--debug breaks nothing off", ""},
 	{"done", "seq", "request streams have no events in common", ""},
 }
 
@@ -110,7 +114,23 @@ func (f *loadFlags) check(hasURL bool) error {
 	if err := f.checkClock(); err != nil {
 		return err
 	}
+	if err := f.checkDrops(); err != nil {
+		return err
+	}
 	return f.checkTimes()
+}
+
+// checkDrops finds drops that would never come.
+func (f *loadFlags) checkDrops() error {
+	if len(f.stages) > 0 || f.given("events") && !f.given("duration") && !f.given("z") {
+		return nil
+	}
+	for i, b := range f.drops.values {
+		if b.At >= f.duration {
+			return usage(fmt.Errorf("--drop %s comes when the %s of measuring are over", f.drops.texts[i], f.duration), "measure for longer with --duration")
+		}
+	}
+	return nil
 }
 
 // sends reports whether messages are to be sent or published.
@@ -156,7 +176,7 @@ func (f *loadFlags) checkTimes() error {
 	for _, d := range []struct {
 		name  string
 		value time.Duration
-	}{{"drain", f.drain}, {"reconnect-wait", f.wait}, {"reconnect-max-wait", f.maxWait}, {"timeout", f.timeout}, {"idle-timeout", f.idle}} {
+	}{{"drain", f.drain}, {"reconnect-wait", f.wait}, {"reconnect-max-wait", f.maxWait}, {"timeout", f.timeout}, {"ping", f.ping}, {"idle-timeout", f.idle.value().after}} {
 		if d.value < 0 || d.name == "timeout" && d.value == 0 {
 			return usage(fmt.Errorf("--%s %s is not a time to wait for", d.name, d.value), "such as 10s")
 		}

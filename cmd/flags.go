@@ -51,13 +51,17 @@ type loadFlags struct {
 	jitter      parsed[client.Jitter]
 	seed        uint64
 
+	drops parsed[bench.Breakage]
+	churn parsed[bench.Breakage]
+
 	insecure  bool
 	caCert    string
 	cert, key string
 	connectTo string
 	sources   parsed[netip.Addr]
 	timeout   time.Duration
-	idle      time.Duration
+	idle      parsed[idleLimit]
+	ping      time.Duration
 	maxEvent  sizeValue
 
 	thresholds parsed[bench.Threshold]
@@ -114,6 +118,7 @@ func (f *loadFlags) register(set *pflag.FlagSet, p *protocol) {
 	f.registerClock()
 	f.registerPublishing()
 	f.registerReconnecting(p.policy)
+	f.registerBreaking()
 	f.registerNetwork()
 	f.registerReport()
 }
@@ -172,16 +177,16 @@ func (f *loadFlags) registerPublishing() {
 
 func (f *loadFlags) registerReconnecting(policy client.Policy) {
 	set := f.set
-	f.reconnect = parsed[client.Policy]{kind: "policy", parse: client.ParsePolicy}
-	set.Var(&f.reconnect, "reconnect", "after a drop: "+joined(client.Policies()))
+	f.reconnect = parsed[client.Policy]{kind: "policy", parse: client.ParsePolicy, many: true}
+	set.Var(&f.reconnect, "reconnect", "after a drop: "+joined(client.Policies())+" (repeatable: connections have one in turn, and they are compared)")
 	byDefault(set, "reconnect", string(policy))
 	set.DurationVar(&f.wait, "reconnect-wait", 0, "first wait of a policy")
 	byDefault(set, "reconnect-wait", "1s, eventsource 3s")
 	set.DurationVar(&f.maxWait, "reconnect-max-wait", client.DefaultMaxWait, "longest wait of a policy")
 	set.IntVar(&f.maxAttempts, "reconnect-attempts", 0, "attempts in a row before giving up")
 	byDefault(set, "reconnect-attempts", "no limit")
-	f.jitter = parsed[client.Jitter]{kind: "jitter", parse: client.ParseJitter}
-	set.Var(&f.jitter, "jitter", "spread of the waits: "+joined(jitters[:]))
+	f.jitter = parsed[client.Jitter]{kind: "jitter", parse: client.ParseJitter, many: true}
+	set.Var(&f.jitter, "jitter", "spread of the waits: "+joined(jitters[:])+" (repeatable, as --reconnect)")
 	byDefault(set, "jitter", string(client.NoJitter))
 	set.Uint64Var(&f.seed, "seed", 1, "seed of everything random")
 	heading(set, "reconnecting")
@@ -197,8 +202,9 @@ func (f *loadFlags) registerNetwork() {
 	f.sources = parsed[netip.Addr]{kind: "address", parse: parseAddress, many: true}
 	set.Var(&f.sources, "source-ip", "local address to connect from (repeatable, used in turn)")
 	set.DurationVar(&f.timeout, "timeout", client.DefaultTimeout, "limit for opening a connection, and for the reply to a message that is published")
-	set.DurationVar(&f.idle, "idle-timeout", 0, "drop a connection that receives nothing for so long")
-	byDefault(set, "idle-timeout", "never")
+	f.idle = parsed[idleLimit]{kind: "limit", parse: parseIdleLimit}
+	set.Var(&f.idle, "idle-timeout", "drop a connection that receives nothing for so `LONG`; auto learns it from heartbeats: 2.5 times the longest silence of a stream that has some")
+	byDefault(set, "idle-timeout", "never, with --ping twice that")
 	heading(set, "network")
 }
 

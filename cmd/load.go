@@ -154,16 +154,12 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 	plan := bench.Plan{
 		Stages: f.stages, ConnectRate: float64(f.connectRate), Duration: f.duration, Warmup: f.warmup,
 		Events: uint64(f.events), Drain: max(f.drain, 1), Send: sending, Streams: !f.done.value().IsZero(),
-		Backoff: client.Backoff{
-			Policy: cmp.Or(f.reconnect.value(), p.policy), Base: f.wait, Max: max(f.maxWait, 1),
-			Attempts: f.maxAttempts, Jitter: f.jitter.value(),
-		},
+		Ping: f.ping, Breakages: f.breakages(),
 		From: client.Cursor(f.lastID), Seed: f.seed, Stamp: f.stamp.value(), Sequence: f.sequence.value(), Token: f.token.value(),
 		Thresholds: f.thresholds.values, Abort: f.abort,
 	}
-	if f.given("reconnect-wait") {
-		plan.Backoff.Base = max(f.wait, 1) // of a Backoff, 0 is the default
-	}
+	backoffs := f.backoffs(p.policy)
+	plan.Backoff, plan.Rivals = backoffs[0], backoffs[1:]
 	if len(f.stages) == 0 {
 		plan.Stages = []bench.Stage{{Target: int(f.connections)}}
 		if f.given("events") && !f.given("duration") && !f.given("z") {

@@ -45,7 +45,7 @@ func (f *loadFlags) network() (*client.Net, error) {
 	}
 	return &client.Net{
 		TLS: config, ConnectTo: f.connectTo, Sources: f.sources.values,
-		Timeout: f.timeout, Idle: f.idle, MaxEvent: int(f.maxEvent),
+		Timeout: f.timeout, Idle: f.idleTimeout(), LearnIdle: f.idle.value().learned, MaxEvent: int(f.maxEvent),
 	}, nil
 }
 

@@ -135,6 +135,8 @@ func registerWS(f *loadFlags) {
 	f.set.StringVar(&f.rateScope, "rate-scope", "total", "`SCOPE` of --rate: total for all connections together, conn for each that sends")
 	f.set.StringArrayVar(&f.subscribe, "subscribe", nil, "send this `TEMPLATE` after every connect: {{.LastID}}, {{.Conn}}, {{.Vars.column}} (repeatable)")
 	f.set.StringVar(&f.await, "await", "", "wait for a message that contains `TEXT`: a greeting, or the answer to the first of these")
+	f.set.DurationVar(&f.ping, "ping", 0, "send a ping so often on each connection, and drop it when nothing comes for twice that")
+	byDefault(f.set, "ping", "never")
 	f.set.BoolVar(&f.binary, "binary", false, "send binary messages")
 	f.set.StringSliceVar(&f.subprotocols, "subprotocol", nil, "offer the subprotocol `NAME` (repeatable)")
 	f.set.BoolVar(&f.compression, "compression", false, "offer permessage-deflate")

@@ -49,6 +49,7 @@ func CSVSummary(w io.Writer, run Run) error {
 	t.row("connections", "open_at_end", "unit", string(bench.Number), "value", integer(r.OpenAtEnd))
 	t.metrics(r)
 	t.trust(r)
+	t.storms(r)
 	t.resumption(r)
 	for _, j := range r.Judgements {
 		note := map[bool]string{true: "passed", false: "failed"}[j.Passed]

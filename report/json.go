@@ -47,6 +47,7 @@ type (
 		Drift          *docDrift            `json:"drift"`
 		Clock          *docClock            `json:"clock"`
 		Resumption     *docResumption       `json:"resumption"`
+		Storms         []docStorm           `json:"storms"`
 		Doubts         []docWarning         `json:"doubts"`
 		Warnings       []docWarning         `json:"warnings"`
 		Thresholds     []docThreshold       `json:"thresholds"`
@@ -250,7 +251,7 @@ func newDocument(run Run) (*document, error) {
 	if c := r.Clock; c != nil {
 		doc.Clock = &docClock{c.Low, c.High}
 	}
-	doc.Resumption = newResumption(r.Resumption)
+	doc.Resumption, doc.Storms = newResumption(r.Resumption), newStorms(r)
 	doc.addFigures(r)
 	for _, j := range r.Judgements {
 		doc.Thresholds = append(doc.Thresholds, docThreshold{j.Threshold.Text, j.Passed, known(j.Value, j.Unknown == ""),

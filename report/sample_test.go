@@ -101,6 +101,18 @@ func rich() Run {
 		Drift: &bench.Drift{Metric: bench.Delivery, Q: .5, Share: .234, P: .0021},
 		Resumption: &bench.Resumption{Verdict: bench.Lossy, Judged: 4, Correct: 1, Faults: [9]uint64{bench.GapHead: 2, bench.OutOfSequence: 1},
 			Idle: 3, Cut: 1, Replayed: 37, Deepest: 12, Missing: 120, Resent: 0},
+		Storms: []bench.Storm{
+			{At: 7 * time.Second, Length: 12 * time.Millisecond, Open: 1000, Returns: bench.Returns{Dropped: 400, Returned: 400,
+				Back: [3]time.Duration{1010 * time.Millisecond, 2200 * time.Millisecond, 4100 * time.Millisecond}, Attempts: 520, Failed: 120, Peak: 380},
+				Ends: []bench.Cause{{Key: "close_code 1012", Count: 390}, {Key: "reset", Count: 10}}, Refusals: []bench.Cause{{Key: "status 503", Count: 110}, {Key: "refused", Count: 10}},
+				Curve: []bench.StormStep{{At: 1025 * time.Millisecond, Returned: 210, Attempts: 300, Failed: 90}, {At: 2050 * time.Millisecond, Returned: 370, Attempts: 180, Failed: 20},
+					{At: 3075 * time.Millisecond, Returned: 380, Attempts: 20, Failed: 10}, {At: 4100 * time.Millisecond, Returned: 400, Attempts: 20}}},
+			{At: 10 * time.Second, How: client.BreakRST, Made: 100, Open: 998, Returns: bench.Returns{Dropped: 100, Returned: 97,
+				Back: [3]time.Duration{1020 * time.Millisecond, 1400 * time.Millisecond, -1}, Attempts: 97, Peak: 97},
+				Policies: []bench.PolicyReturns{
+					{Policy: "eventsource", Returns: bench.Returns{Dropped: 50, Returned: 50, Back: [3]time.Duration{3 * time.Second, 3010 * time.Millisecond, 3020 * time.Millisecond}, Attempts: 50, Peak: 50}},
+					{Policy: "exponential, full jitter", Returns: bench.Returns{Dropped: 50, Returned: 47, Back: [3]time.Duration{520 * time.Millisecond, -1, -1}, Attempts: 47, Peak: 44}}}},
+		},
 		SeriesStep: time.Second, Verdict: bench.Bounded, DistinctIDs: 120, Environment: sampleEnvironment(),
 		Warnings: []bench.Warning{
 			{Text: "2 connections were dropped and opened again", Advice: "the errors below say why; the time without them is in outage"},
@@ -119,13 +131,15 @@ func rich() Run {
 		bench.Connect: lognormal(1004, 2*time.Millisecond, .8), bench.TCP: lognormal(1004, 90*time.Microsecond, .4),
 		bench.Upgrade: lognormal(1004, 1500*time.Microsecond, .9), bench.FirstByte: lognormal(1004, 1600*time.Microsecond, .9),
 		bench.FirstEvent: lognormal(1004, 52*time.Millisecond, .5), bench.Outage: lognormal(4, 1100*time.Millisecond, .1),
+		bench.Detect: lognormal(4, 2*time.Millisecond, .1), bench.Wait: lognormal(4, time.Second, .01), bench.Reconnect: lognormal(4, 3*time.Millisecond, .1),
+		bench.CatchUp:         lognormal(4, 95*time.Millisecond, .1),
 		bench.PublishLateness: lognormal(120, 40*time.Microsecond, .5), bench.ClientLag: lognormal(100_000, 310*time.Microsecond, .9),
 	} {
 		r.Histograms[m] = h
 	}
 	for m, n := range map[bench.Metric]uint64{
 		bench.Received: 119_985, bench.Bytes: 14_758_155, bench.WireIn: 15_912_004, bench.WireOut: 312_400, bench.Heartbeats: 2_000,
-		bench.Attempts: 1016, bench.Opened: 1004, bench.ConnectErrors: 12, bench.Drops: 4, bench.Reconnects: 4, bench.Resumes: 4, bench.ResumesFaulty: 3,
+		bench.Attempts: 1016, bench.Opened: 1004, bench.ConnectErrors: 12, bench.Drops: 4, bench.Broken: 100, bench.Reconnects: 4, bench.Resumes: 4, bench.ResumesFaulty: 3,
 		bench.Due: 120, bench.Sent: 120, bench.Expected: 120_000, bench.Delivered: 119_880, bench.Lost: 120, bench.Duplicate: 5,
 		bench.Reordered: 1, bench.Boundary: 37, bench.Late: 3, bench.OutOfOrder: 2,
 	} {

@@ -17,7 +17,7 @@ var timingGroups = []struct {
 }{
 	{"Latency", []bench.Metric{bench.Delivery, bench.RoundTrip, bench.LagBehindFirst, bench.FanoutSpread,
 		bench.Reach50, bench.Reach95, bench.Reach99, bench.Reach100, bench.InterArrival, bench.FirstEvent, bench.StreamTotal,
-		bench.Outage, bench.Wait, bench.PublishReply}},
+		bench.Outage, bench.Detect, bench.Wait, bench.Reconnect, bench.CatchUp, bench.PublishReply}},
 	{"Connecting", []bench.Metric{bench.Connect, bench.DNS, bench.TCP, bench.TLS, bench.Upgrade, bench.FirstByte}},
 	{"The tester's own error", []bench.Metric{bench.PublishLateness, bench.ClientLag}},
 }
@@ -28,7 +28,7 @@ var countGroups = []struct {
 	when    []bench.Metric
 	metrics []bench.Metric
 }{
-	{"Connections", nil, []bench.Metric{bench.Attempts, bench.Opened, bench.ConnectErrors, bench.Drops, bench.Reconnects}},
+	{"Connections", nil, []bench.Metric{bench.Attempts, bench.Opened, bench.ConnectErrors, bench.Drops, bench.Broken, bench.Reconnects}},
 	{"Delivery", []bench.Metric{bench.Received, bench.Expected}, []bench.Metric{bench.Expected, bench.Delivered, bench.Late, bench.Lost, bench.Reach,
 		bench.Duplicate, bench.Reordered, bench.Ancient, bench.Boundary, bench.Unstamped, bench.OutOfRange}},
 	{"Publishing", []bench.Metric{bench.Due}, []bench.Metric{bench.Due, bench.Sent, bench.Unsent, bench.PublishErrors}},
@@ -39,7 +39,7 @@ var countGroups = []struct {
 
 // onlyIfAny are the counts that say nothing where they are 0.
 var onlyIfAny = []bench.Metric{bench.Ancient, bench.Boundary, bench.Unstamped, bench.OutOfRange, bench.Heartbeats, bench.Reconnects,
-	bench.Late, bench.PublishErrors}
+	bench.Broken, bench.Late, bench.PublishErrors}
 
 // shownQuantiles are the quantiles that there is room for.
 var shownQuantiles = []float64{.5, .9, .99, .999}
@@ -58,6 +58,7 @@ func writeText(w io.Writer, run Run, opts TextOptions) error {
 	}
 	s.counts(run.Result)
 	s.resumption(run.Result)
+	s.storms(run.Result)
 	s.remarks("Warnings", run.Result.Warnings, yellow)
 	s.errors(run.Result)
 	s.thresholds(run.Result)
