@@ -75,24 +75,34 @@ func lastOf(from client.Cursor) int {
 // dropping is a server whose connection 0 is never down, while the other ones drop again and again, for longer the later
 // they are.
 func dropping(event func(f *fakeServer, n int, due time.Duration) client.Event, replay func(int, []int) ([]int, int)) *fakeServer {
+	return resumingServer(event, replay, true, 0)
+}
+
+// resumingServer is such a server that ends streams itself, or one that doesn't; idle is after what time its clients notice that
+// one is silent.
+func resumingServer(event func(f *fakeServer, n int, due time.Duration) client.Event, replay func(int, []int) ([]int, int), ends bool, idle time.Duration) *fakeServer {
 	const period, delay = 20 * millisecond, millisecond
 	var f *fakeServer
 	f = newFakeServer(func(a attempt) (*fakeStream, error) {
 		make := func(n int, due time.Duration) client.Event { return event(f, n, due) }
 		live := ticker(period, 16*second, delay, make)
-		s := &fakeStream{lines: since(a.at, live)}
+		s := &fakeStream{lines: since(a.at, live), idle: idle}
 		s.info.Resumed = len(a.from) > 0
-		if a.conn == 0 {
+		if a.conn == 0 && ends {
 			return s, nil
 		}
-		s.end = a.at + 1230*millisecond + time.Duration(a.conn)*170*millisecond
+		if ends {
+			s.end = a.at + 1230*millisecond + time.Duration(a.conn)*170*millisecond
+		}
 		if len(a.from) == 0 {
 			return s, nil
 		}
 		s.latency = time.Duration(a.conn) * 70 * millisecond
 		s.info.Phases.TCP = s.latency - 10*millisecond
 		opened := a.at + s.latency + 1
-		s.end += s.latency
+		if ends {
+			s.end += s.latency
+		}
 		kept := []int{}
 		for n := 1; time.Duration(n)*period+delay < opened; n++ {
 			kept = append(kept, n)
@@ -149,6 +159,50 @@ func TestResumption(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestResumptionAfterOwnDrops: the same where the run breaks connections off itself, in each way, for different lengths of
+// time and whichever connections chance gives: thirty runs each. A black hole has swallowed what came until it was noticed.
+func TestResumptionAfterOwnDrops(t *testing.T) {
+	runs := uint64(30)
+	if underRace {
+		runs = 1
+	}
+	for _, how := range []client.Break{client.BreakFIN, client.BreakRST, client.BreakBlackhole} {
+		seen := map[ResumeFault]bool{}
+		for i, server := range replays {
+			if seen[server.fault] { // in another shape
+				continue
+			}
+			seen[server.fault] = true
+			by := identified[i%len(identified)]
+			t.Run(string(how)+", "+server.name+" "+by.name, func(t *testing.T) {
+				for seed := range runs {
+					synctest.Test(t, func(t *testing.T) { resumeAfterOwnDrop(t, how, seed, server.fault, server.replay, by.seq, by.event) })
+				}
+			})
+		}
+	}
+}
+
+func resumeAfterOwnDrop(t *testing.T, how client.Break, seed uint64, want ResumeFault, replay func(int, []int) ([]int, int), seq Sequence, event func(*fakeServer, int, time.Duration) client.Event) {
+	f := resumingServer(event, replay, false, 300*millisecond)
+	result := f.run(t, Plan{
+		Stages: []Stage{{0, 6}}, Duration: 6 * second, Drain: second, Warmup: 500 * millisecond, Backoff: fixed, Sequence: seq, Seed: seed,
+		Breakages: []Breakage{{How: how, Share: .5, At: second + time.Duration(3+8*seed)*millisecond}, {How: how, Share: .5, At: 3*second + time.Duration(3+12*seed)*millisecond}},
+	})
+	r := result.Resumption
+	if r == nil || r.Judged != 6 || result.Count(Broken) != 6 || result.Count(Drops) != 0 {
+		t.Fatalf("seed %d: %d broken off, %+v", seed, result.Count(Broken), r)
+	}
+	for _, fault := range ResumeFaults() {
+		if n := r.Faults[fault]; fault == want && n != r.Judged || fault != want && n != 0 {
+			t.Errorf("seed %d: %s: %d of %d", seed, fault, n, r.Judged)
+		}
+	}
+	if want == numResumeFaults && r.Correct != r.Judged {
+		t.Errorf("seed %d: %d of %d are correct", seed, r.Correct, r.Judged)
 	}
 }
 
