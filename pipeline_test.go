@@ -136,6 +136,8 @@ type loggingStream struct {
 
 func (s *loggingStream) Finish() error { return s.Stream.(client.Finisher).Finish() }
 
+func (s *loggingStream) Break(how client.Break) error { return s.Stream.(client.Breaker).Break(how) }
+
 // logged is yield, with what it is handed written down.
 func (s *loggingStream) logged(yield func(client.Event, error) bool) func(client.Event, error) bool {
 	return func(ev client.Event, err error) bool {

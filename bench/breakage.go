@@ -76,13 +76,16 @@ func (r *run) breakSome(b Breakage, random *rand.Rand, n int) {
 
 // breakOff breaks the stream off, and reports whether there was one.
 func (s *subscriber) breakOff(how client.Break) bool {
-	at := s.run.now()
-	if !s.session.Break(how) {
-		return false
-	}
+	s.shard.mu.Lock()
+	s.brokenAt = s.run.now() // before its end is told
+	s.shard.mu.Unlock()
+	broken := s.session.Break(how)
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
+	if !broken {
+		s.brokenAt = 0
+		return false
+	}
 	s.shard.cell.add(Broken, 1)
-	s.brokenAt = at
 	return true
 }
