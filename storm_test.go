@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"io"
+	"iter"
 	"net"
 	"runtime"
 
@@ -16,16 +19,18 @@ import (
 	"github.com/rtbench/rtbench/server"
 )
 
-// TestStorm resets all of thousands of connections at once. All come back, what each of them has received is all that was
+var stormSize = flag.Int("storm", 1000, "how many connections TestStorm has; a machine of its own carries 5000")
+
+// TestStorm resets all of many connections at once. All come back, what each of them has received is all that was
 // published while it was subscribed, once and in order, as the server says too, and nothing is left behind.
 func TestStorm(t *testing.T) {
-	connections := 5000
+	connections := *stormSize
 	if underRace || testing.Short() {
 		connections = 300
 	}
+	storm(t, "ws", connections) // what is made once is there after it, as what Go keeps of goroutines
 	for _, protocol := range []string{"sse", "ws"} {
 		t.Run(protocol, func(t *testing.T) {
-			storm(t, protocol, connections) // what is made once is there after it, as what Go keeps of goroutines
 			files, held := descriptors(t), heap()
 			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 			storm(t, protocol, connections)
@@ -48,8 +53,10 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-func storm(t *testing.T, protocol string, connections int) {
-	srv, err := server.New(server.Options{Rate: 4, Replay: 100})
+// serving starts the reference server, which is stopped by the end of the test.
+func serving(t *testing.T, o server.Options) (base string, stop func()) {
+	t.Helper()
+	srv, err := server.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,16 +64,20 @@ func storm(t *testing.T, protocol string, connections int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ctx, ln, nil) }()
-	defer func() {
-		stop()
+	return "http://" + ln.Addr().String(), func() {
+		cancel()
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
-	}()
-	base := "http://" + ln.Addr().String()
+	}
+}
+
+// dialing gives the dialers of connections to the reference server, which resume, and write down what comes.
+func dialing(t *testing.T, base, protocol string, logs []received) func(int) (client.Dialer, error) {
+	t.Helper()
 	resume, err := client.ParseResume("query:last_id={{.LastID}}")
 	if err != nil {
 		t.Fatal(err)
@@ -76,39 +87,45 @@ func storm(t *testing.T, protocol string, connections int) {
 		t.Fatal(err)
 	}
 	shared := &client.Net{}
+	return func(conn int) (client.Dialer, error) {
+		request := client.Request{URL: fmt.Sprintf("%s/%s?client=%d", base, protocol, conn)}
+		var dialer client.Dialer = &client.SSE{Net: shared, Request: request}
+		if protocol == "ws" {
+			dialer = &client.WebSocket{Net: shared, Request: request, Resume: resume, ID: id}
+		}
+		return &logging{dialer, &logs[conn]}, nil
+	}
+}
+
+func storm(t *testing.T, protocol string, connections int) {
+	base, stop := serving(t, server.Options{Rate: 4, Replay: 100})
+	defer stop()
 	logs := make([]received, connections)
 	runner := &bench.Runner{
 		Plan: bench.Plan{
-			Stages: []bench.Stage{{Target: connections}}, ConnectRate: 5000, Duration: 3 * time.Second, Warmup: -1,
+			Stages: []bench.Stage{{Target: connections}}, ConnectRate: 2500, Duration: 3 * time.Second, Warmup: -1,
 			Backoff:   client.Backoff{Policy: client.Fixed, Base: 500 * time.Millisecond, Jitter: client.FullJitter},
-			Breakages: []bench.Breakage{{How: client.BreakRST, Share: 1, At: 500 * time.Millisecond}},
+			Breakages: []bench.Breakage{{How: client.BreakRST, Share: 1, At: time.Second}},
 		},
-		Dialer: func(conn int) (client.Dialer, error) {
-			request := client.Request{URL: fmt.Sprintf("%s/%s?client=%d", base, protocol, conn)}
-			var dialer client.Dialer = &client.SSE{Net: shared, Request: request}
-			if protocol == "ws" {
-				dialer = &client.WebSocket{Net: shared, Request: request, Resume: resume, ID: id}
-			}
-			return &logging{dialer, &logs[conn]}, nil
-		},
+		Dialer: dialing(t, base, protocol, logs),
 	}
 	result, err := runner.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := uint64(connections)
-	if len(result.Storms) != 1 || result.Storms[0].Returned != connections || result.Count(bench.Broken) != n || result.Count(bench.Reconnects) != n {
-		t.Errorf("%d broken off, %d opened again, %+v", result.Count(bench.Broken), result.Count(bench.Reconnects), result.Storms)
+	if n := uint64(connections); len(result.Storms) != 1 || result.Storms[0].Returned != connections || result.Count(bench.Broken) != n || result.Count(bench.Reconnects) != n {
+		t.Fatalf("%d broken off, %d opened again, %+v", result.Count(bench.Broken), result.Count(bench.Reconnects), result.Storms)
 	}
 	if r := result.Resumption; result.Count(bench.Lost)+result.Count(bench.Duplicate)+result.Count(bench.Drops) != 0 || r == nil || r.Judged == 0 || r.Correct != r.Judged {
 		t.Errorf("lost %d, twice %d, dropped %d, %+v", result.Count(bench.Lost), result.Count(bench.Duplicate), result.Count(bench.Drops), r)
 	}
-	checkStorm(t, fetchTruth(t, base), logs)
+	checkReceived(t, fetchTruth(t, base), logs, 2)
 }
 
-// checkStorm holds what connections received against what the server wrote to them, over both of their streams: what a
-// reset has thrown away was written again.
-func checkStorm(t *testing.T, truth server.Truth, logs []received) {
+// checkReceived holds what connections received, once and in order, against what the server wrote to them, over all their
+// streams: what one that broke off has thrown away was written again.
+func checkReceived(t *testing.T, truth server.Truth, logs []received, want int) {
+	t.Helper()
 	sent := make([]map[uint64]bool, len(logs))
 	streams := make([]int, len(logs))
 	for _, subscriber := range truth.Subscribers {
@@ -127,7 +144,7 @@ func checkStorm(t *testing.T, truth server.Truth, logs []received) {
 		}
 	}
 	for conn, log := range logs {
-		if streams[conn] != 2 || len(log.sequences) == 0 || len(log.sequences) != len(sent[conn]) {
+		if streams[conn] != want || len(log.sequences) == 0 || len(log.sequences) != len(sent[conn]) {
 			t.Errorf("connection %d had %d streams, on which %d events were written, and received %v", conn, streams[conn], len(sent[conn]), log.sequences)
 			continue
 		}
@@ -135,6 +152,107 @@ func checkStorm(t *testing.T, truth server.Truth, logs []received) {
 			if !sent[conn][id] || id != log.sequences[0]+uint64(i) {
 				t.Errorf("connection %d: event %d is out of place in %v", conn, id, log.sequences)
 				break
+			}
+		}
+	}
+}
+
+// TestDropsWithinAReplay has a client that is caught up by a server, which keeps a thousand events, dropped twice within
+// the replay: before a new id came the second time. It goes on where it was, and every event is accounted for.
+func TestDropsWithinAReplay(t *testing.T) {
+	const connections, cut = 12, 3
+	for _, protocol := range []string{"sse", "ws"} {
+		t.Run(protocol, func(t *testing.T) {
+			base, stop := serving(t, server.Options{Rate: 300, Replay: 1000})
+			defer stop()
+			logs := make([]received, connections)
+			dialers := dialing(t, base, protocol, logs)
+			runner := &bench.Runner{
+				Plan: bench.Plan{Stages: []bench.Stage{{Target: connections}}, Duration: 3 * time.Second, Warmup: -1,
+					Backoff: client.Backoff{Policy: client.Fixed, Base: 400 * time.Millisecond}},
+				Dialer: func(conn int) (client.Dialer, error) {
+					dialer, err := dialers(conn)
+					if conn < cut { // when it is live, within the replay of 120 events and more, and at its beginning
+						dialer = &cutting{Dialer: dialer, after: []int{200, 50, 1}}
+					}
+					return dialer, err
+				},
+			}
+			result, err := runner.Run(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := result.Resumption
+			if r == nil || r.Verdict != bench.ExactlyOnce || r.Judged != cut || r.Correct != cut || r.Cut != 2*cut {
+				t.Errorf("%+v", r)
+			}
+			if result.Count(bench.Drops) != 3*cut || result.Count(bench.Lost)+result.Count(bench.Duplicate)+result.Count(bench.Reordered) != 0 {
+				t.Errorf("%d drops; lost %d, twice %d, reordered %d", result.Count(bench.Drops), result.Count(bench.Lost), result.Count(bench.Duplicate), result.Count(bench.Reordered))
+			}
+			truth := fetchTruth(t, base)
+			total := 0
+			for conn := range logs {
+				total += len(logs[conn].sequences)
+			}
+			if result.Count(bench.Received) != uint64(total) {
+				t.Errorf("the result says that %d were received, and the connections have %d", result.Count(bench.Received), total)
+			}
+			checkContinuous(t, truth, logs)
+		})
+	}
+}
+
+// checkContinuous holds what connections received against all that was published from their first event on.
+func checkContinuous(t *testing.T, truth server.Truth, logs []received) {
+	t.Helper()
+	newest := uint64(0)
+	for _, log := range logs {
+		newest = max(newest, log.sequences[len(log.sequences)-1])
+	}
+	for conn, log := range logs {
+		for i, id := range log.sequences {
+			if id != log.sequences[0]+uint64(i) {
+				t.Errorf("connection %d: event %d is out of place", conn, id)
+				break
+			}
+		}
+		if last := log.sequences[len(log.sequences)-1]; last+5 < newest || last > truth.Totals.Published {
+			t.Errorf("connection %d ended with event %d, others with %d, of %d published", conn, last, newest, truth.Totals.Published)
+		}
+	}
+}
+
+// cutting is a dialer whose first streams are cut, each after so many events.
+type cutting struct {
+	client.Dialer
+	after []int
+}
+
+func (c *cutting) Dial(ctx context.Context, from client.Cursor) (client.Stream, error) {
+	stream, err := c.Dialer.Dial(ctx, from)
+	if err != nil || len(c.after) == 0 {
+		return stream, err
+	}
+	left := c.after[0]
+	c.after = c.after[1:]
+	return &cutStream{stream, left}, nil
+}
+
+type cutStream struct {
+	client.Stream
+	left int
+}
+
+// Events is all that there is: it can't be pushed.
+func (s *cutStream) Events() iter.Seq2[client.Event, error] {
+	return func(yield func(client.Event, error) bool) {
+		for ev, err := range s.Stream.Events() {
+			if !yield(ev, err) {
+				return
+			}
+			if s.left--; s.left == 0 {
+				yield(client.Event{}, io.ErrUnexpectedEOF)
+				return
 			}
 		}
 	}
