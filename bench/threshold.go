@@ -33,6 +33,17 @@ type Threshold struct {
 	Metric    Metric
 	Op        string  // < <= > >= == !=
 	Bound     float64 // in the metric's base unit; a fraction for Rate and ratios
+	// OrMax is for the quantile of an outage: it is held against the maximum where there are too few samples for it, and holds
+	// where nothing dropped.
+	OrMax bool
+}
+
+// WatchDeploy gives the conditions of a deploy that is watched: that nothing is lost, and that outages are short.
+func WatchDeploy(outage time.Duration) []Threshold {
+	return []Threshold{
+		{Text: "lost == 0", Metric: Lost, Op: "=="},
+		{Text: "p99(outage) < " + outage.String(), Aggregate: Quantile, Q: .99, Metric: Outage, Op: "<", Bound: float64(outage), OrMax: true},
+	}
 }
 
 var thresholdForm = regexp.MustCompile(`^\s*(?:([a-zA-Z]+[0-9.]*)\s*\(\s*([a-zA-Z_][a-zA-Z_0-9]*)\s*\)|([a-zA-Z_][a-zA-Z_0-9]*))\s*(<=|>=|==|!=|<|>|=)\s*(\S.*?)\s*$`)
@@ -199,15 +210,34 @@ type Judgement struct {
 // Judge holds a threshold against the figures of a run.
 func (t Threshold) Judge(f Figures) Judgement {
 	figure := f.Figure(t)
+	if t.OrMax && figure.Unknown != "" {
+		figure = t.orMax(f, figure)
+	}
 	value := figure.Value
 	if figure.AtLeast { // what never came is later than any bound
 		value = math.Inf(1)
 	}
-	passed := figure.Unknown == "" && t.holds(value)
+	passed := figure.Unknown == "" && t.holds(value) || figure.Unknown == nothingDropped
 	if figure.Low < figure.High && !figure.AtLeast { // it must hold wherever the value lies
 		passed = passed && t.holds(figure.Low) && t.holds(figure.High)
 	}
 	return Judgement{Threshold: t, Figure: figure, Passed: passed}
+}
+
+// nothingDropped is why nothing is known of outages where a threshold holds nevertheless.
+const nothingDropped = "nothing dropped"
+
+// orMax gives what a quantile that isn't known is held against.
+func (t Threshold) orMax(f Figures, figure Figure) Figure {
+	if most := f.Figure(Threshold{Aggregate: Max, Metric: t.Metric}); most.Unknown == "" {
+		return most
+	}
+	if drops := f.Figure(Threshold{Metric: Drops}); drops.Unknown == "" && drops.Value == 0 {
+		figure.Unknown = nothingDropped
+		return figure
+	}
+	figure.Unknown = "connections dropped, and none had recovered when the run ended"
+	return figure
 }
 
 func (t Threshold) holds(v float64) bool {

@@ -302,3 +302,49 @@ func TestSamplesFor(t *testing.T) {
 		}
 	}
 }
+
+// fewFigures are those of a run with few outages.
+type fewFigures struct {
+	drops float64
+	most  Figure
+	p99   Figure
+}
+
+func (f fewFigures) Figure(t Threshold) Figure {
+	switch {
+	case t.Metric == Drops:
+		return Figure{Value: f.drops}
+	case t.Metric == Lost:
+		return Figure{}
+	case t.Aggregate == Max:
+		return f.most
+	}
+	return f.p99
+}
+
+// A deploy passes where nothing dropped, and by the longest outage where there are too few for a p99.
+func TestWatchDeploy(t *testing.T) {
+	few, none := unknown("too few samples"), unknown("no samples")
+	for _, test := range []struct {
+		name   string
+		f      fewFigures
+		passed bool
+		says   string
+	}{
+		{"nothing dropped", fewFigures{0, none, none}, true, "nothing dropped"},
+		{"few, and short", fewFigures{3, Figure{Value: 4e9}, few}, true, ""},
+		{"few, one long", fewFigures{3, Figure{Value: 6e9}, few}, false, ""},
+		{"few, one without end", fewFigures{3, Figure{Value: 1e9, AtLeast: true}, few}, false, ""},
+		{"none came back", fewFigures{3, none, none}, false, "connections dropped, and none had recovered when the run ended"},
+		{"many, p99 short, the longest long", fewFigures{1000, Figure{Value: 9e9}, Figure{Value: 1e9}}, true, ""},
+		{"many, p99 long", fewFigures{1000, Figure{Value: 9e9}, Figure{Value: 6e9}}, false, ""},
+	} {
+		list := WatchDeploy(5 * time.Second)
+		if j := list[0].Judge(test.f); !j.Passed || j.Threshold.Text != "lost == 0" {
+			t.Errorf("%s: %+v", test.name, j)
+		}
+		if j := list[1].Judge(test.f); j.Passed != test.passed || j.Unknown != test.says || j.Threshold.Text != "p99(outage) < 5s" {
+			t.Errorf("%s: %+v", test.name, j)
+		}
+	}
+}

@@ -17,8 +17,13 @@ func (f *loadFlags) registerBreaking() {
 	set.Var(&f.drops, "drop", "break connections off: a share of them, so long after measuring began, and how, as `SHARE@TIME[:HOW]`, such as all@30s or 10%@30s:rst; HOW is "+joined(client.Breaks())+" (repeatable)")
 	f.churn = parsed[bench.Breakage]{kind: "churn", parse: parseChurn, many: true}
 	set.Var(&f.churn, "churn", "break connections off all the time, so many a second, as `SHARE/s[:HOW]`, such as 5%/s (repeatable)")
+	set.DurationVar(&f.watchDeploy, "watch-deploy", 0, "watch a deploy that is made meanwhile: exit 99 if anything is lost, or p99 of the outages isn't below this `OUTAGE`; measures for "+deployDuration.String()+" unless --duration says otherwise")
+	byDefault(set, "watch-deploy", "no")
 	heading(set, "breaking off")
 }
+
+// deployDuration is how long a deploy is watched.
+const deployDuration = 10 * time.Minute
 
 func (f *loadFlags) breakages() []bench.Breakage {
 	return append(append([]bench.Breakage(nil), f.drops.values...), f.churn.values...)

@@ -66,6 +66,10 @@ var conflicts = [...]conflict{
 	{"done", "churn", "a request stream isn't opened again", ""},
 	{"debug", "drop", "--debug breaks nothing off", ""},
 	{"debug", "churn", "--debug breaks nothing off", ""},
+	{"watch-deploy", "drop", "what the run breaks off itself tells nothing of a deploy", ""},
+	{"watch-deploy", "churn", "what the run breaks off itself tells nothing of a deploy", ""},
+	{"watch-deploy", "done", "a request stream isn't opened again", ""},
+	{"watch-deploy", "debug", "--debug judges nothing", ""},
 	{"done", "seq", "request streams have no events in common", ""},
 }
 
@@ -84,7 +88,9 @@ func (f *loadFlags) check(hasURL bool) error {
 		return usage(errors.New("--cert and --key go together"), "one is the client's certificate, the other its key")
 	case f.serve != "" && hasURL:
 		return usage(errors.New("--serve is for the reference server, but there is a URL"), "leave out one of them")
-	case f.abort && len(f.thresholds.values) == 0:
+	case f.given("watch-deploy") && f.watchDeploy <= 0:
+		return usage(fmt.Errorf("--watch-deploy %s is not a time that an outage may take", f.watchDeploy), "such as 5s")
+	case f.abort && len(f.thresholds.values) == 0 && !f.given("watch-deploy"):
 		return usage(errors.New("--abort-on-fail without a --threshold"), "say what must hold")
 	case f.set.Lookup("done") != nil && f.given("rate") && !f.given("done") && !f.given("publish"):
 		return usage(errors.New("--rate says how often messages are published or request streams started, which needs --publish or --done"),

@@ -51,8 +51,9 @@ type loadFlags struct {
 	jitter      parsed[client.Jitter]
 	seed        uint64
 
-	drops parsed[bench.Breakage]
-	churn parsed[bench.Breakage]
+	drops       parsed[bench.Breakage]
+	churn       parsed[bench.Breakage]
+	watchDeploy time.Duration
 
 	insecure  bool
 	caCert    string

@@ -46,6 +46,9 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	if err := f.check(hasURL); err != nil {
 		return err
 	}
+	if f.given("watch-deploy") && !f.given("duration") && !f.given("z") {
+		f.duration = deployDuration
+	}
 	path := f.referencePath(p)
 	rawURL := p.schemes[0] + "://127.0.0.1" + path // checked like any other; the port follows
 	if hasURL {
@@ -157,6 +160,9 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 		Ping: f.ping, Breakages: f.breakages(),
 		From: client.Cursor(f.lastID), Seed: f.seed, Stamp: f.stamp.value(), Sequence: f.sequence.value(), Token: f.token.value(),
 		Thresholds: f.thresholds.values, Abort: f.abort,
+	}
+	if f.given("watch-deploy") {
+		plan.Thresholds = append(bench.WatchDeploy(f.watchDeploy), plan.Thresholds...)
 	}
 	backoffs := f.backoffs(p.policy)
 	plan.Backoff, plan.Rivals = backoffs[0], backoffs[1:]
