@@ -211,3 +211,38 @@ func TestPlanRefusesBreakages(t *testing.T) {
 		}
 	}
 }
+
+// TestRetriesKept: the server asks for 300 ms before a reconnect, and, of those that it refuses, for 2 s. The policy of
+// browsers keeps to both; one that waits for 100 ms keeps to the second alone, which no policy may shorten.
+func TestRetriesKept(t *testing.T) {
+	for _, test := range []struct {
+		backoff     client.Backoff
+		asked, kept uint64
+	}{
+		{client.Backoff{Policy: client.EventSource}, 4, 4},
+		{client.Backoff{Policy: client.Fixed, Base: 100 * millisecond}, 4, 2},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var f *fakeServer
+			f = newFakeServer(func(a attempt) (*fakeStream, error) {
+				if a.n == 1 {
+					return nil, &client.Error{Class: client.ClassStatus, Code: 503, RetryAfter: 2 * second}
+				}
+				ask := event("x")
+				ask.Retry = 300 * millisecond
+				return &fakeStream{lines: []line{{a.at + millisecond, ask}}}, nil
+			})
+			result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 6 * second, Warmup: second, Backoff: test.backoff,
+				Breakages: []Breakage{{How: client.BreakFIN, Share: 1, At: second}}})
+			if asked, kept := result.Count(RetriesAsked), result.Count(RetriesKept); asked != test.asked || kept != test.kept {
+				t.Errorf("%v: asked %d, kept %d", test.backoff, asked, kept)
+			}
+			// The wait is that of the drop, and the one that the refusal asked for.
+			want := samples{2*second + 300*millisecond: 2}
+			if test.backoff.Policy == client.Fixed {
+				want = samples{2*second + 100*millisecond: 2}
+			}
+			checkTiming(t, result, Wait, want)
+		})
+	}
+}

@@ -49,6 +49,8 @@ const (
 	Drops
 	Broken
 	Reconnects
+	RetriesAsked
+	RetriesKept
 	Resumes
 	ResumesFaulty
 	Due
@@ -141,6 +143,8 @@ var metrics = [endMetrics]struct {
 	Drops:          {"drops", Number, true, Opened, "open streams that ended without being asked to"},
 	Broken:         {"broken", Number, false, Opened, "open streams that the run itself broke off (--drop, --churn)"},
 	Reconnects:     {"reconnects", Number, true, Opened, "streams opened again after a drop"},
+	RetriesAsked:   {"retries_asked", Number, false, none, "waits before an attempt of which the server had said how long they should be (retry:, Retry-After)"},
+	RetriesKept:    {"retries_kept", Number, false, RetriesAsked, "of these, those that were at least as long"},
 	Resumes:        {"resumes", Number, false, none, "streams opened again after a drop, after which there was something to replay, or that went wrong"},
 	ResumesFaulty:  {"resumes_faulty", Number, true, Resumes, "of these, those that did not go on exactly after the last event, with every event once and in order"},
 	Due:            {"due", Number, false, none, "messages that the schedule wanted sent"},

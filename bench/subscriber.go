@@ -484,6 +484,7 @@ func (s *subscriber) Closed(closed client.Closed) {
 		s.run.storms.redial(s.storm, redial{at: started, policy: s.policy, failed: true, key: e.Key()})
 	}
 	s.failedAt = at
+	s.retry(c, &closed, e)
 	if closed.Opened && at >= c.window.end.Load() && s.level() {
 		s.session.Finish() // it has what it should have: whether it ends a little before the run is nobody's concern
 		return
@@ -505,6 +506,18 @@ func (s *subscriber) Closed(closed client.Closed) {
 		return
 	}
 	s.drop(c, at, open+1, &closed, e)
+}
+
+// retry counts whether a wait is as long as the server asked for.
+func (s *subscriber) retry(c *cell, closed *client.Closed, e *client.Error) {
+	asked := max(closed.RetryHint, e.RetryAfter)
+	if closed.Final || closed.RetryHint < 0 && e.RetryAfter == 0 {
+		return
+	}
+	c.add(RetriesAsked, 1)
+	if closed.Wait >= asked {
+		c.add(RetriesKept, 1)
+	}
 }
 
 // drop takes the end of a stream that wasn't asked for, or that the run itself broke off. open is how many were open before.

@@ -139,7 +139,7 @@ func rich() Run {
 	}
 	for m, n := range map[bench.Metric]uint64{
 		bench.Received: 119_985, bench.Bytes: 14_758_155, bench.WireIn: 15_912_004, bench.WireOut: 312_400, bench.Heartbeats: 2_000,
-		bench.Attempts: 1016, bench.Opened: 1004, bench.ConnectErrors: 12, bench.Drops: 4, bench.Broken: 100, bench.Reconnects: 4, bench.Resumes: 4, bench.ResumesFaulty: 3,
+		bench.Attempts: 1016, bench.Opened: 1004, bench.ConnectErrors: 12, bench.Drops: 4, bench.Broken: 100, bench.Reconnects: 4, bench.RetriesAsked: 8, bench.RetriesKept: 6, bench.Resumes: 4, bench.ResumesFaulty: 3,
 		bench.Due: 120, bench.Sent: 120, bench.Expected: 120_000, bench.Delivered: 119_880, bench.Lost: 120, bench.Duplicate: 5,
 		bench.Reordered: 1, bench.Boundary: 37, bench.Late: 3, bench.OutOfOrder: 2,
 	} {

@@ -28,7 +28,8 @@ var countGroups = []struct {
 	when    []bench.Metric
 	metrics []bench.Metric
 }{
-	{"Connections", nil, []bench.Metric{bench.Attempts, bench.Opened, bench.ConnectErrors, bench.Drops, bench.Broken, bench.Reconnects}},
+	{"Connections", nil, []bench.Metric{bench.Attempts, bench.Opened, bench.ConnectErrors, bench.Drops, bench.Broken, bench.Reconnects,
+		bench.RetriesAsked, bench.RetriesKept}},
 	{"Delivery", []bench.Metric{bench.Received, bench.Expected}, []bench.Metric{bench.Expected, bench.Delivered, bench.Late, bench.Lost, bench.Reach,
 		bench.Duplicate, bench.Reordered, bench.Ancient, bench.Boundary, bench.Unstamped, bench.OutOfRange}},
 	{"Publishing", []bench.Metric{bench.Due}, []bench.Metric{bench.Due, bench.Sent, bench.Unsent, bench.PublishErrors}},
@@ -39,7 +40,7 @@ var countGroups = []struct {
 
 // onlyIfAny are the counts that say nothing where they are 0.
 var onlyIfAny = []bench.Metric{bench.Ancient, bench.Boundary, bench.Unstamped, bench.OutOfRange, bench.Heartbeats, bench.Reconnects,
-	bench.Broken, bench.Late, bench.PublishErrors}
+	bench.Broken, bench.RetriesAsked, bench.RetriesKept, bench.Late, bench.PublishErrors}
 
 // shownQuantiles are the quantiles that there is room for.
 var shownQuantiles = []float64{.5, .9, .99, .999}
