@@ -26,7 +26,7 @@ var scaled = []struct {
 }{
 	{regexp.MustCompile(`^go run \. sse$`), "rtbench sse -d 300ms"},
 	{regexp.MustCompile(`-d \d+s`), "-d 300ms"},
-	{regexp.MustCompile(`(--drop \S+@)\d+s`), "${1}100ms"},
+	{regexp.MustCompile(`(--(?:drop|slow) \S+@)\d+s`), "${1}100ms"},
 	{regexp.MustCompile(`-c \d+`), "-c 20"},
 	{regexp.MustCompile(`--stage \d+s:\d+ --stage \d+s:\d+ --stage \d+s:0`), "--stage 100ms:5 --stage 200ms:5 --stage 100ms:0"},
 	{regexp.MustCompile(`-r 1000/s`), "-r 50/s"},

@@ -20,6 +20,7 @@ const maxErrorText = 512
 const (
 	publishing    = "publish"
 	askingForTime = "clock"
+	slowly        = "slow"
 )
 
 // Hint says what to try; "" if there is nothing to say.

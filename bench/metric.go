@@ -32,6 +32,9 @@ const (
 	CatchUp
 	PublishLateness
 	PublishReply
+	BeforeSlow
+	BesideSlow
+	SlowDelivery
 	ClientLag
 	numTimings
 )
@@ -72,6 +75,8 @@ const (
 	StreamsStarted
 	StreamsDone
 	StreamsFailed
+	SlowReceived
+	SlowDrops
 	endCounts
 )
 
@@ -130,6 +135,9 @@ var metrics = [endMetrics]struct {
 	CatchUp:         {"catch_up", Nanoseconds, true, none, "of an outage, from when a stream was open again to the first live event; what was missed comes in it, where that is replayed"},
 	PublishLateness: {"publish_lateness", Nanoseconds, true, none, "how late the tester sent what was due; the tester's own error"},
 	PublishReply:    {"publish_reply", Nanoseconds, true, none, "from when a message was due to be published to the reply that accepted it"},
+	BeforeSlow:      {"delivery_before_slow", Nanoseconds, true, none, "delivery to the connections that aren't slow, before the others began to be"},
+	BesideSlow:      {"delivery_beside_slow", Nanoseconds, true, none, "delivery to the connections that aren't slow, since the others are: what those do to them"},
+	SlowDelivery:    {"slow_delivery", Nanoseconds, true, none, "from when an event was due to be published to when a connection that reads slowly had read it"},
 	ClientLag:       {"client_lag", Nanoseconds, true, none, "from the kernel's receive stamp to user space; the tester's own error"},
 
 	Received:       {"received", Number, false, none, "events that arrived, drain and warm-up included"},
@@ -166,6 +174,9 @@ var metrics = [endMetrics]struct {
 	StreamsStarted: {"streams_started", Number, false, none, "request streams started"},
 	StreamsDone:    {"streams_done", Number, false, StreamsStarted, "request streams that ended on their marker"},
 	StreamsFailed:  {"streams_failed", Number, true, StreamsStarted, "request streams that failed to open, broke off or ended without their marker"},
+
+	SlowReceived: {"slow_received", Number, false, none, "events that connections which read slowly have read; no other figure has them"},
+	SlowDrops:    {"slow_drops", Number, true, none, "open streams of such connections that ended without being asked to"},
 
 	Reach:      {"reach", Fraction, false, none, "delivered ÷ expected"},
 	Throughput: {"throughput", PerSecond, false, none, "events received a second in the measured window"},

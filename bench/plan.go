@@ -25,6 +25,7 @@ type Plan struct {
 	Streams bool    // every connection is one request with an end: Send.Rate is how often one is started
 
 	Ping      time.Duration // how often each connection asks its peer for a sign of life, where it can; 0 for never
+	Slow      Slowness      // connections that read slowly
 	Breakages []Breakage    // what the run does to its own connections
 
 	Backoff client.Backoff
@@ -123,6 +124,19 @@ func (p *Plan) policies() []string {
 	return list
 }
 
+// Slowness is of connections that read slowly: their dialers see to that. What they receive is told apart from what the
+// others do, and what they miss isn't counted.
+type Slowness struct {
+	Share float64       // of the connections; 0 for none
+	At    time.Duration // after the start of the measured window; 0 for from the start
+	Begin func()        // has them be slow from now on
+}
+
+// Is reports whether a connection, counted from 0, is one of them: they are spread evenly.
+func (s Slowness) Is(connection int) bool {
+	return s.Share > 0 && math.Floor(float64(connection+1)*s.Share) > math.Floor(float64(connection)*s.Share)
+}
+
 // Peak is the most connections that the plan has open; with Streams, the most streams.
 func (p *Plan) Peak() (most int) {
 	for _, stage := range p.Stages {
@@ -145,6 +159,9 @@ func (p *Plan) validate() error {
 		return errors.New("a message that is for all connections needs a stamp, or it can't be known again")
 	case p.Send.Every > 0 && len(p.Send.Publishers) > 0, p.Send.Every < 0:
 		return errors.New("either connections send or publishers do")
+	}
+	if p.Slow.Share < 0 || p.Slow.Share >= 1 || p.Slow.At < 0 || p.Slow.Share > 0 && (p.Streams || p.Slow.Begin == nil) {
+		return errors.New("some of the connections can read slowly, but not all, and none that are requests")
 	}
 	for _, b := range p.Breakages {
 		if err := b.validate(); err != nil {

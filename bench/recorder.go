@@ -201,7 +201,7 @@ type tally struct {
 func (m Metric) windowed() bool {
 	switch m {
 	case Delivery, RoundTrip, LagBehindFirst, FanoutSpread, Reach50, Reach95, Reach99, Reach100, InterArrival, StreamTotal,
-		PublishReply, ClientLag:
+		PublishReply, BeforeSlow, BesideSlow, SlowDelivery, ClientLag:
 		return true
 	}
 	return false

@@ -49,6 +49,7 @@ type run struct {
 	posts    []*post // the plan's publishers
 
 	openNow, openPeak atomic.Int64
+	slowOpen          atomic.Int64  // of those open
 	subscribed        atomic.Int64  // connections that were open, and neither ended for good nor were ended by the plan
 	lastOpened        atomic.Int64  // when a stream was opened last, ns after the start
 	arrived           atomic.Uint64 // counted only where Plan.Events wants it
@@ -182,6 +183,7 @@ func (r *run) startAll() {
 	}
 	r.pacers.Go(r.openConnections)
 	r.pacers.Go(r.closeConnections)
+	r.slowDown()
 	if r.plan.Ping > 0 {
 		r.pacers.Go(r.ping)
 	}
@@ -211,7 +213,7 @@ func (r *run) openConnections() {
 		if s == nil {
 			continue
 		}
-		s.policy = policy
+		s.policy, s.slow = policy, r.plan.Slow.Is(int(n))
 		if r.times.sends != nil && len(r.posts) == 0 && s.sends() {
 			s.outbox = &outbox{waiting: make(chan parcel, outboxSize)}
 		}

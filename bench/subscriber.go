@@ -32,6 +32,7 @@ type subscriber struct {
 	listed  bool       // it counts among run.subscribed
 	place   [1]tracked // of tracked, where there is but one
 	gaveUp  bool       // its first attempts failed
+	slow    bool       // it reads slowly
 
 	index   int
 	session client.Session
@@ -97,9 +98,14 @@ func (s *subscriber) Opened(o client.Opened) {
 	}
 	if s.opened == never {
 		s.opened = at
-		s.listed = true
-		s.run.subscribed.Add(1)
-		s.run.openings.add(at)
+		if !s.slow {
+			s.listed = true
+			s.run.subscribed.Add(1)
+			s.run.openings.add(at)
+		}
+	}
+	if s.slow {
+		s.run.slowOpen.Add(1)
 	}
 	s.reopened, s.started, s.fresh = at, s.run.at(o.Info.Started), true
 	if s.dropped != never {
@@ -126,7 +132,11 @@ func (s *subscriber) Opened(o client.Opened) {
 // Received implements client.Observer.
 func (s *subscriber) Received(ev client.Event) {
 	s.shard.mu.Lock()
-	s.received(s.shard.cell, &ev, s.run.arrival(&ev.Arrival))
+	if s.slow {
+		s.slowly(s.shard.cell, &ev)
+	} else {
+		s.received(s.shard.cell, &ev, s.run.arrival(&ev.Arrival))
+	}
 	s.shard.mu.Unlock() // without defer, which takes longer
 }
 
@@ -216,6 +226,7 @@ func (s *subscriber) timing(c *cell, ev *client.Event, a arrival) (due int64, kn
 	fresh := r.plan.Streams || s.order(c, ev, stamp, stamped, &seen)
 	if fresh && known && due >= s.opened && c.window.holds(due) {
 		c.since(Delivery, due, a)
+		s.beside(c, due, a)
 	}
 	return due, known
 }
@@ -344,7 +355,7 @@ func (s *subscriber) observe(c *cell, t *tracked, seen *sighted) (fresh bool) {
 		t.owed--
 	}
 	t.newest = max(t.newest, seen.due)
-	open, subscribed := s.run.open(), int(s.run.subscribed.Load())
+	open, subscribed := s.run.open()-int(s.run.slowOpen.Load()), int(s.run.subscribed.Load())
 	if t.feed.others.Load() {
 		open = min(open, subscribed-1)
 	}
@@ -397,7 +408,7 @@ func (t *tracked) compare(behind int64) {
 
 // join makes a connection that has received nothing, long after it was opened, a subscriber of a feed.
 func (s *subscriber) join(f *feed, now int64) {
-	if s.opened == never || now-int64(race) <= s.opened {
+	if s.slow || s.opened == never || now-int64(race) <= s.opened {
 		return
 	}
 	t := s.track(f.key)
@@ -450,6 +461,9 @@ func (s *subscriber) Closed(closed client.Closed) {
 	open := 0
 	if closed.Opened {
 		open = s.run.nowOpen(-1)
+		if s.slow {
+			s.run.slowOpen.Add(-1)
+		}
 	}
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
@@ -474,6 +488,10 @@ func (s *subscriber) Closed(closed client.Closed) {
 		s.streamClosed(c, closed, done)
 	}
 	if closed.Asked || done {
+		return
+	}
+	if s.slow && closed.Opened {
+		s.slowDrop(c, at, &closed)
 		return
 	}
 	e := client.Classify(closed.Err)

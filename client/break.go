@@ -43,7 +43,9 @@ func (c *conn) sever(how Break) error {
 	switch how {
 	case BreakBlackhole:
 		c.deafen.Do(func() {
-			c.gone = make(chan struct{})
+			if c.gone == nil {
+				c.gone = make(chan struct{})
+			}
 			c.deaf.Store(true)
 		})
 		return nil

@@ -40,10 +40,11 @@ type conn struct {
 
 	atOnce func([]byte) (int, error) // reads tcp without waiting, while quiet looks; nil otherwise
 
-	deaf   atomic.Bool   // nothing is read or sent any more
-	gone   chan struct{} // closed by Close; made with deaf
-	deafen sync.Once
-	leave  sync.Once // closes gone
+	throttle *Throttle     // nil for none
+	deaf     atomic.Bool   // nothing is read or sent any more
+	gone     chan struct{} // closed by Close; made where somebody waits for that
+	deafen   sync.Once
+	leave    sync.Once // closes gone
 
 	closing            sync.Once // takes the last sample, while the kernel still knows
 	resent, outOfOrder int64     // segments, at that time
@@ -97,9 +98,12 @@ func (k countingConn) SetReadDeadline(t time.Time) error { return k.c.tcp.SetRea
 // SetWriteDeadline implements net.Conn.
 func (k countingConn) SetWriteDeadline(t time.Time) error { return k.c.tcp.SetWriteDeadline(t) }
 
-// newConn takes a new connection over.
-func newConn(tcp net.Conn) *conn {
-	c := &conn{tcp: tcp}
+// newConn takes a new connection over. A throttle is nil for none.
+func newConn(tcp net.Conn, throttle *Throttle) *conn {
+	c := &conn{tcp: tcp, throttle: throttle}
+	if throttle != nil {
+		c.gone = make(chan struct{})
+	}
 	c.raw = countingConn{c}
 	return c
 }
@@ -154,7 +158,7 @@ func (c *conn) pump(r reader) {
 	}
 	buf := make([]byte, pumpSize)
 	for {
-		n, err := c.Read(buf)
+		n, err := c.Read(buf[:c.throttle.piece(len(buf))])
 		switch {
 		case n > 0 && !r.take(buf[:n]):
 			r.end(nil)
@@ -163,6 +167,7 @@ func (c *conn) pump(r reader) {
 			r.end(err)
 			return
 		}
+		c.throttle.wait(n, c.gone)
 	}
 }
 
@@ -275,7 +280,7 @@ func (c *conn) CloseWrite() error {
 // Close implements io.Closer. It doesn't wait for a TLS alert to be sent: a peer that reads nothing must not hold it.
 func (c *conn) Close() error {
 	c.closing.Do(c.sample)
-	if c.deaf.Load() {
+	if c.throttle != nil || c.deaf.Load() {
 		c.leave.Do(func() { close(c.gone) })
 	}
 	return c.raw.Close()

@@ -27,6 +27,7 @@ type Net struct {
 	Timeout   time.Duration // bounds opening a stream, redirects included; 0 for DefaultTimeout
 	Idle      time.Duration // a stream that receives no byte for so long has failed; 0 for no limit
 	LearnIdle bool          // the limit is two and a half times the longest silence of a stream with heartbeats, once there is one; Idle before
+	Throttle  *Throttle     // has streams read slowly; nil for as fast as they come
 	MaxEvent  int           // bytes of one event; 0 for DefaultMaxEvent
 
 	// UserStamps leaves Arrival.Kernel 0: the kernel isn't asked when bytes arrived.
@@ -159,7 +160,7 @@ func (n *Net) dialOne(ctx context.Context, addr, port string, left int, stamps b
 		if err != nil {
 			return nil, err
 		}
-		return newConn(c), nil
+		return newConn(c, n.Throttle), nil
 	}
 	ip, err := netip.ParseAddr(addr)
 	if err != nil {

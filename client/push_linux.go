@@ -8,11 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// push has a loop read the connection from now on, for r. It reports false where that can't be; then nothing has
+// push has a loop read the connection from now on, for r. It reports false where that can't be, as where reading is to wait;
+// then nothing has
 // changed. Nobody may read or write meanwhile.
 func (c *conn) push(r reader) bool {
 	s := &c.socket
-	if c.tcp != s {
+	if c.tcp != s || c.throttle != nil {
 		return false
 	}
 	s.mu.Lock()

@@ -69,7 +69,7 @@ type side struct {
 func (n *Net) dialSystem(ctx context.Context, to netip.AddrPort, source netip.Addr, stamps bool) (*conn, error) {
 	const attempts = 3
 	for attempt := 1; ; attempt++ {
-		c := newConn(nil)
+		c := newConn(nil, n.Throttle)
 		s := &c.socket
 		c.tcp = s
 		began := time.Now()
@@ -95,6 +95,9 @@ func (s *socket) dial(ctx context.Context, loop *eventLoop, owner *conn, to neti
 		return err
 	}
 	s.stamped = stamps && askStamps(s.fd) == nil
+	if owner.throttle != nil {
+		_ = setOption(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, throttledBuffer) // else it has the default
+	}
 	s.users = 1
 	defer s.leave()
 	if err = s.connect(ctx, loop); err == nil {

@@ -29,7 +29,10 @@ func (n *Net) dialSystem(ctx context.Context, to netip.AddrPort, source netip.Ad
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", to, err)
 	}
-	return newConn(c), nil
+	if tcp, ok := c.(*net.TCPConn); ok && n.Throttle != nil {
+		_ = tcp.SetReadBuffer(throttledBuffer) // else it has the default
+	}
+	return newConn(c, n.Throttle), nil
 }
 
 // push reports that whoever reads the connection has to wait for it.

@@ -17,6 +17,8 @@ func (f *loadFlags) registerBreaking() {
 	set.Var(&f.drops, "drop", "break connections off: a share of them, so long after measuring began, and how, as `SHARE@TIME[:HOW]`, such as all@30s or 10%@30s:rst; HOW is "+joined(client.Breaks())+" (repeatable)")
 	f.churn = parsed[bench.Breakage]{kind: "churn", parse: parseChurn, many: true}
 	set.Var(&f.churn, "churn", "break connections off all the time, so many a second, as `SHARE/s[:HOW]`, such as 5%/s (repeatable)")
+	f.slow = parsed[slowness]{kind: "slowness", parse: parseSlow}
+	set.Var(&f.slow, "slow", "have a share of the connections read slowly, from so long after measuring began or from the start, as `SHARE:SIZE/s[@TIME]`, such as 5%:10k/s@10s; what they do to the others is told apart")
 	set.DurationVar(&f.watchDeploy, "watch-deploy", 0, "watch a deploy that is made meanwhile: exit 99 if anything is lost, or p99 of the outages isn't below this `OUTAGE`; measures for "+deployDuration.String()+" unless --duration says otherwise")
 	byDefault(set, "watch-deploy", "no")
 	heading(set, "breaking off")
@@ -125,4 +127,55 @@ func (f *loadFlags) idleTimeout() time.Duration {
 		return f.idle.value().after
 	}
 	return 2 * f.ping
+}
+
+// A slowness is what --slow says.
+type slowness struct {
+	share float64
+	rate  int // bytes a second
+	at    time.Duration
+}
+
+// parseSlow reads SHARE:SIZE/s[@TIME].
+func parseSlow(s string) (x slowness, err error) {
+	what, at, timed := strings.Cut(s, "@")
+	share, rate, found := strings.Cut(what, ":")
+	size, perSecond := strings.CutSuffix(rate, "/s")
+	var bytes sizeValue
+	if x.share, err = parseShare(share); err == nil {
+		err = bytes.Set(size)
+	}
+	if err == nil && timed {
+		x.at, err = time.ParseDuration(at)
+	}
+	if x.rate = int(bytes); err != nil || !found || !perSecond || x.at < 0 || !(x.share > 0 && x.share < 1) {
+		return x, fmt.Errorf("%q is not a share of slow readers such as 5%%:10k/s or 5%%:10k/s@10s; it must be less than all", s)
+	}
+	return x, nil
+}
+
+// slowness says which connections read slowly, and from when on.
+func (f *loadFlags) slowness() bench.Slowness {
+	x := f.slow.value()
+	return bench.Slowness{Share: x.share, At: x.at}
+}
+
+// slowNetwork is what those connect by; nil where there are none.
+func (f *loadFlags) slowNetwork() (*client.Net, error) {
+	if len(f.slow.values) == 0 {
+		return nil, nil
+	}
+	n, err := f.network()
+	if err == nil {
+		n.Throttle = &client.Throttle{Rate: f.slow.value().rate}
+	}
+	return n, err
+}
+
+// netOf gives what a connection connects by.
+func (t *target) netOf(connection int) *client.Net {
+	if t.slow != nil && t.slowness.Is(connection) {
+		return t.slow
+	}
+	return t.net
 }

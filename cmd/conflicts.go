@@ -64,6 +64,8 @@ var conflicts = [...]conflict{
 	{"done", "reconnect", "a request stream isn't opened again", ""},
 	{"done", "drop", "a request stream isn't opened again", ""},
 	{"done", "churn", "a request stream isn't opened again", ""},
+	{"done", "slow", "a request stream isn't read slowly", ""},
+	{"debug", "slow", "--debug reads as fast as it can", ""},
 	{"debug", "drop", "--debug breaks nothing off", ""},
 	{"debug", "churn", "--debug breaks nothing off", ""},
 	{"watch-deploy", "drop", "what the run breaks off itself tells nothing of a deploy", ""},
@@ -135,6 +137,9 @@ func (f *loadFlags) checkDrops() error {
 		if b.At >= f.duration {
 			return usage(fmt.Errorf("--drop %s comes when the %s of measuring are over", f.drops.texts[i], f.duration), "measure for longer with --duration")
 		}
+	}
+	if slow := f.slow.value(); slow.at >= f.duration {
+		return usage(fmt.Errorf("--slow %s begins when the %s of measuring are over", &f.slow, f.duration), "measure for longer with --duration")
 	}
 	return nil
 }

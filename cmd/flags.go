@@ -53,6 +53,7 @@ type loadFlags struct {
 
 	drops       parsed[bench.Breakage]
 	churn       parsed[bench.Breakage]
+	slow        parsed[slowness]
 	watchDeploy time.Duration
 
 	insecure  bool

@@ -164,6 +164,10 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 	if f.given("watch-deploy") {
 		plan.Thresholds = append(bench.WatchDeploy(f.watchDeploy), plan.Thresholds...)
 	}
+	if t.slow != nil {
+		plan.Slow = t.slowness
+		plan.Slow.Begin = t.slow.Throttle.Begin
+	}
 	backoffs := f.backoffs(p.policy)
 	plan.Backoff, plan.Rivals = backoffs[0], backoffs[1:]
 	if len(f.stages) == 0 {
@@ -178,6 +182,9 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 	}
 	if len(t.net.Sources) == 0 {
 		t.net.Sources = loopbacks(f.host(rawURL), connections)
+		if t.slow != nil {
+			t.slow.Sources = t.net.Sources
+		}
 	}
 	return plan, t, dialers, thisHost().check(connections, len(t.net.Sources))
 }

@@ -116,7 +116,7 @@ func sseDialers(f *loadFlags, t *target) (dialerMaker, error) {
 	}
 	return func(conn int) (client.Dialer, error) {
 		request, err := t.request(conn)
-		return &client.SSE{Net: t.net, Request: request, Done: f.done.value()}, err
+		return &client.SSE{Net: t.netOf(conn), Request: request, Done: f.done.value()}, err
 	}, nil
 }
 
@@ -164,7 +164,7 @@ func wsDialers(f *loadFlags, t *target) (dialerMaker, error) {
 	return func(conn int) (client.Dialer, error) {
 		request, err := t.request(conn)
 		d := &client.WebSocket{
-			Net: t.net, Request: request, Subprotocols: f.subprotocols, Compression: f.compression, Binary: f.binary,
+			Net: t.netOf(conn), Request: request, Subprotocols: f.subprotocols, Compression: f.compression, Binary: f.binary,
 			Await: []byte(f.await), Resume: f.resume.value(), ID: f.id.value(),
 		}
 		if len(subscribe) > 0 {

@@ -10,18 +10,21 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/client"
 )
 
 // A target is what to connect to, with the templates of everything that differs between connections.
 type target struct {
-	net     *client.Net
-	url     text
-	headers []headerText
-	body    text
-	vars    []map[string]string
-	method  string
-	publish *publishing // nil for none
+	net      *client.Net
+	slow     *client.Net // of the connections that read slowly; nil where there are none
+	slowness bench.Slowness
+	url      text
+	headers  []headerText
+	body     text
+	vars     []map[string]string
+	method   string
+	publish  *publishing // nil for none
 }
 
 type headerText struct {
@@ -31,8 +34,11 @@ type headerText struct {
 
 // newTarget reads the flags that say where to connect and what to send along.
 func newTarget(f *loadFlags, rawURL string, schemes []string) (*target, error) {
-	t := &target{method: f.method}
+	t := &target{method: f.method, slowness: f.slowness()}
 	var err error
+	if t.slow, err = f.slowNetwork(); err != nil {
+		return nil, err
+	}
 	if t.net, err = f.network(); err != nil {
 		return nil, err
 	}

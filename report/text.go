@@ -17,7 +17,8 @@ var timingGroups = []struct {
 }{
 	{"Latency", []bench.Metric{bench.Delivery, bench.RoundTrip, bench.LagBehindFirst, bench.FanoutSpread,
 		bench.Reach50, bench.Reach95, bench.Reach99, bench.Reach100, bench.InterArrival, bench.FirstEvent, bench.StreamTotal,
-		bench.Outage, bench.Detect, bench.Wait, bench.Reconnect, bench.CatchUp, bench.PublishReply}},
+		bench.Outage, bench.Detect, bench.Wait, bench.Reconnect, bench.CatchUp, bench.PublishReply,
+		bench.BeforeSlow, bench.BesideSlow, bench.SlowDelivery}},
 	{"Connecting", []bench.Metric{bench.Connect, bench.DNS, bench.TCP, bench.TLS, bench.Upgrade, bench.FirstByte}},
 	{"The tester's own error", []bench.Metric{bench.PublishLateness, bench.ClientLag}},
 }
@@ -35,6 +36,7 @@ var countGroups = []struct {
 	{"Publishing", []bench.Metric{bench.Due}, []bench.Metric{bench.Due, bench.Sent, bench.Unsent, bench.PublishErrors}},
 	{"Streams", []bench.Metric{bench.StreamsStarted}, []bench.Metric{bench.StreamsStarted, bench.StreamsDone, bench.StreamsFailed}},
 	{"Traffic", []bench.Metric{bench.Opened}, []bench.Metric{bench.Received, bench.Throughput, bench.Bytes, bench.Heartbeats, bench.WireIn, bench.WireOut}},
+	{"Slow readers", []bench.Metric{bench.SlowReceived, bench.SlowDrops}, []bench.Metric{bench.SlowReceived, bench.SlowDrops}},
 	{"Resumption", []bench.Metric{bench.Reconnects}, []bench.Metric{bench.Resumes, bench.ResumesFaulty}},
 }
 

@@ -1,0 +1,69 @@
+package bench
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestSlow: one of four connections reads slowly from one second into the window on, which makes its server late with the
+// others, too. No figure but its own has what it reads, and theirs are told apart by when it began.
+func TestSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Duration(-1)
+		var f *fakeServer
+		f = newFakeServer(func(a attempt) (*fakeStream, error) {
+			var lines []line
+			for _, l := range ticker(100*millisecond, time.Minute, 0, f.stamped) {
+				switch due := l.at; {
+				case a.conn == 3:
+					l.at += 400 * millisecond
+				case due >= 2*second:
+					l.at += 30 * millisecond
+				default:
+					l.at += 10 * millisecond
+				}
+				lines = append(lines, l)
+			}
+			s := &fakeStream{lines: since(a.at, lines)}
+			if a.conn == 3 && a.n == 0 {
+				s.end = 3 * second
+			}
+			return s, nil
+		})
+		result := f.run(t, Plan{Stages: []Stage{{0, 4}}, Duration: 3 * second, Warmup: second, Backoff: fixed,
+			Slow: Slowness{Share: .25, At: second, Begin: func() { began = time.Since(f.start) }}})
+		if began != 2*second {
+			t.Errorf("it began after %v", began)
+		}
+		checkTiming(t, result, Delivery, samples{10 * millisecond: 30, 30 * millisecond: 60})
+		checkTiming(t, result, BeforeSlow, samples{10 * millisecond: 30})
+		checkTiming(t, result, BesideSlow, samples{30 * millisecond: 60})
+		if h := result.Histogram(SlowDelivery); h == nil || h.Min() < int64(399*millisecond) {
+			t.Errorf("slow deliveries: %v", h)
+		}
+		if lost, drops, slow := result.Count(Lost), result.Count(Drops), result.Count(SlowDrops); lost != 0 || drops != 0 || slow != 1 {
+			t.Errorf("lost %d, %d drops, %d of slow ones", lost, drops, slow)
+		}
+		if reach := result.Histogram(Reach100); reach == nil || reach.Max() > int64(31*millisecond) {
+			t.Error("who reads slowly counts among those who are to be reached")
+		}
+		if len(result.Errors) != 1 || result.Errors[0].Key != "slow eof" {
+			t.Errorf("%+v", result.Errors)
+		}
+	})
+}
+
+func TestSlownessIsSpread(t *testing.T) {
+	for _, share := range []float64{0, .01, .05, .25, .5, .9} {
+		n := 0
+		for i := range 1000 {
+			if (Slowness{Share: share}).Is(i) {
+				n++
+			}
+		}
+		if n < int(1000*share)-1 || n > int(1000*share) {
+			t.Errorf("%v: %d of 1000", share, n)
+		}
+	}
+}
