@@ -1,10 +1,15 @@
-// Package check looks at one endpoint: it opens one connection, keeps it open as a session would, and tells every
-// step of it, so that somebody can see what a server really sends.
+// Package check looks at one endpoint. Trace opens one connection, keeps it open as a session would, and tells every step
+// of it, so that somebody can see what a server really sends; it can have something published meanwhile, so that it is seen
+// how that arrives.
 //
 //	client.Dialer → Trace → Step, Step, …
 //
-// It can have something published meanwhile, so that it is seen how that arrives. It measures nothing and judges nothing; it
-// never has more than one stream open.
+// A Horizon finds for how long a client may be away before resuming loses something.
+//
+//	client.Dialer, … → Horizon → HorizonResult
+//
+// It times no delivery, never has more than a few dozen streams open, and says of what it can't tell that it can't. The search
+// is bounded, in time and memory.
 package check
 
 import (

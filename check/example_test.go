@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/rtbench/rtbench/check"
 	"github.com/rtbench/rtbench/client"
@@ -47,4 +48,15 @@ func ExampleTrace() {
 	// event 2: hello again
 	// close 0s
 	// <nil>
+}
+
+// What a search for the horizon costs, before it is made.
+func ExampleHorizon_Cost() {
+	for _, connections := range []int{0, 4} {
+		cost := (&check.Horizon{Limit: time.Minute, Connections: connections}).Cost()
+		fmt.Printf("%d references, %d probes a round, %d rounds at most, %v at most\n", cost.References, cost.Probes, cost.Rounds, cost.Time)
+	}
+	// Output:
+	// 2 references, 16 probes a round, 4 rounds at most, 4m5.4s at most
+	// 2 references, 2 probes a round, 9 rounds at most, 9m10.9s at most
 }
