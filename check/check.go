@@ -4,12 +4,14 @@
 //
 //	client.Dialer → Trace → Step, Step, …
 //
-// A Horizon finds for how long a client may be away before resuming loses something.
+// Two searches find what an endpoint can bear: a Horizon how long a client may be away before resuming loses something, a
+// Silence when a connection is cut on which the client says nothing, and which heartbeats come meanwhile.
 //
 //	client.Dialer, … → Horizon → HorizonResult
+//	client.Dialer, … → Silence → SilenceResult
 //
-// It times no delivery, never has more than a few dozen streams open, and says of what it can't tell that it can't. The search
-// is bounded, in time and memory.
+// It times no delivery, never has more than a few dozen streams open, and says of what it can't tell that it can't. Both
+// searches are bounded, in time and memory.
 package check
 
 import (

@@ -60,3 +60,25 @@ func ExampleHorizon_Cost() {
 	// 2 references, 16 probes a round, 4 rounds at most, 4m5.4s at most
 	// 2 references, 2 probes a round, 9 rounds at most, 9m10.9s at most
 }
+
+// A server that hangs up by itself, whatever it is that it waits for.
+func ExampleSilence() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, ": one heartbeat\n\n")
+	}))
+	defer server.Close()
+
+	search := check.Silence{Connections: 1, Dial: func(int) (client.Dialer, error) {
+		return &client.SSE{Net: &client.Net{}, Request: client.Request{URL: server.URL}}, nil
+	}}
+	result, err := search.Find(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	held := result.Held[0]
+	fmt.Println(held.Beats, "heartbeat,", held.Events, "events,", held.Cut)
+	// Output:
+	// 1 heartbeat, 0 events, the stream ended
+}
