@@ -32,7 +32,10 @@ func (c conflict) of(given func(name string) bool) bool {
 }
 
 // conflicts is the one table of them.
-var conflicts = [...]conflict{
+var conflicts = slices.Concat(loadConflicts[:], searchConflicts())
+
+// loadConflicts are those between flags of a run.
+var loadConflicts = [...]conflict{
 	{"stage", "connections", "the stages say how many connections there are", ""},
 	{"stage", "duration", "the stages say how long the run is", ""},
 	{"stage", "z", "the stages say how long the run is", ""},
@@ -115,6 +118,9 @@ func (f *loadFlags) check(hasURL bool) error {
 		return usage(errors.New("--resume needs to know the id of a message"), "--id json:PATH says where it is")
 	case f.maxAttempts < 0:
 		return usage(fmt.Errorf("--reconnect-attempts %d is less than none", f.maxAttempts), "leave it out for no limit")
+	}
+	if err := f.checkSearches(); err != nil {
+		return err
 	}
 	if err := f.checkPublishing(); err != nil {
 		return err

@@ -79,6 +79,10 @@ type loadFlags struct {
 	debug   bool
 	serve   string
 
+	horizon       time.Duration
+	horizonEvents countValue
+	silent        time.Duration
+
 	// SSE
 	method string
 	data   string
@@ -122,6 +126,7 @@ func (f *loadFlags) register(set *pflag.FlagSet, p *protocol) {
 	f.registerReconnecting(p.policy)
 	f.registerBreaking()
 	f.registerNetwork()
+	f.registerSearches()
 	f.registerReport()
 }
 

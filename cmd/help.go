@@ -35,9 +35,17 @@ func byDefault(set *pflag.FlagSet, name, words string) { set.Lookup(name).DefVal
 type flagHelp struct {
 	heading   string
 	name      string // with its dashes
-	value     string // what to write behind it; "" for a switch
+	value     string // what to write behind it, a space or "[=" before; "" for a switch
 	sentence  string
 	byDefault string
+}
+
+// spaced is the value as it stands behind the name.
+func (h flagHelp) spaced() string {
+	if strings.HasPrefix(h.value, "[=") {
+		return h.value
+	}
+	return " " + h.value
 }
 
 // flagsHelp lists the flags of a command in the order of their declaration.
@@ -98,7 +106,7 @@ func writeFlags(w io.Writer, list []flagHelp, width int) {
 	muted := lipgloss.NewStyle().Foreground(colours.FlagDefault)
 	column := 0
 	for _, h := range list {
-		column = max(column, len(h.name)+1+len(h.value)+2)
+		column = max(column, len(h.name)+len(h.spaced())+2)
 	}
 	const margin = 4
 	for i, h := range list {
@@ -110,8 +118,8 @@ func writeFlags(w io.Writer, list []flagHelp, width int) {
 			text += muted.Render(" (" + h.byDefault + ")")
 		}
 		text = wrapped(text, max(30, width-margin-column), margin+column)
-		pad := strings.Repeat(" ", column-len(h.name)-1-len(h.value))
-		fmt.Fprintf(w, "%*s%s %s%s%s\n", margin, "", name.Render(h.name), value.Render(h.value), pad, text)
+		pad := strings.Repeat(" ", column-len(h.name)-len(h.spaced()))
+		fmt.Fprintf(w, "%*s%s%s%s%s\n", margin, "", name.Render(h.name), value.Render(h.spaced()), pad, text)
 		if i == len(list)-1 || h.heading != list[i+1].heading {
 			fmt.Fprintln(w)
 		}

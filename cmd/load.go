@@ -27,6 +27,9 @@ func newLoadCommand(std streams, p *protocol) *cobra.Command {
 		Example: p.examples,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
+				if err := limitAlone(args); err != nil {
+					return err
+				}
 				return usage(fmt.Errorf("one URL at a time, but there are %q and %q", args[0], args[1]), "put a value with spaces in quotes")
 			}
 			return nil
@@ -77,8 +80,11 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 		}
 		t.url = text{raw: rawURL}
 	}
-	if f.debug {
+	switch {
+	case f.debug:
 		return f.trace(ctx, std, p, t, dialers, plan)
+	case f.searches():
+		return f.search(ctx, std, p, dialers, rawURL, outputs)
 	}
 	if t.publish != nil {
 		publishers, stop, err := t.publish.open(t)

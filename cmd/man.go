@@ -54,7 +54,7 @@ func manual(root *cobra.Command) string {
 			if h.byDefault != "" {
 				text += " (" + h.byDefault + ")"
 			}
-			tagged(strings.TrimSpace(`\fB`+roff(strings.TrimSpace(h.name))+`\fR `+roff(h.value)), text)
+			tagged(strings.TrimSpace(`\fB`+roff(strings.TrimSpace(h.name))+`\fR`+roff(h.spaced())), text)
 		}
 		if c.Example != "" {
 			fmt.Fprintf(&b, ".PP\n.nf\n%s\n.fi\n", roff(c.Example))

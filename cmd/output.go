@@ -60,13 +60,21 @@ func (f *loadFlags) reportFormat() report.Format {
 
 // write writes every report there is to be. What can't be written goes to stderr, so that no result is lost.
 func (f *loadFlags) write(std streams, outputs []output, run report.Run) error {
+	return f.writeAll(std, outputs, func(out output) map[string]func(io.Writer) error { return out.files(run) },
+		func(w io.Writer, format report.Format) error {
+			return report.Write(w, format, run, f.textOptions(std.out))
+		})
+}
+
+// writeAll writes what goes into the files of each output, and to stdout what goes there.
+func (f *loadFlags) writeAll(std streams, outputs []output, files func(output) map[string]func(io.Writer) error, write func(io.Writer, report.Format) error) error {
 	var failed []error
 	rescue := func(err error, render func(io.Writer) error) {
 		failed = append(failed, err)
 		_ = render(std.err) // there is nowhere else to go
 	}
 	for _, out := range outputs {
-		for path, render := range out.files(run) {
+		for path, render := range files(out) {
 			var b bytes.Buffer
 			err := render(&b)
 			if err == nil {
@@ -81,7 +89,7 @@ func (f *loadFlags) write(std streams, outputs []output, run report.Run) error {
 	if f.quiet && format == report.Text {
 		return errors.Join(failed...)
 	}
-	render := func(w io.Writer) error { return report.Write(w, format, run, f.textOptions(std.out)) }
+	render := func(w io.Writer) error { return write(w, format) }
 	if err := render(std.out); err != nil {
 		rescue(fmt.Errorf("writing the report to stdout: %w", err), render)
 	}

@@ -75,7 +75,10 @@ var protocols = []*protocol{
 			"# a stream that answers a POST, 5 new ones a second\n" +
 			"rtbench sse https://api.example.com/v1/chat -X POST --data '{\"stream\":true}' --done '[DONE]' -r 5/s\n" +
 			"# publish what they receive, and measure it on one clock\n" +
-			"rtbench sse http://localhost:8080/events -c 1000 --publish /publish -r 10/s",
+			"rtbench sse http://localhost:8080/events -c 1000 --publish /publish -r 10/s\n" +
+			"# how long may a client be away before it loses something, and when is a silent connection cut?\n" +
+			"rtbench sse http://localhost:8080/events --resume-horizon=60s\n" +
+			"rtbench sse http://localhost:8080/events --find-idle-limit=5m",
 		register: registerSSE, dialers: sseDialers, sending: sseSending, mistaken: mistakenForEvents,
 	},
 	{
@@ -84,7 +87,10 @@ var protocols = []*protocol{
 			"# echo round trips: 5,000 messages a second over 500 connections\n" +
 			"rtbench ws ws://localhost:8080/echo -c 500 -r 5000/s -m '{\"text\":\"hi\",\"t\":\"{{.Stamp}}\"}'\n" +
 			"# a chat: every 10th connection sends, and all of them receive it\n" +
-			"rtbench ws ws://localhost:8080/chat -c 500 --chat 10 -r 20/s",
+			"rtbench ws ws://localhost:8080/chat -c 500 --chat 10 -r 20/s\n" +
+			"# how long may a client be away before it loses something, and when is a silent connection cut?\n" +
+			"rtbench ws ws://localhost:8080/feed --resume-horizon=60s --id json:seq --resume 'query:after={{.LastID}}'\n" +
+			"rtbench ws ws://localhost:8080/feed --find-idle-limit=5m",
 		register: registerWS, dialers: wsDialers, sending: wsSending, mistaken: mistakenForWebSocket,
 	},
 }
