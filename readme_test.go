@@ -30,6 +30,8 @@ var scaled = []struct {
 	{regexp.MustCompile(`-c \d+`), "-c 20"},
 	{regexp.MustCompile(`--stage \d+s:\d+ --stage \d+s:\d+ --stage \d+s:0`), "--stage 100ms:5 --stage 200ms:5 --stage 100ms:0"},
 	{regexp.MustCompile(`-r 1000/s`), "-r 50/s"},
+	{regexp.MustCompile(`--resume-horizon=60s`), "--resume-horizon=500ms"},
+	{regexp.MustCompile(`--find-idle-limit=5m`), "--find-idle-limit=300ms"},
 	{regexp.MustCompile(`p99\(delivery\) < 250ms`), "max(delivery) < 250s"},
 	{regexp.MustCompile(`^(rtbench (?:sse|ws) '?(?:http|ws)://\S+)((?:\s+--(?:stamp|seq|subscribe|id|vars|reconnect)\b.*))$`), "$1 -d 300ms -c 20$2"},
 }
