@@ -114,6 +114,7 @@ const (
 	LimitByCount LimitKind = "count"   // so many events
 	LimitByAge   LimitKind = "age"     // events of such an age
 	LimitNeither LimitKind = "neither" // neither alone explains what the probes found
+	LimitNone    LimitKind = "none"    // by nothing: as many are lost however long a client is away
 )
 
 // measure is what tells what is within the limit.
@@ -140,6 +141,9 @@ func limitKind(probes []Probe) LimitKind {
 			mostLost, oldestLost = min(mostLost, missed), min(oldestLost, age)
 		}
 	}
+	if alwaysLost(probes) > 0 {
+		return LimitNone
+	}
 	const jitter = float64(50 * time.Millisecond)
 	notCount := mostDone > (1+resolution)*mostLost+1
 	notAge := oldestDone > (1+resolution)*oldestLost+jitter
@@ -152,4 +156,19 @@ func limitKind(probes []Probe) LimitKind {
 		return LimitByAge
 	}
 	return LimitUnknown
+}
+
+// alwaysLost is how many events each probe lost, where all lost as many though they had missed very different numbers, as by a
+// replay that begins one too late; 0 where they didn't.
+func alwaysLost(probes []Probe) uint64 {
+	list := judged(probes, byCount)
+	if len(list) < 2 || list[len(list)-1].Missed < 2*list[0].Missed {
+		return 0
+	}
+	for _, p := range list {
+		if p.Outcome != Incomplete || p.Why != "" || p.Lost != list[0].Lost {
+			return 0
+		}
+	}
+	return list[0].Lost
 }

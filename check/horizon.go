@@ -385,7 +385,7 @@ func (s *hunt) plan() []time.Duration {
 	}
 	kind := limitKind(s.done)
 	low, high := bracket(s.done, kind.measure())
-	if high == nil || nothingReplayed(s.done) {
+	if high == nil || nothingReplayed(s.done) || kind == LimitNone {
 		return nil
 	}
 	from, to := min(shortest, high.Planned/2), high.Planned

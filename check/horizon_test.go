@@ -110,6 +110,13 @@ func TestHorizon(t *testing.T) {
 			want: "found in 1 rounds: complete 240ms and 2, incomplete 347ms and 3, by unknown",
 		},
 		{
+			name: "a replay that begins one too late",
+			hub: func(h *hub) {
+				h.replay = func(last, newest int, _ time.Duration) []int { return after(last+1, newest) }
+			},
+			want: "found in 1 rounds: complete none, incomplete 240ms and 2, by none",
+		},
+		{
 			name: "a replay with a hole",
 			hub: func(h *hub) {
 				h.replay = func(last, newest int, _ time.Duration) []int {

@@ -49,6 +49,7 @@ func TestHorizonText(t *testing.T) {
 	}
 	neither := found(check.LimitNeither)
 	neither.Contradictions = []check.Probe{probe(3, check.Complete), probe(4, check.Complete)}
+	always := found(check.LimitNone)
 	nothing := found(check.LimitUnknown)
 	nothing.Complete = nil
 	for _, test := range []struct {
@@ -60,7 +61,8 @@ func TestHorizonText(t *testing.T) {
 		{found(check.LimitByAge), "complete up to events of 900 ms; incomplete from 1.90 s | a limit by age: it holds for different numbers of events, since the rate changed, and no limit by number does"},
 		{neither, "complete up to 1.00 s and 10 events away; incomplete from 2.00 s and 20 | neither a limit by number nor one by age fits all probes | " +
 			"NOT MONOTONIC: 2 probes were complete though away for longer than 2.00 s and 20 events, which wasn't, or as long; the last one for 4.00 s and 40 events"},
-		{nothing, "incomplete from 2.00 s and 20 events away on: no probe was away for a shorter time and lost nothing | whether that is a limit by number or by age can't be told: events came at one rate. Search again while they come at another"},
+		{nothing, "incomplete from 2.00 s and 20 events away on: no probe was away for a shorter time and lost nothing"},
+		{always, "10 events lost however long a client is away: not a limit, but a replay that leaves out as many each time"},
 		{check.HorizonResult{Verdict: check.HorizonNone, Incomplete: &long}, "nothing is replayed at all: not even after 2.00 s and 20 events away"},
 		{check.HorizonResult{Verdict: check.HorizonBeyond, Complete: &longest, Limit: time.Minute}, "nothing was lost up to the limit of 60.0 s (600 events)"},
 		{check.HorizonResult{Verdict: check.HorizonBeyond, Complete: &longest, Limit: time.Minute, MaxEvents: 600}, "nothing was lost up to the limit of 600 events (60.0 s)"},
@@ -187,7 +189,7 @@ func TestSearchDocuments(t *testing.T) {
 	for _, value := range []string{
 		string(check.HorizonFound), string(check.HorizonBeyond), string(check.HorizonNone), string(check.HorizonUndecidable),
 		string(check.Complete), string(check.Incomplete), string(check.Idle), string(check.Unjudged),
-		string(check.LimitUnknown), string(check.LimitByCount), string(check.LimitByAge), string(check.LimitNeither),
+		string(check.LimitUnknown), string(check.LimitByCount), string(check.LimitByAge), string(check.LimitNeither), string(check.LimitNone),
 		string(check.CutSilence), string(check.CutAge), string(check.CutEither), string(check.CutNeither),
 	} {
 		if !strings.Contains(string(text), "`"+value+"`") {

@@ -122,6 +122,8 @@ func (r horizonFinding) verdict() string {
 		return fmt.Sprintf("nothing was lost up to the limit of %s (%s)", scaled(r.Limit), events(complete.Missed))
 	case r.Verdict == check.HorizonBeyond:
 		return fmt.Sprintf("nothing was lost up to %s (%s), the longest that could be judged", scaled(complete.Away), events(complete.Missed))
+	case r.LimitedBy == check.LimitNone:
+		return fmt.Sprintf("%s lost however long a client is away: not a limit, but a replay that leaves out as many each time", events(incomplete.Lost))
 	case complete == nil:
 		return fmt.Sprintf("incomplete from %s away on: no probe was away for a shorter time and lost nothing", awayText(incomplete))
 	case r.LimitedBy == check.LimitByCount:
@@ -142,7 +144,7 @@ func (r horizonFinding) remarks() (list []string) {
 		list = append(list, "a limit by age: it holds for different numbers of events, since the rate changed, and no limit by number does")
 	case r.LimitedBy == check.LimitNeither:
 		list = append(list, "neither a limit by number nor one by age fits all probes")
-	case len(r.Contradictions) == 0:
+	case len(r.Contradictions) == 0 && r.LimitedBy == check.LimitUnknown && r.Complete != nil:
 		list = append(list, "whether that is a limit by number or by age can't be told: events came at one rate. Search again while they come at another")
 	}
 	if n := len(r.Contradictions); n > 0 {
