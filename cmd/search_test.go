@@ -58,7 +58,7 @@ func TestHorizonText(t *testing.T) {
 	}{
 		{found(check.LimitUnknown), "complete up to 1.00 s and 10 events away; incomplete from 2.00 s and 20 | whether that is a limit by number or by age can't be told: events came at one rate. Search again while they come at another"},
 		{found(check.LimitByCount), "complete up to 10 events away; incomplete from 20 | a limit by number: it holds for different times away, since the rate changed, and no limit by age does"},
-		{found(check.LimitByAge), "complete up to events of 900 ms; incomplete from 1.90 s | a limit by age: it holds for different numbers of events, since the rate changed, and no limit by number does"},
+		{found(check.LimitByAge), "complete up to events that are 900 ms old; incomplete from 1.90 s | a limit by age: it holds for different numbers of events, since the rate changed, and no limit by number does"},
 		{neither, "complete up to 1.00 s and 10 events away; incomplete from 2.00 s and 20 | neither a limit by number nor one by age fits all probes | " +
 			"NOT MONOTONIC: 2 probes were complete though away for longer than 2.00 s and 20 events, which wasn't, or as long; the last one for 4.00 s and 40 events"},
 		{nothing, "incomplete from 2.00 s and 20 events away on: no probe was away for a shorter time and lost nothing"},

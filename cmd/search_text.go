@@ -129,7 +129,7 @@ func (r horizonFinding) verdict() string {
 	case r.LimitedBy == check.LimitByCount:
 		return fmt.Sprintf("complete up to %s away; incomplete from %s", events(complete.Missed), number(incomplete.Missed))
 	case r.LimitedBy == check.LimitByAge:
-		return fmt.Sprintf("complete up to events of %s; incomplete from %s", scaled(complete.Age), scaled(incomplete.Age))
+		return fmt.Sprintf("complete up to events that are %s old; incomplete from %s", scaled(complete.Age), scaled(incomplete.Age))
 	}
 	return fmt.Sprintf("complete up to %s away; incomplete from %s and %s", awayText(complete), scaled(incomplete.Away), number(incomplete.Missed))
 }
