@@ -195,7 +195,7 @@ func TestChurn(t *testing.T) {
 		if n := result.Count(Broken); n != 19 { // two a second, and none as the window ends
 			t.Errorf("%d broken off", n)
 		}
-		if n := result.Histogram(Outage).TotalCount(); n < 18 {
+		if n := result.Histogram(Outage).TotalCount(); n < 15 { // the last have no time to end, and one that meets a connection again in time goes on
 			t.Errorf("%d outages", n)
 		}
 	})
@@ -223,8 +223,7 @@ func TestRetriesKept(t *testing.T) {
 		{client.Backoff{Policy: client.Fixed, Base: 100 * millisecond}, 4, 2},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			var f *fakeServer
-			f = newFakeServer(func(a attempt) (*fakeStream, error) {
+			f := newFakeServer(func(a attempt) (*fakeStream, error) {
 				if a.n == 1 {
 					return nil, &client.Error{Class: client.ClassStatus, Code: 503, RetryAfter: 2 * second}
 				}

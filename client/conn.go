@@ -167,7 +167,9 @@ func (c *conn) pump(r reader) {
 			r.end(err)
 			return
 		}
-		c.throttle.wait(n, c.gone)
+		if c.throttle != nil {
+			c.throttle.wait(n, c.gone)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ func (t *Throttle) piece(most int) int {
 
 // wait takes the time that so many bytes should, unless the connection is closed before.
 func (t *Throttle) wait(n int, gone <-chan struct{}) {
-	if t == nil || !t.began.Load() || n == 0 {
+	if !t.began.Load() || n == 0 {
 		return
 	}
 	timer := time.NewTimer(time.Duration(float64(n) / float64(max(1, t.Rate)) * float64(time.Second)))

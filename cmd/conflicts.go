@@ -144,7 +144,7 @@ func (f *loadFlags) checkDrops() error {
 			return usage(fmt.Errorf("--drop %s comes when the %s of measuring are over", f.drops.texts[i], f.duration), "measure for longer with --duration")
 		}
 	}
-	if slow := f.slow.value(); slow.at >= f.duration {
+	if slow := f.slow.value(); f.given("slow") && slow.at >= f.duration {
 		return usage(fmt.Errorf("--slow %s begins when the %s of measuring are over", &f.slow, f.duration), "measure for longer with --duration")
 	}
 	return nil
