@@ -11,18 +11,28 @@ import (
 	"github.com/rtbench/rtbench/client"
 )
 
+// tlsConfig says whom to trust.
+func tlsConfig(insecure bool, caCert string) (*tls.Config, error) {
+	config := &tls.Config{InsecureSkipVerify: insecure}
+	if caCert == "" {
+		return config, nil
+	}
+	pem, err := os.ReadFile(caCert)
+	if err != nil {
+		return nil, usage(fmt.Errorf("--cacert: %w", err), "a PEM file of certificates")
+	}
+	config.RootCAs = x509.NewCertPool()
+	if !config.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, usage(fmt.Errorf("--cacert: %s holds no certificate", caCert), "a PEM file of certificates")
+	}
+	return config, nil
+}
+
 // network reads the flags that say how connections are made.
 func (f *loadFlags) network() (*client.Net, error) {
-	config := &tls.Config{InsecureSkipVerify: f.insecure}
-	if f.caCert != "" {
-		pem, err := os.ReadFile(f.caCert)
-		if err != nil {
-			return nil, usage(fmt.Errorf("--cacert: %w", err), "a PEM file of certificates")
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, usage(fmt.Errorf("--cacert: %s holds no certificate", f.caCert), "a PEM file of certificates")
-		}
+	config, err := tlsConfig(f.insecure, f.caCert)
+	if err != nil {
+		return nil, err
 	}
 	if f.cert != "" {
 		pair, err := tls.LoadX509KeyPair(f.cert, f.key)

@@ -34,6 +34,7 @@ import (
 //	                                      the same, and gets each of the signals (INT or TERM, with commas between) when
 //	                                      the target NAME says that the moment has come
 //	serve NAME FLAG...                    rtbench serve, as $NAME_http, $NAME_ws (URLs without a path) and $NAME_addr
+//	proxy NAME FLAG...                    rtbench proxy, likewise
 //	target NAME KIND ARG...               a server of targets_test.go, likewise
 //	log NAME                              what a target was sent, as stdout
 //	json FILE PATH = | > VALUE            a value of a JSON report; $NAME in VALUE is another path
@@ -56,7 +57,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":      exits,
 			"interrupts": interrupts,
-			"serve":      serve,
+			"serve":      func(ts *testscript.TestScript, neg bool, args []string) { serve(ts, neg, "serve", args) },
+			"proxy":      func(ts *testscript.TestScript, neg bool, args []string) { serve(ts, neg, "proxy", args) },
 			"target":     startTarget,
 			"log":        showLog,
 			"json":       checkJSON,
@@ -177,11 +179,12 @@ func setURLs(ts *testscript.TestScript, name, address string, secure bool) {
 	ts.Setenv(name+"_addr", address)
 }
 
-func serve(ts *testscript.TestScript, neg bool, args []string) {
+// serve runs a command that listens until the script ends.
+func serve(ts *testscript.TestScript, neg bool, name string, args []string) {
 	if neg || len(args) < 1 {
-		ts.Fatalf("usage: serve NAME FLAG...")
+		ts.Fatalf("usage: %s NAME FLAG...", name)
 	}
-	command := exec.Command("rtbench", append([]string{"serve", "--listen", "127.0.0.1:0", "--until-stdin-ends"}, args[1:]...)...)
+	command := exec.Command("rtbench", append([]string{name, "--listen", "127.0.0.1:0", "--until-stdin-ends"}, args[1:]...)...)
 	command.Dir = ts.MkAbs(".")
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
@@ -193,13 +196,13 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(func() {
 		stdin.Close()
 		if err := command.Wait(); err != nil {
-			ts.Logf("rtbench serve: %v\n%s", err, stderr.String())
+			ts.Logf("rtbench %s: %v\n%s", name, err, stderr.String())
 		}
 	})
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	url, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
 	if err != nil || !ok {
-		ts.Fatalf("rtbench serve: %v: %q\n%s", err, line, stderr.String())
+		ts.Fatalf("rtbench %s: %v: %q\n%s", name, err, line, stderr.String())
 	}
 	scheme, address, _ := strings.Cut(url, "://")
 	setURLs(ts, args[0], address, scheme == "https")

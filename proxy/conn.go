@@ -53,9 +53,7 @@ func (c *conn) run() {
 	defer c.close()
 	up := &lane{conn: c, way: upward, from: c.client, to: c.target, random: c.random[0], size: 4 << 10}
 	down := &lane{conn: c, way: downward, from: c.target, to: c.client, random: c.random[1], size: 16 << 10}
-	if o := &c.proxy.options; o.Raw {
-		c.blind.Store(true)
-	} else {
+	if o := &c.proxy.options; !o.Raw {
 		talk := &dialogue{}
 		up.requests = &requests{dialogue: talk, host: o.Host}
 		down.responses = &responses{dialogue: talk}

@@ -136,6 +136,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 // serve has one connection from its first byte to its last.
 func (p *Proxy) serve(ctx context.Context, client net.Conn, number uint64) {
 	c := &conn{proxy: p, number: number, opened: time.Now(), client: client, ended: make(chan struct{})}
+	c.blind.Store(p.options.Raw)
 	c.choose()
 	if c.refused.kind != "" {
 		c.refuse(ctx)
