@@ -37,6 +37,7 @@ func (r *run) result() *Result {
 		Unmeasured: r.unmeasured(), Window: r.tally.inWindow,
 		SeriesStep: r.series.step, Errors: r.errors.all(), Environment: r.environment(),
 	}
+	result.Noted, result.NotNoted = r.endings.all()
 	result.Storms = r.storms.all(r.window.end.Load(), r.plan.policies())
 	result.Resumption = r.resumes.resumption(result.Unmeasured[Lost])
 	for _, f := range r.allFeeds() {

@@ -55,6 +55,9 @@ type Result struct {
 	Doubts      []Warning // why there is no verdict on anything; empty otherwise
 	Warnings    []Warning
 	Storms      []Storm     // drops of many connections at once, oldest first
+	Noted       []NotedEnd  // the ends of connections, where the plan asks for them
+	NotNoted    uint64      // how many more of them there were
+	Injected    *Injected   // what became of faults that something on the way has injected; nil where nothing did
 	Resumption  *Resumption // what became of the streams that were opened again after a drop; nil where none was
 	DistinctIDs uint64      // different events seen by anybody; 0 where events carry no identity
 	Environment Environment

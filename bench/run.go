@@ -45,6 +45,7 @@ type run struct {
 	openings openings
 	resumes  resumeTally
 	storms   storms
+	endings  endings
 	own      *feed   // of what the run sends for all; nil where it sends nothing such
 	posts    []*post // the plan's publishers
 

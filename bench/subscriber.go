@@ -490,11 +490,14 @@ func (s *subscriber) Closed(closed client.Closed) {
 	if closed.Asked || done {
 		return
 	}
+	e := client.Classify(closed.Err)
+	if s.run.plan.NoteEnds && closed.Broken == "" {
+		s.note(&closed, e)
+	}
 	if s.slow && closed.Opened {
 		s.slowDrop(c, at, &closed)
 		return
 	}
-	e := client.Classify(closed.Err)
 	if !closed.Opened && s.dropped != never {
 		started := s.run.at(closed.Started)
 		s.waited += started - s.failedAt
@@ -536,6 +539,15 @@ func (s *subscriber) retry(c *cell, closed *client.Closed, e *client.Error) {
 	if closed.Wait >= asked {
 		c.add(RetriesKept, 1)
 	}
+}
+
+// note notes an end that wasn't asked for.
+func (s *subscriber) note(closed *client.Closed, e *client.Error) {
+	x := NotedEnd{At: closed.At.UnixNano(), Local: closed.Info.Local, Key: e.Key(), Opened: closed.Opened}
+	if !closed.Opened {
+		x.Local = e.Local
+	}
+	s.run.endings.add(x)
 }
 
 // drop takes the end of a stream that wasn't asked for, or that the run itself broke off. open is how many were open before.

@@ -82,7 +82,7 @@ func (n *Net) open(ctx context.Context, u *url.URL, phases *Phases, stamps bool)
 	began := time.Now()
 	if err := c.handshake(ctx, n.host(u.Hostname()).config); err != nil {
 		c.Close()
-		return nil, tlsError(ctx, err)
+		return nil, locate(tlsError(ctx, err), addrPort(c.raw.LocalAddr()))
 	}
 	addPhase(&phases.TLS, time.Since(began))
 	return c, nil

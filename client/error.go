@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -104,6 +105,9 @@ type Error struct {
 	Detail     string        // what exactly, on one line; may quote the server
 	RetryAfter time.Duration // what the server asked for; 0 if nothing
 	Err        error         // the cause, if any
+
+	// Local is the local address of the connection on which a stream could not be opened; zero where there was none.
+	Local netip.AddrPort
 }
 
 func (e *Error) Error() string {
@@ -164,6 +168,15 @@ func Classify(err error) *Error {
 		return e
 	}
 	return &Error{Class: classOf(err), Err: err}
+}
+
+// locate says on which connection opening a stream has failed.
+func locate(err error, local netip.AddrPort) error {
+	e := *Classify(err)
+	if !e.Local.IsValid() {
+		e.Local = local
+	}
+	return &e
 }
 
 func classOf(err error) Class {

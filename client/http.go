@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -60,14 +61,17 @@ type exchange struct {
 	started time.Time
 	resp    *http.Response // its Body isn't read
 	resumed bool           // the request says where to go on
+	local   netip.AddrPort // of the connection; zero where there was none
 }
 
 // roundTrip connects, writes req and reads the response head. The caller owns the connection. It is bounded by ctx.
 func (x *exchange) roundTrip(ctx context.Context, req *http.Request) error {
+	x.local = netip.AddrPort{}
 	c, err := x.net.connect(ctx, req.URL, &x.phases)
 	if err != nil {
 		return err
 	}
+	x.local = addrPort(c.raw.LocalAddr())
 	// What is read and written below knows no context: closing the connection is what stops it.
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	began := time.Now()

@@ -73,11 +73,11 @@ func (d *SSE) Dial(ctx context.Context, from Cursor) (Stream, error) {
 	x := newExchange(d.Net)
 	x.resumed = len(from) > 0
 	if err := x.follow(ctx, req, d.Request.Body); err != nil {
-		return nil, err
+		return nil, locate(err, x.local)
 	}
 	if err := x.checkStream(); err != nil {
 		x.conn.Close()
-		return nil, err
+		return nil, locate(err, x.local)
 	}
 	x.phases.Total = time.Since(x.started)
 	x.conn.silence = d.Net.silences()

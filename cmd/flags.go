@@ -11,6 +11,7 @@ import (
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/client"
+	"github.com/rtbench/rtbench/proxy"
 	"github.com/rtbench/rtbench/report"
 )
 
@@ -55,6 +56,7 @@ type loadFlags struct {
 	churn       parsed[bench.Breakage]
 	slow        parsed[slowness]
 	watchDeploy time.Duration
+	via         parsed[[]proxy.Fault]
 
 	insecure  bool
 	caCert    string
@@ -125,6 +127,7 @@ func (f *loadFlags) register(set *pflag.FlagSet, p *protocol) {
 	f.registerPublishing()
 	f.registerReconnecting(p.policy)
 	f.registerBreaking()
+	f.registerVia()
 	f.registerNetwork()
 	f.registerSearches()
 	f.registerReport()

@@ -100,12 +100,25 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	}
 	defer stopClock()
 	plan.Clock = clock
-	defer tune(f.host(rawURL), plan.Send.Rate > 0)()
+	way, err := f.openDetour(ctx, t, plan.Peak())
+	if stopped, ok := stoppedBy(ctx); ok && err != nil {
+		return &failure{code: exitOfSignal(stopped.signal)}
+	}
+	if err != nil {
+		return err
+	}
+	host := f.host(rawURL)
+	if way != nil {
+		defer way.stop()
+		host = "localhost" // where the proxy is
+	}
+	defer tune(host, plan.Send.Rate > 0)()
 	runner := &bench.Runner{Plan: plan, Dialer: dialers}
 	result, err := f.measure(ctx, std, runner)
 	if err != nil {
 		return usage(err, "`rtbench %s --help` lists the flags", p.name)
 	}
+	way.account(result, f.viaFaults())
 	result.Environment.Version = buildVersion()
 	result.Failure = cmp.Or(result.Failure, nothingPublished(result))
 	run := report.Run{Result: result, Config: f.config(p, rawURL)}
@@ -192,7 +205,15 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 			t.slow.Sources = t.net.Sources
 		}
 	}
-	return plan, t, dialers, thisHost().check(connections, len(t.net.Sources))
+	plan.NoteEnds = len(f.via.values) > 0
+	if err := f.checkVia(rawURL); err != nil {
+		return plan, t, dialers, err
+	}
+	err = thisHost().check(connections, len(t.net.Sources))
+	if err == nil && plan.NoteEnds {
+		err = thisHost().checkProxied(connections)
+	}
+	return plan, t, dialers, err
 }
 
 // sending says what is sent, and has the target know what is published.

@@ -142,17 +142,17 @@ func TestChild(t *testing.T) {
 		t.Errorf("%q", b.String())
 	}
 	killed := errors.New("signal: killed")
-	if err := childError("rtbench: no port\n", killed); exitOf(err) != exitFailed || err.Error() != "the reference server did not start: no port" {
+	if err := servingRole.failed("rtbench: no port\n", killed); exitOf(err) != exitFailed || err.Error() != "the reference server did not start: no port" {
 		t.Error(err)
 	}
-	if err := childError("", killed); err.Error() != "the reference server did not start: signal: killed" {
+	if err := servingRole.failed("", killed); err.Error() != "the reference server did not start: signal: killed" {
 		t.Error(err)
 	}
 	usage := exec.Command("sh", "-c", "exit 2").Run()
 	if _, ok := errors.AsType[*exec.ExitError](usage); !ok {
 		t.Skip("there is no shell")
 	}
-	if err := childError("rtbench: there is no flag --x (see)\n", usage); exitOf(err) != exitUsage || err.Error() != "--serve: there is no flag --x (see)" {
+	if err := servingRole.failed("rtbench: there is no flag --x (see)\n", usage); exitOf(err) != exitUsage || err.Error() != "--serve: there is no flag --x (see)" {
 		t.Error(err)
 	}
 }

@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestMain(m *testing.M) {
 	// With the race detector every program would wait for a second before it ends, so that others can report.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
-	if len(os.Args) > 1 && os.Args[1] == "serve" { // a test has started the reference server, which is this very program
+	if len(os.Args) > 1 && (os.Args[1] == "serve" || os.Args[1] == "proxy") { // a test has started a child, which is this very program
 		os.Exit(cmd.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	testscript.Main(leakChecked{m}, map[string]func(){

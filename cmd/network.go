@@ -107,3 +107,13 @@ func (h host) check(connections, sources int) error {
 	}
 	return nil
 }
+
+// checkProxied is the same for a proxy that the connections go through, which has two for each.
+func (h host) checkProxied(connections int) error {
+	need := 2*connections + spareFiles
+	if h.files == 0 || need <= h.files {
+		return nil
+	}
+	return usage(fmt.Errorf("%d connections through a proxy need %d open files there, but a process may have %d", connections, need, h.files),
+		"--connections %d would work; for more, raise the hard limit: as root, `ulimit -n %d`", max(1, (h.files-spareFiles)/2), need)
+}

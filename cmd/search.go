@@ -46,6 +46,7 @@ func searchConflicts() (list []conflict) {
 		{"a search opens its connections as it needs them, and its limit says how long it takes", []string{"stage", "duration", "z", "events", "connect-rate", "warmup", "drain"}},
 		{"a search only receives", []string{"rate", "rate-scope", "message", "message-file", "chat", "done", "publish", "publish-method", "publish-header", "publish-body", "publishers", "ping"}},
 		{"a search times no deliveries", []string{"stamp", "seq", "token", "clock", "clock-field"}},
+		{"a search is of the target itself", []string{"via-faults"}},
 		{"a search decides itself when to connect, and where to go on", []string{"reconnect", "reconnect-wait", "reconnect-max-wait", "reconnect-attempts", "jitter", "drop", "churn", "last-event-id"}},
 		{"a search has a report of its own, without metrics", []string{"threshold", "abort-on-fail", "strict", "debug"}},
 	} {

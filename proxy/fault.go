@@ -109,6 +109,14 @@ type Fault struct {
 // Kind says what f does.
 func (f Fault) Kind() Kind { return f.kind }
 
+// Lasts is how long f goes on before everything is as it was; 0 for ever.
+func (f Fault) Lasts() time.Duration {
+	if f.kind == KindStall {
+		return f.low
+	}
+	return 0
+}
+
 // ByEvent reports whether f counts events, which can't be done in what is encrypted.
 func (f Fault) ByEvent() bool { return f.at.unit == inEvents }
 

@@ -48,6 +48,7 @@ type (
 		Clock          *docClock            `json:"clock"`
 		Resumption     *docResumption       `json:"resumption"`
 		Storms         []docStorm           `json:"storms"`
+		Injected       *docInjected         `json:"injected"`
 		Doubts         []docWarning         `json:"doubts"`
 		Warnings       []docWarning         `json:"warnings"`
 		Thresholds     []docThreshold       `json:"thresholds"`
@@ -251,7 +252,7 @@ func newDocument(run Run) (*document, error) {
 	if c := r.Clock; c != nil {
 		doc.Clock = &docClock{c.Low, c.High}
 	}
-	doc.Resumption, doc.Storms = newResumption(r.Resumption), newStorms(r)
+	doc.Resumption, doc.Storms, doc.Injected = newResumption(r.Resumption), newStorms(r), newInjected(r.Injected)
 	doc.addFigures(r)
 	for _, j := range r.Judgements {
 		doc.Thresholds = append(doc.Thresholds, docThreshold{j.Threshold.Text, j.Passed, known(j.Value, j.Unknown == ""),

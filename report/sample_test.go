@@ -113,6 +113,13 @@ func rich() Run {
 					{Policy: "eventsource", Returns: bench.Returns{Dropped: 50, Returned: 50, Back: [3]time.Duration{3 * time.Second, 3010 * time.Millisecond, 3020 * time.Millisecond}, Attempts: 50, Peak: 50}},
 					{Policy: "exponential, full jitter", Returns: bench.Returns{Dropped: 50, Returned: 47, Back: [3]time.Duration{520 * time.Millisecond, -1, -1}, Attempts: 47, Peak: 44}}}},
 		},
+		Injected: &bench.Injected{Faults: []bench.FaultEffect{
+			{Fault: "latency=20ms..80ms:down", Struck: 1004, Slows: true, P50: -1, Max: -1},
+			{Fault: "cut@20:rst:10%", Struck: 104, Noticed: 101, Keys: []bench.Cause{{Key: "reset", Count: 100}, {Key: "eof", Count: 1}}, P50: 48 * time.Microsecond, Max: 1300 * time.Microsecond},
+			{Fault: "stall=2s@5s:1%", Struck: 12, Noticed: 3, Keys: []bench.Cause{{Key: "idle", Count: 3}}, P50: -1, Max: 1100 * time.Millisecond},
+			{Fault: "blackhole@30s", Struck: 5, P50: -1, Max: -1},
+			{Fault: "truncate@90", P50: -1, Max: -1},
+		}, Unexplained: []bench.Cause{{Key: "eof", Count: 4}}},
 		SeriesStep: time.Second, Verdict: bench.Bounded, DistinctIDs: 120, Environment: sampleEnvironment(),
 		Warnings: []bench.Warning{
 			{Text: "2 connections were dropped and opened again", Advice: "the errors below say why; the time without them is in outage"},
