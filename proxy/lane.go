@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// grain is how finely a bandwidth is kept.
+const grain = 20 * time.Millisecond
+
 // A lane passes bytes in one direction of a connection.
 type lane struct {
 	conn     *conn
@@ -144,11 +147,14 @@ func (l *lane) write(p []byte) bool {
 	for len(p) > 0 {
 		piece := p
 		if l.rate > 0 {
-			piece = p[:min(len(p), max(1, int(l.rate/50)))] // 20 ms of it
+			piece = p[:min(len(p), max(1, int(l.rate*grain.Seconds())))]
 			if !l.until(l.free) || l.conn.gate() != passing {
 				return false
 			}
-			l.free = time.Now().Add(time.Duration(float64(len(piece)) / l.rate * float64(time.Second)))
+			if now := time.Now(); now.Sub(l.free) > grain { // else a timer was late, which is made good
+				l.free = now
+			}
+			l.free = l.free.Add(time.Duration(float64(len(piece)) / l.rate * float64(time.Second)))
 		}
 		n, err := l.to.Write(piece)
 		if l.way == downward {

@@ -494,3 +494,27 @@ func TestStopInTheMiddle(t *testing.T) {
 		})
 	}
 }
+
+// Timers that are late cost nothing of the bandwidth, and what wasn't used isn't saved up.
+func TestBandwidthIsMadeGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer near.Close()
+		go func() { _, _ = io.Copy(io.Discard, far) }()
+		l := &lane{conn: &conn{ended: make(chan struct{})}, to: near, rate: 1e6}
+		began := time.Now()
+		for range 100 { // 100 ms of it, and 5 ms that something else takes after each
+			l.write(make([]byte, 1000))
+			time.Sleep(5 * time.Millisecond) // in fake time
+		}
+		if took := time.Since(began); took != 500*time.Millisecond {
+			t.Errorf("pieces that come slower than that are held up: %v", took)
+		}
+		time.Sleep(time.Second) // in fake time
+		began = time.Now()
+		l.write(make([]byte, 100_000))
+		if took := time.Since(began); took < 80*time.Millisecond || took > 100*time.Millisecond {
+			t.Errorf("100 KB at 1 MB/s took %v", took)
+		}
+	})
+}
