@@ -16,6 +16,7 @@ import (
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/client"
+	"github.com/rtbench/rtbench/proxy"
 	"github.com/rtbench/rtbench/server"
 )
 
@@ -52,7 +53,7 @@ func TestREADME(t *testing.T) {
 	t.Cleanup(model.Close)
 	hosts := strings.NewReplacer("localhost:8080", reference, "localhost:8081", reference, "localhost:9000", model.Listener.Addr().String())
 	for _, command := range shellBlocks(t, "README.md") {
-		if command == "go test ./..." || strings.HasPrefix(command, "rtbench serve ") {
+		if command == "go test ./..." || strings.HasPrefix(command, "rtbench serve ") || strings.HasPrefix(command, "rtbench proxy ") {
 			continue
 		}
 		t.Run(command, func(t *testing.T) {
@@ -143,9 +144,41 @@ func TestDocumentation(t *testing.T) {
 			t.Errorf("docs/measurement.md lacks the row %s", row)
 		}
 	}
+	checkFaultDocument(t)
 	for _, class := range client.Classes() {
 		if row := fmt.Sprintf("| `%s` | %s |", class, class.Sentence()); !strings.Contains(string(text), row) {
 			t.Errorf("docs/measurement.md lacks the row %s", row)
 		}
+	}
+}
+
+// checkFaultDocument holds docs/faults.md against the faults that there are: what stands in the first column of its tables
+// and in its scripts reads as faults, and every kind is among them.
+func checkFaultDocument(t *testing.T) {
+	text, err := os.ReadFile("docs/faults.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained := make(map[proxy.Kind]bool)
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[a-z]+[=@].*?) \\|").FindAllSubmatch(text, -1) {
+		for _, form := range regexp.MustCompile("`(.*?)`").FindAllSubmatch(row[1], -1) {
+			f, err := proxy.ParseFault(string(form[1]))
+			if err != nil {
+				t.Errorf("docs/faults.md: %v", err)
+			}
+			explained[f.Kind()] = true
+		}
+	}
+	for _, kind := range proxy.Kinds() {
+		if !explained[kind] {
+			t.Errorf("docs/faults.md doesn't explain %s", kind)
+		}
+	}
+	script := regexp.MustCompile("(?s)```\n(# a train.*?)```").FindSubmatch(text)
+	if script == nil {
+		t.Fatal("docs/faults.md has no script")
+	}
+	if list, err := proxy.ParseScript(string(script[1])); err != nil || len(list) != 4 {
+		t.Errorf("the script in docs/faults.md: %v, %v", list, err)
 	}
 }

@@ -76,6 +76,8 @@ var protocols = []*protocol{
 			"rtbench sse https://api.example.com/v1/chat -X POST --data '{\"stream\":true}' --done '[DONE]' -r 5/s\n" +
 			"# publish what they receive, and measure it on one clock\n" +
 			"rtbench sse http://localhost:8080/events -c 1000 --publish /publish -r 10/s\n" +
+			"# on a bad network: what became of every fault?\n" +
+			"rtbench sse http://localhost:8080/events --via-faults latency=20ms..80ms --via-faults cut@100:rst:10%\n" +
 			"# how long may a client be away before it loses something, and when is a silent connection cut?\n" +
 			"rtbench sse http://localhost:8080/events --resume-horizon=60s\n" +
 			"rtbench sse http://localhost:8080/events --find-idle-limit=5m",
@@ -88,6 +90,8 @@ var protocols = []*protocol{
 			"rtbench ws ws://localhost:8080/echo -c 500 -r 5000/s -m '{\"text\":\"hi\",\"t\":\"{{.Stamp}}\"}'\n" +
 			"# a chat: every 10th connection sends, and all of them receive it\n" +
 			"rtbench ws ws://localhost:8080/chat -c 500 --chat 10 -r 20/s\n" +
+			"# on a bad network: what became of every fault?\n" +
+			"rtbench ws ws://localhost:8080/feed --via-faults stall=5s@10s --via-faults truncate@100:10% --idle-timeout 3s\n" +
 			"# how long may a client be away before it loses something, and when is a silent connection cut?\n" +
 			"rtbench ws ws://localhost:8080/feed --resume-horizon=60s --id json:seq --resume 'query:after={{.LastID}}'\n" +
 			"rtbench ws ws://localhost:8080/feed --find-idle-limit=5m",
