@@ -51,7 +51,7 @@ type Injected struct {
 
 // A FaultEffect is what became of one kind of fault.
 type FaultEffect struct {
-	Fault   string        // as it was given
+	Fault   string        // in its plainest form, such as cut@20:rst
 	Struck  uint64        // connections that it was done to
 	Slows   bool          // it makes a connection slow and ends none, so that nothing was to be noticed
 	Noticed uint64        // of Struck, those whose client noticed that the connection had ended

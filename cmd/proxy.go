@@ -44,7 +44,7 @@ func newProxyCommand(std streams) *cobra.Command {
 			"for the Host header, which becomes the server's.\n" +
 			"`rtbench sse` and `rtbench ws` take the same faults as --via-faults, and account for what the clients noticed of each.",
 		Example: "# reset every connection after its 20th event\nrtbench proxy --to http://localhost:8080 --fault cut@20:rst --log faults.jsonl\n" +
-			"# a bad mobile network, that now and then goes dead\nrtbench proxy --to https://example.com --fault latency=80ms..300ms --fault bandwidth=50KB/s --fault blackhole@30s:10%",
+			"# a bad mobile network, that now and then goes dead\nrtbench proxy --to https://example.com --fault latency=80ms..300ms --fault blackhole@30s:10%",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), std) },
 	}

@@ -83,20 +83,27 @@ func (s *sheet) injected(r *bench.Result) {
 
 // effectText says what became of a fault.
 func effectText(f bench.FaultEffect) string {
+	struck := fmt.Sprintf("struck %s connections", count(f.Struck))
+	if f.Struck == 1 {
+		struck = "struck 1 connection"
+	}
 	switch {
 	case f.Struck == 0:
 		return "never struck"
 	case f.Slows:
-		return fmt.Sprintf("struck %s connections, which it makes slow and does not end", count(f.Struck))
+		return struck + ", which it makes slow and does not end"
 	case f.Noticed == 0:
-		return fmt.Sprintf("struck %s connections, and no client noticed", count(f.Struck))
+		return struck + ", and no client noticed"
 	}
-	share := map[bool]string{true: "all", false: count(f.Noticed)}[f.Noticed == f.Struck]
 	as := causeText(" as ", f.Keys)
 	if len(f.Keys) == 1 { // which is all of them
 		as = " as " + Plain(f.Keys[0].Key)
 	}
-	text := fmt.Sprintf("struck %s connections, %s of them noticed%s; ", count(f.Struck), share, as)
+	if f.Struck == 1 {
+		return struck + ", noticed" + as + " after " + Scale(float64(f.Max), bench.Nanoseconds)
+	}
+	share := map[bool]string{true: "all", false: count(f.Noticed)}[f.Noticed == f.Struck]
+	text := fmt.Sprintf("%s, %s of them noticed%s; ", struck, share, as)
 	if f.P50 >= 0 {
 		text += "half of them after " + Scale(float64(f.P50), bench.Nanoseconds) + ", "
 	}

@@ -118,6 +118,7 @@ func rich() Run {
 			{Fault: "cut@20:rst:10%", Struck: 104, Noticed: 101, Keys: []bench.Cause{{Key: "reset", Count: 100}, {Key: "eof", Count: 1}}, P50: 48 * time.Microsecond, Max: 1300 * time.Microsecond},
 			{Fault: "stall=2s@5s:1%", Struck: 12, Noticed: 3, Keys: []bench.Cause{{Key: "idle", Count: 3}}, P50: -1, Max: 1100 * time.Millisecond},
 			{Fault: "blackhole@30s", Struck: 5, P50: -1, Max: -1},
+			{Fault: "cut@4096b", Struck: 1, Noticed: 1, Keys: []bench.Cause{{Key: "eof", Count: 1}}, P50: -1, Max: 210 * time.Microsecond},
 			{Fault: "truncate@90", P50: -1, Max: -1},
 		}, Unexplained: []bench.Cause{{Key: "eof", Count: 4}}},
 		SeriesStep: time.Second, Verdict: bench.Bounded, DistinctIDs: 120, Environment: sampleEnvironment(),
