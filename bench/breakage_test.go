@@ -2,6 +2,7 @@ package bench
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,11 +69,10 @@ func TestDropMadeByTheRun(t *testing.T) {
 // TestStorm: all of 40 connections are reset at once. Their server refuses the first 30 attempts; two policies take turns.
 func TestStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		refused := 0
+		var refused atomic.Int32
 		var f *fakeServer
 		f = newFakeServer(func(a attempt) (*fakeStream, error) {
-			if a.n > 0 && refused < 30 {
-				refused++
+			if a.n > 0 && refused.Add(1) <= 30 {
 				return nil, &client.Error{Class: client.ClassStatus, Code: 503}
 			}
 			return &fakeStream{lines: since(a.at, ticker(100*millisecond, time.Minute, millisecond, f.stamped)), latency: 10 * millisecond}, nil

@@ -117,8 +117,8 @@ func fold(text string, width int) (lines []string) {
 			if head == "" {
 				break // narrower than a letter
 			}
-			lines = append(lines, head)
-			line = line[len(head):]
+			lines = append(lines, strings.TrimRight(head, " ")) // a figure may be parted from its unit after all
+			line = strings.TrimLeft(line[len(head):], " ")
 		}
 	}
 	return append(lines, line)

@@ -52,6 +52,7 @@ func TestFold(t *testing.T) {
 		{"http://127.0.0.1/a-b", 10, "http://127|.0.0.1/a-b"},
 		{"満員 満員", 4, "満員|満員"},
 		{"満", 1, "満"},
+		{"1 %", 2, "1|%"},
 	} {
 		if got := strings.Join(fold(test.text, test.width), "|"); got != test.want {
 			t.Errorf("%q at %d: %q, want %q", test.text, test.width, got, test.want)
