@@ -78,7 +78,7 @@ func serving(t *testing.T, o server.Options) (base string, stop func()) {
 }
 
 // dialing gives the dialers of connections to the reference server, which resume, and write down what comes.
-func dialing(t *testing.T, base, protocol string, logs []received) func(int) (client.Dialer, error) {
+func dialing(t *testing.T, base, protocol string, shared *client.Net, logs []received) func(int) (client.Dialer, error) {
 	t.Helper()
 	resume, err := client.ParseResume("query:last_id={{.LastID}}")
 	if err != nil {
@@ -88,7 +88,6 @@ func dialing(t *testing.T, base, protocol string, logs []received) func(int) (cl
 	if err != nil {
 		t.Fatal(err)
 	}
-	shared := &client.Net{}
 	return func(conn int) (client.Dialer, error) {
 		request := client.Request{URL: fmt.Sprintf("%s/%s?client=%d", base, protocol, conn)}
 		var dialer client.Dialer = &client.SSE{Net: shared, Request: request}
@@ -109,7 +108,7 @@ func storm(t *testing.T, protocol string, connections int) {
 			Backoff:   client.Backoff{Policy: client.Fixed, Base: 500 * time.Millisecond, Jitter: client.FullJitter},
 			Breakages: []bench.Breakage{{How: client.BreakRST, Share: 1, At: time.Second}},
 		},
-		Dialer: dialing(t, base, protocol, logs),
+		Dialer: dialing(t, base, protocol, new(client.Net), logs),
 	}
 	result, err := runner.Run(t.Context())
 	if err != nil {
@@ -168,7 +167,7 @@ func TestDropsWithinAReplay(t *testing.T) {
 			base, stop := serving(t, server.Options{Rate: 300, Replay: 1000})
 			defer stop()
 			logs := make([]received, connections)
-			dialers := dialing(t, base, protocol, logs)
+			dialers := dialing(t, base, protocol, new(client.Net), logs)
 			runner := &bench.Runner{
 				Plan: bench.Plan{Stages: []bench.Stage{{Target: connections}}, Duration: 3 * time.Second, Warmup: -1,
 					Backoff: client.Backoff{Policy: client.Fixed, Base: 400 * time.Millisecond}},
