@@ -68,18 +68,18 @@ func (r *run) breakSome(b Breakage, random *rand.Rand, n int) {
 		}
 		j := i + random.IntN(len(all)-i)
 		all[i], all[j] = all[j], all[i]
-		if all[i].breakOff(b.How) {
+		if all[i].breakOff(b) {
 			n--
 		}
 	}
 }
 
 // breakOff breaks the stream off, and reports whether there was one.
-func (s *subscriber) breakOff(how client.Break) bool {
+func (s *subscriber) breakOff(b Breakage) bool {
 	s.shard.mu.Lock()
-	s.brokenAt = s.run.now() // before its end is told
+	s.brokenAt, s.churned = s.run.now(), b.Churn // before its end is told
 	s.shard.mu.Unlock()
-	broken := s.session.Break(how)
+	broken := s.session.Break(b.How)
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
 	if !broken {

@@ -191,9 +191,12 @@ func TestChurn(t *testing.T) {
 			return &fakeStream{lines: since(a.at, ticker(100*millisecond, time.Minute, millisecond, f.stamped))}, nil
 		})
 		result := f.run(t, Plan{Stages: []Stage{{0, 20}}, Duration: 10 * second, Warmup: second, Backoff: fixed,
-			Breakages: []Breakage{{How: client.BreakFIN, Share: .1, Churn: true}}})
+			Breakages: []Breakage{{How: client.BreakFIN, Share: .1, Churn: true}}}) // two a second of twenty
 		if n := result.Count(Broken); n != 19 { // two a second, and none as the window ends
 			t.Errorf("%d broken off", n)
+		}
+		if len(result.Storms) != 0 { // however many there are
+			t.Errorf("%+v", result.Storms)
 		}
 		if n := result.Histogram(Outage).TotalCount(); n < 15 { // the last have no time to end, and one that meets a connection again in time goes on
 			t.Errorf("%d outages", n)

@@ -45,6 +45,7 @@ type subscriber struct {
 	waited   int64      // of the outage, since a stream was open: between attempts
 	tried    int64      // by those that failed
 	brokenAt int64      // when the run broke the stream in use off; 0 if it didn't
+	churned  bool       // it did so as one after the other
 	storm    *gathering // where the drop is kept that it is recovering from, as which; nil for nowhere
 	inStorm  int
 	policy   uint8 // back-off
@@ -562,7 +563,11 @@ func (s *subscriber) drop(c *cell, at int64, open int, closed *client.Closed, e 
 		}
 	}
 	s.waited, s.tried, s.brokenAt = 0, 0, 0
-	s.storm, s.inStorm = s.run.storms.drop(dropped{at: began, open: open, policy: s.policy, how: closed.Broken, key: e.Key()})
+	if closed.Broken != "" && s.churned { // however many there are, it is no storm
+		s.storm = nil
+	} else {
+		s.storm, s.inStorm = s.run.storms.drop(dropped{at: began, open: open, policy: s.policy, how: closed.Broken, key: e.Key()})
+	}
 	if s.dropped == never {
 		s.dropped = s.reopened
 		if !closed.Info.LastByte.IsZero() {

@@ -33,7 +33,7 @@ type conn struct {
 	raw      net.Conn      // the same, counted
 	silence  *silence      // nil for no limit
 	silent   time.Duration // the longest so far; where silence is to be learned
-	beats    int           // heartbeats, likewise
+	beaten   time.Time     // when the last heartbeat was read, likewise
 	overhead int           // the least that TLS adds to the data of a record
 	out      atomic.Uint64
 	headIn   uint64 // in, once the head was read

@@ -26,7 +26,7 @@ type Net struct {
 	Sources   []netip.Addr  // local addresses to connect from, in turn; none for the system's choice
 	Timeout   time.Duration // bounds opening a stream, redirects included; 0 for DefaultTimeout
 	Idle      time.Duration // a stream that receives no byte for so long has failed; 0 for no limit
-	LearnIdle bool          // the limit is two and a half times the longest silence of a stream with heartbeats, once there is one; Idle before
+	LearnIdle bool          // the limit is 2.5 times what is between two heartbeats of a stream, or the longest silence, once there are some; Idle before
 	Throttle  *Throttle     // has streams read slowly; nil for as fast as they come
 	MaxEvent  int           // bytes of one event; 0 for DefaultMaxEvent
 

@@ -52,6 +52,9 @@ const turn = 16
 // that there may be more to read at once.
 func (c *conn) takeReady(x *reading, r reader) (more, over bool, err error) {
 	for range turn {
+		if c.deaf.Load() {
+			return false, false, nil
+		}
 		n, err := c.readReady(x.buf)
 		if n > 0 {
 			c.given += n
@@ -132,7 +135,6 @@ func (s *socket) serve(x *reading) (more bool) {
 		s.scratch = &x.scratch
 		more, over, err := s.owner.takeReady(x, s.reader)
 		s.scratch = nil
-		more = more && !s.owner.deaf.Load()
 		s.mu.Lock()
 		switch {
 		case !over && s.closed:

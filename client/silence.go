@@ -5,50 +5,38 @@ import (
 	"time"
 )
 
-const (
-	// learnedFrom is how many heartbeats a stream must have had before anything is learned from it.
-	learnedFrom = 2
-	// learnedLeast is the shortest limit that is learned.
-	learnedLeast = time.Second
-)
+// learnedLeast is the shortest limit that is learned.
+const learnedLeast = time.Second
 
 // A silence is how long a stream may be silent before it is taken for dead: a given time, or one that is learned from
 // the heartbeats of all streams of a Net. nil is for no limit. Safe for concurrent use.
 type silence struct {
 	given   time.Duration // 0 for none
 	learns  bool
-	longest atomic.Int64 // the longest that was survived, of streams with heartbeats, ns; 0 before any
+	longest atomic.Int64 // the longest that was survived, of streams with heartbeats, ns
+	beat    atomic.Int64 // the shortest time between two heartbeats, ns; 0 before any
 }
 
-// limit gives the limit as it is now; 0 for none.
+// limit gives the limit as it is now; 0 for none. A busy stream may never have been silent for as long as its heartbeats
+// allow, and one whose heartbeats come only where it is silent has them further apart.
 func (s *silence) limit() time.Duration {
-	switch longest := s.learned(); {
+	switch {
 	case s == nil:
 		return 0
-	case longest > 0:
-		return max(learnedLeast, longest*5/2)
-	default:
-		return s.given
+	case s.learns && s.beat.Load() > 0:
+		return max(learnedLeast, time.Duration(max(s.beat.Load(), s.longest.Load()))*5/2)
 	}
-}
-
-func (s *silence) learned() time.Duration {
-	if s == nil || !s.learns {
-		return 0
-	}
-	return time.Duration(s.longest.Load())
+	return s.given
 }
 
 // open reports whether the limit isn't known yet, and may become known.
-func (s *silence) open() bool { return s != nil && s.learns && s.longest.Load() == 0 }
+func (s *silence) open() bool { return s != nil && s.learns && s.beat.Load() == 0 }
 
-// survived notes how long a stream with heartbeats was silent.
-func (s *silence) survived(d time.Duration) {
-	for {
-		longest := s.longest.Load()
-		if int64(d) <= longest || s.longest.CompareAndSwap(longest, int64(d)) {
-			return
-		}
+// learn notes how long a stream was silent, and how far its heartbeats were apart.
+func (s *silence) learn(silent, apart time.Duration) {
+	for longest := s.longest.Load(); int64(silent) > longest && !s.longest.CompareAndSwap(longest, int64(silent)); longest = s.longest.Load() {
+	}
+	for beat := s.beat.Load(); (beat == 0 || int64(apart) < beat) && !s.beat.CompareAndSwap(beat, max(1, int64(apart))); beat = s.beat.Load() {
 	}
 }
 
@@ -67,9 +55,11 @@ func (n *Net) silences() *silence {
 
 // beat notes that what was read last was a heartbeat.
 func (c *conn) beat() {
-	if c.silence != nil && c.silence.learns {
-		if c.beats++; c.beats >= learnedFrom {
-			c.silence.survived(c.silent)
-		}
+	if c.silence == nil || !c.silence.learns {
+		return
 	}
+	if !c.beaten.IsZero() {
+		c.silence.learn(c.silent, c.lastRead.Sub(c.beaten))
+	}
+	c.beaten = c.lastRead
 }

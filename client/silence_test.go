@@ -57,13 +57,19 @@ func TestSilenceLimit(t *testing.T) {
 	if s.limit() != time.Minute || !s.open() {
 		t.Errorf("before anything is learned: %v", s.limit())
 	}
-	s.survived(10 * time.Millisecond)
+	s.learn(10*time.Millisecond, 20*time.Millisecond)
 	if s.limit() != learnedLeast || s.open() {
 		t.Errorf("of heartbeats that come fast: %v", s.limit())
 	}
-	s.survived(4 * time.Second)
-	s.survived(2 * time.Second)
+	s.learn(4*time.Second, time.Second)
+	s.learn(2*time.Second, time.Second)
 	if s.limit() != 10*time.Second {
 		t.Errorf("of the longest: %v", s.limit())
+	}
+	busy := &silence{learns: true} // whose heartbeats come all the same
+	busy.learn(50*time.Millisecond, 15*time.Second)
+	busy.learn(50*time.Millisecond, 16*time.Second)
+	if busy.limit() != 37500*time.Millisecond {
+		t.Errorf("of a busy stream: %v", busy.limit())
 	}
 }

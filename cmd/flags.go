@@ -213,7 +213,7 @@ func (f *loadFlags) registerNetwork() {
 	set.Var(&f.sources, "source-ip", "local address to connect from (repeatable, used in turn)")
 	set.DurationVar(&f.timeout, "timeout", client.DefaultTimeout, "limit for opening a connection, and for the reply to a message that is published")
 	f.idle = parsed[idleLimit]{kind: "limit", parse: parseIdleLimit}
-	set.Var(&f.idle, "idle-timeout", "drop a connection that receives nothing for so `LONG`; auto learns it from heartbeats: 2.5 times the longest silence of a stream that has some")
+	set.Var(&f.idle, "idle-timeout", "drop a connection that receives nothing for so `LONG`; auto learns it from heartbeats: 2.5 times what is between two of them, or the longest silence, whichever is more")
 	byDefault(set, "idle-timeout", "never, with --ping twice that")
 	heading(set, "network")
 }
