@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
-	"net"
 	"net/http"
 	"os"
 	"runtime"
@@ -39,37 +38,12 @@ func TestPipeline(t *testing.T) {
 }
 
 func runPipeline(t *testing.T, protocol string, connections int) {
-	srv, err := server.New(server.Options{Rate: 2, Replay: 100})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ctx, ln, nil) }()
-	defer func() {
-		stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	}()
-	base := "http://" + ln.Addr().String()
-
-	shared := &client.Net{}
+	base, stop := serving(t, server.Options{Rate: 2, Replay: 100})
+	defer stop()
 	logs := make([]received, connections)
 	runner := &bench.Runner{
-		Plan: bench.Plan{Stages: []bench.Stage{{Target: connections}}, Duration: 2 * time.Second, Warmup: -1},
-		Dialer: func(conn int) (client.Dialer, error) {
-			request := client.Request{URL: fmt.Sprintf("%s/%s?client=%d", base, protocol, conn)}
-			var dialer client.Dialer = &client.SSE{Net: shared, Request: request}
-			if protocol == "ws" {
-				dialer = &client.WebSocket{Net: shared, Request: request}
-			}
-			return &logging{dialer, &logs[conn]}, nil
-		},
+		Plan:   bench.Plan{Stages: []bench.Stage{{Target: connections}}, Duration: 2 * time.Second, Warmup: -1},
+		Dialer: dialing(t, base, protocol, new(client.Net), logs),
 	}
 	result, err := runner.Run(t.Context())
 	if err != nil {

@@ -23,12 +23,12 @@ const (
 
 func (f *loadFlags) registerSearches() {
 	set := f.set
-	set.DurationVar(&f.horizon, horizonFlag, check.DefaultHorizon, "find how long a client may be away before resuming loses something, `[=LIMIT]` at most; -c bounds how many are away at a time")
+	set.DurationVar(&f.horizon, horizonFlag, 0, "find how long a client may be away before resuming loses something, `[=LIMIT]` at most; -c bounds how many are away at a time")
 	set.Lookup(horizonFlag).NoOptDefVal = check.DefaultHorizon.String()
 	byDefault(set, horizonFlag, "without a value "+plainDuration(check.DefaultHorizon))
 	set.Var(&f.horizonEvents, horizonFlag+"-events", "with that: come back, too, after so many events")
 	byDefault(set, horizonFlag+"-events", "no limit")
-	set.DurationVar(&f.silent, idleFlag, check.DefaultIdle, "find heartbeats, and when a connection is cut on which the client says nothing, within `[=LIMIT]`; -c says on how many")
+	set.DurationVar(&f.silent, idleFlag, 0, "find heartbeats, and when a connection is cut on which the client says nothing, within `[=LIMIT]`; -c says on how many")
 	set.Lookup(idleFlag).NoOptDefVal = check.DefaultIdle.String()
 	byDefault(set, idleFlag, "without a value "+plainDuration(check.DefaultIdle)+", on 3 connections")
 	heading(set, "searches")
