@@ -29,9 +29,6 @@ func (s *silence) limit() time.Duration {
 	return s.given
 }
 
-// open reports whether the limit isn't known yet, and may become known.
-func (s *silence) open() bool { return s != nil && s.learns && s.beat.Load() == 0 }
-
 // learn notes how long a stream was silent, and how far its heartbeats were apart.
 func (s *silence) learn(silent, apart time.Duration) {
 	for longest := s.longest.Load(); int64(silent) > longest && !s.longest.CompareAndSwap(longest, int64(silent)); longest = s.longest.Load() {

@@ -46,19 +46,19 @@ func TestLearnedSilence(t *testing.T) {
 
 func TestSilenceLimit(t *testing.T) {
 	var none *silence
-	if none.limit() != 0 || none.open() {
+	if none.limit() != 0 {
 		t.Error("there is a limit where there is none")
 	}
 	s := &silence{given: time.Minute}
-	if s.limit() != time.Minute || s.open() {
+	if s.limit() != time.Minute {
 		t.Errorf("given: %v", s.limit())
 	}
 	s.learns = true
-	if s.limit() != time.Minute || !s.open() {
+	if s.limit() != time.Minute {
 		t.Errorf("before anything is learned: %v", s.limit())
 	}
 	s.learn(10*time.Millisecond, 20*time.Millisecond)
-	if s.limit() != learnedLeast || s.open() {
+	if s.limit() != learnedLeast {
 		t.Errorf("of heartbeats that come fast: %v", s.limit())
 	}
 	s.learn(4*time.Second, time.Second)
