@@ -29,7 +29,7 @@ func (r *run) account() {
 			r.unsure += min(t.ancient, lost)
 			r.lostBefore.pairs += s.missingBefore(t)
 		}
-		if r.echoes() {
+		if r.echoes() && !s.slow { // whose echoes aren't told from what else it reads
 			unique, gone := s.echo.unique, s.echo.lost
 			if over && s.sent > 0 {
 				s.echo.Expect(1)
@@ -114,7 +114,7 @@ func (s *subscriber) unexcused(t *tracked, gaps, last uint64) uint64 {
 // begun. The shard's mutex must be held.
 func (s *subscriber) spoke(ordinal uint64) {
 	own := s.run.own
-	if own == nil || !own.counts(ordinal) {
+	if own == nil || s.slow || !own.counts(ordinal) {
 		return
 	}
 	switch t := s.track(own.key); {
@@ -259,7 +259,7 @@ func (s *subscriber) waits(echoes bool, feeds int) bool {
 			return true
 		}
 	}
-	return echoes && s.sent > 0 && s.echo.unique < s.sent || s.outbox != nil && s.outbox.behind.Load() > 0
+	return echoes && !s.slow && s.sent > 0 && s.echo.unique < s.sent || s.outbox != nil && s.outbox.behind.Load() > 0
 }
 
 // unmeasured says which metrics this run can't know, and why.

@@ -49,8 +49,8 @@ func (r *run) breakOff(b Breakage, index int) {
 	}
 	every := float64(time.Second) / (b.Share * float64(r.plan.Peak()))
 	for n := 1; ; n++ {
-		due := from + time.Duration(float64(n)*every)
-		if due >= r.times.end || !pace.until(due) {
+		after := float64(n) * every // which may be longer than a Duration can be
+		if !(after < float64(r.times.end-from)) || !pace.until(from+time.Duration(after)) {
 			return
 		}
 		r.breakSome(b, random, 1)
@@ -77,13 +77,14 @@ func (r *run) breakSome(b Breakage, random *rand.Rand, n int) {
 // breakOff breaks the stream off, and reports whether there was one.
 func (s *subscriber) breakOff(b Breakage) bool {
 	s.shard.mu.Lock()
-	s.brokenAt, s.churned = s.run.now(), b.Churn // before its end is told
+	before := s.churned
+	s.churned = b.Churn // before its end is told
 	s.shard.mu.Unlock()
 	broken := s.session.Break(b.How)
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
 	if !broken {
-		s.brokenAt = 0
+		s.churned = before // of a breakage that it has still to notice
 		return false
 	}
 	s.shard.cell.add(Broken, 1)

@@ -248,3 +248,57 @@ func TestRetriesKept(t *testing.T) {
 		})
 	}
 }
+
+// TestTwoBreakages: a connection that is a black hole, which nobody has noticed, isn't broken off again, and its storm is
+// of when it was made one.
+func TestTwoBreakages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f *fakeServer
+		f = newFakeServer(func(a attempt) (*fakeStream, error) {
+			return &fakeStream{lines: since(a.at, ticker(100*millisecond, time.Minute, millisecond, f.stamped)), idle: 1500 * millisecond}, nil
+		})
+		result := f.run(t, Plan{Stages: []Stage{{0, 8}}, Duration: 6 * second, Warmup: 2 * second, Backoff: fixed,
+			Breakages: []Breakage{{How: client.BreakBlackhole, Share: 1, At: second}, {How: client.BreakRST, Share: 1, At: 2 * second}}})
+		if len(result.Storms) != 1 || result.Storms[0].At != 3*second || result.Storms[0].How != client.BreakBlackhole {
+			t.Errorf("%+v", result.Storms)
+		}
+	})
+}
+
+// TestRareChurn: so little of it that none is ever due.
+func TestRareChurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f *fakeServer
+		f = newFakeServer(func(a attempt) (*fakeStream, error) {
+			return &fakeStream{lines: since(a.at, ticker(100*millisecond, time.Minute, millisecond, f.stamped))}, nil
+		})
+		result := f.run(t, Plan{Stages: []Stage{{0, 4}}, Duration: second, Warmup: second, Backoff: fixed,
+			Breakages: []Breakage{{How: client.BreakFIN, Share: 1e-12, Churn: true}}})
+		if n := result.Count(Broken); n != 0 {
+			t.Errorf("%d broken off", n)
+		}
+	})
+}
+
+// TestAbortWhileDown: whoever is down while the run goes on may come back in time.
+func TestAbortWhileDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f *fakeServer
+		f = newFakeServer(func(a attempt) (*fakeStream, error) {
+			s := &fakeStream{lines: since(a.at, ticker(50*millisecond, time.Minute, millisecond, f.stamped))}
+			if a.n == 0 {
+				s.end = 2*second + time.Duration(a.conn)*20*millisecond
+			}
+			return s, nil
+		})
+		limit, err := ParseThreshold("p50(outage) < 5s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		result := f.run(t, Plan{Stages: []Stage{{0, 100}}, Duration: 8 * second, Warmup: second, Backoff: client.Backoff{Policy: client.Fixed, Base: 2 * second},
+			Abort: true, Thresholds: []Threshold{limit}})
+		if result.Stop != StopDuration || !result.Judgements[0].Passed {
+			t.Errorf("%s (%s), %+v", result.Stop, result.StopText, result.Judgements[0])
+		}
+	})
+}

@@ -217,6 +217,9 @@ func (r *run) absent(m Metric) (n uint64) {
 	case RoundTrip:
 		return r.lostEchoes - min(r.lostEchoes, r.lostBefore.echoes)
 	case Outage:
+		if r.phase != PhaseFinish { // whoever is down may still come back
+			return 0
+		}
 		down, _ := r.unrecovered()
 		return down
 	}

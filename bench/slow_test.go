@@ -67,3 +67,15 @@ func TestSlownessIsSpread(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowEcho: what a connection that reads slowly has sent isn't lost, since nobody looks whether it came back.
+func TestSlowEcho(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(echo(30*millisecond, nil))
+		result := f.run(t, Plan{Stages: []Stage{{0, 4}}, Duration: 2 * second, Send: Sending{Rate: 40},
+			Slow: Slowness{Share: .25, At: second, Begin: func() {}}})
+		if result.Count(Lost) != 0 || result.Absent[RoundTrip] != 0 || result.Count(Sent) == 0 || result.Waited > second {
+			t.Errorf("%d sent, %d lost, %d absent, waited %v", result.Count(Sent), result.Count(Lost), result.Absent[RoundTrip], result.Waited)
+		}
+	})
+}

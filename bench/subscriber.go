@@ -44,8 +44,7 @@ type subscriber struct {
 	failedAt int64      // when the stream, or the attempt to open one, failed last
 	waited   int64      // of the outage, since a stream was open: between attempts
 	tried    int64      // by those that failed
-	brokenAt int64      // when the run broke the stream in use off; 0 if it didn't
-	churned  bool       // it did so as one after the other
+	churned  bool       // the run breaks it off as one after the other
 	storm    *gathering // where the drop is kept that it is recovering from, as which; nil for nowhere
 	inStorm  int
 	policy   uint8 // back-off
@@ -555,14 +554,14 @@ func (s *subscriber) note(closed *client.Closed, e *client.Error) {
 func (s *subscriber) drop(c *cell, at int64, open int, closed *client.Closed, e *client.Error) {
 	began := at
 	if closed.Broken != "" {
-		began = min(at, s.brokenAt)
+		began = min(at, s.run.at(closed.BrokenAt))
 	} else {
 		c.add(Drops, 1)
 		if s.run.open() == 0 && at < c.window.end.Load() {
 			s.run.blackout.Store(true)
 		}
 	}
-	s.waited, s.tried, s.brokenAt = 0, 0, 0
+	s.waited, s.tried = 0, 0
 	if closed.Broken != "" && s.churned { // however many there are, it is no storm
 		s.storm = nil
 	} else {

@@ -31,6 +31,7 @@ type Session struct {
 	mu        sync.Mutex
 	stream    Stream             // the open one, nil between two
 	broken    Break              // how it was broken off; "" where it wasn't
+	brokenAt  time.Time          // when
 	unheard   []Stream           // those of before that were black holes: closing them tells the peer
 	stopDial  context.CancelFunc // ends the Dial under way
 	finishing bool
@@ -60,6 +61,7 @@ type Closed struct {
 	Opened    bool          // a stream was open
 	Err       error         // why; never nil
 	Broken    Break         // how the stream that ended had been broken off by Break; "" where it hadn't
+	BrokenAt  time.Time     // when
 	Asked     bool          // it ended because Finish or the context asked for it
 	Final     bool          // the session won't dial again; one that is asked to end while it waits says no more
 	Wait      time.Duration // until the next attempt
@@ -182,14 +184,14 @@ func (s *Session) pushed(ctx context.Context, stream Stream, err error) {
 // ended lets go of a stream.
 func (s *Session) ended(stream Stream, err error) Closed {
 	s.mu.Lock()
-	broken := s.broken
+	broken, at := s.broken, s.brokenAt
 	s.stream, s.broken = nil, ""
 	if broken == BreakBlackhole {
 		s.unheard = append(s.unheard, stream)
 	}
 	s.mu.Unlock()
 	info := stream.Info()
-	closed := Closed{At: time.Now(), Started: info.Started, Opened: true, Err: err, Broken: broken, Info: info}
+	closed := Closed{At: time.Now(), Started: info.Started, Opened: true, Err: err, Broken: broken, BrokenAt: at, Info: info}
 	if broken != BreakBlackhole {
 		stream.Close()
 	}
@@ -328,9 +330,10 @@ func (s *Session) Break(how Break) bool {
 		s.mu.Unlock()
 		return false
 	}
-	s.broken = how
+	s.broken, s.brokenAt = how, time.Now()
 	s.mu.Unlock()
-	return breaker.Break(how) == nil
+	_ = breaker.Break(how) // it fails where the stream has just ended, which then counts as broken off
+	return true
 }
 
 // Finish ends the subscription without losing what is under way: it asks the peer to end the stream, and Run returns

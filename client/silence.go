@@ -8,6 +8,9 @@ import (
 // learnedLeast is the shortest limit that is learned.
 const learnedLeast = time.Second
 
+// oneBeat is how close heartbeats are that are lines of one.
+const oneBeat = 100 * time.Millisecond
+
 // A silence is how long a stream may be silent before it is taken for dead: a given time, or one that is learned from
 // the heartbeats of all streams of a Net. nil is for no limit. Safe for concurrent use.
 type silence struct {
@@ -55,8 +58,11 @@ func (c *conn) beat() {
 	if c.silence == nil || !c.silence.learns {
 		return
 	}
-	if !c.beaten.IsZero() {
-		c.silence.learn(c.silent, c.lastRead.Sub(c.beaten))
+	if apart := c.lastRead.Sub(c.beaten); !c.beaten.IsZero() {
+		if apart < oneBeat {
+			return
+		}
+		c.silence.learn(c.silent, apart)
 	}
 	c.beaten = c.lastRead
 }

@@ -44,6 +44,22 @@ func TestLearnedSilence(t *testing.T) {
 	}
 }
 
+// Two lines of comment are one heartbeat.
+func TestHeartbeatOfSeveralLines(t *testing.T) {
+	c := &conn{silence: &silence{learns: true}}
+	now := time.Now()
+	for n := range 301 {
+		if c.noteRead(now); n%150 == 0 {
+			c.beat()
+			c.beat()
+		}
+		now = now.Add(100 * time.Millisecond)
+	}
+	if limit := c.silence.limit(); limit != 37500*time.Millisecond {
+		t.Errorf("the limit is %v", limit)
+	}
+}
+
 func TestSilenceLimit(t *testing.T) {
 	var none *silence
 	if none.limit() != 0 {
