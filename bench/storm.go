@@ -2,6 +2,7 @@ package bench
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -232,10 +233,7 @@ func (g *gathering) storm(policies []string) Storm {
 			last = max(last, d.back)
 		}
 	}
-	if s.Made < len(drops) {
-		s.How = ""
-	}
-	s.Returns = describe(drops, attempts, func(dropped) bool { return true }, func(redial) bool { return true })
+	s.Returns = describe(drops, attempts, func(uint8) bool { return true })
 	s.Curve = curve(drops, attempts, first, last)
 	s.Ends = causes(func(yield func(string) bool) {
 		for _, d := range drops {
@@ -255,18 +253,18 @@ func (g *gathering) storm(policies []string) Storm {
 		return s
 	}
 	for i, name := range policies {
-		returns := describe(drops, attempts, func(d dropped) bool { return int(d.policy) == i }, func(a redial) bool { return int(a.policy) == i })
+		returns := describe(drops, attempts, func(policy uint8) bool { return int(policy) == i })
 		s.Policies = append(s.Policies, PolicyReturns{name, returns})
 	}
 	return s
 }
 
-// describe says how some of the drops of a storm came back.
-func describe(drops []dropped, attempts []redial, ofDrop func(dropped) bool, ofAttempt func(redial) bool) (p Returns) {
+// describe says how the drops of a storm came back that are of some back-off policies.
+func describe(drops []dropped, attempts []redial, of func(policy uint8) bool) (p Returns) {
 	first := drops[0].at
 	var returns []int64
 	for _, d := range drops {
-		if !ofDrop(d) {
+		if !of(d.policy) {
 			continue
 		}
 		p.Dropped++
@@ -278,13 +276,13 @@ func describe(drops []dropped, attempts []redial, ofDrop func(dropped) bool, ofA
 	p.Returned = len(returns)
 	for i, share := range backs {
 		p.Back[i] = -1
-		if n := ceilOf(share, p.Dropped); n > 0 && n <= len(returns) {
+		if n := int(math.Ceil(share * float64(p.Dropped))); n > 0 && n <= len(returns) {
 			p.Back[i] = time.Duration(returns[n-1])
 		}
 	}
 	var latest []int64 // the attempts of the last second
 	for _, a := range attempts {
-		if !ofAttempt(a) {
+		if !of(a.policy) {
 			continue
 		}
 		p.Attempts++
@@ -298,10 +296,6 @@ func describe(drops []dropped, attempts []redial, ofDrop func(dropped) bool, ofA
 		p.Peak = max(p.Peak, len(latest))
 	}
 	return p
-}
-
-func ceilOf(share float64, n int) int {
-	return int(share*float64(n) + 1 - 1e-9)
 }
 
 // curve is how the connections of a storm came back, in equal steps.

@@ -36,7 +36,7 @@ func (s *silence) limit() time.Duration {
 func (s *silence) learn(silent, apart time.Duration) {
 	for longest := s.longest.Load(); int64(silent) > longest && !s.longest.CompareAndSwap(longest, int64(silent)); longest = s.longest.Load() {
 	}
-	for beat := s.beat.Load(); (beat == 0 || int64(apart) < beat) && !s.beat.CompareAndSwap(beat, max(1, int64(apart))); beat = s.beat.Load() {
+	for beat := s.beat.Load(); (beat == 0 || int64(apart) < beat) && !s.beat.CompareAndSwap(beat, int64(apart)); beat = s.beat.Load() {
 	}
 }
 
