@@ -47,8 +47,8 @@ func searchConflicts() (list []conflict) {
 		{"a search only receives", []string{"rate", "rate-scope", "message", "message-file", "chat", "done", "publish", "publish-method", "publish-header", "publish-body", "publishers", "ping"}},
 		{"a search times no deliveries", []string{"stamp", "seq", "token", "clock", "clock-field"}},
 		{"a search is of the target itself", []string{"via-faults"}},
-		{"a search decides itself when to connect, and where to go on", []string{"reconnect", "reconnect-wait", "reconnect-max-wait", "reconnect-attempts", "jitter", "drop", "churn", "last-event-id"}},
-		{"a search has a report of its own, without metrics", []string{"threshold", "abort-on-fail", "strict", "debug"}},
+		{"a search decides itself when to connect, and where to go on", []string{"reconnect", "reconnect-wait", "reconnect-max-wait", "reconnect-attempts", "jitter", "drop", "churn", "slow", "last-event-id"}},
+		{"a search has a report of its own, without metrics", []string{"threshold", "abort-on-fail", "strict", "debug", "watch-deploy"}},
 	} {
 		for _, name := range group.flags {
 			list = append(list, conflict{horizonFlag, name, group.why, ""}, conflict{idleFlag, name, group.why, ""})
