@@ -124,6 +124,9 @@ type resuming struct {
 	foreign  bool
 	blurred  bool // one came too late to be told from a duplicate
 
+	since int64  // when the first live event came, at the latest
+	burst *burst // nil where others saw all that was published
+
 	odd  []oddity // what nobody else has seen, where the next to come should be known; see number
 	odds int      // how many there were
 }
@@ -156,9 +159,11 @@ func (s *subscriber) resume(info client.Info) {
 		if !info.Resumed {
 			continue
 		}
+		opened := s.reopened
 		t.resuming = &resuming{
-			last: t.last, top: t.tracker.next - 1, max: t.last, lowest: math.MaxUint64,
-			known: t.feed.highest.Load(), asked: asked, opened: s.reopened,
+			burst: t.feed.unwatched(asked, opened, &info),
+			last:  t.last, top: t.tracker.next - 1, max: t.last, lowest: math.MaxUint64,
+			known: t.feed.highest.Load(), asked: asked, opened: opened,
 			blurred: t.tracker.sight(t.last) == TooOld, // and so is what came between
 		}
 	}
@@ -270,10 +275,18 @@ func (t *tracked) explain(s *subscriber, c *cell, next uint64) {
 // take takes an event after the last one, which hasn't been seen before. It was published between two times.
 func (p *resuming) take(seen *sighted, from, until int64, t *tracked) {
 	n := seen.ordinal
-	if until < p.asked {
+	replayed, live := until < p.asked, from >= p.opened
+	if replayed {
 		p.replayed++
 	}
-	if p.suspect == 0 && !t.feed.declared && n > p.known && p.live == 0 && (from == never || until < p.asked) {
+	since := seen.at
+	if b := p.burst; b != nil && n > b.before.last && !seen.known && t.feed.own == nil && p.live == 0 {
+		var more uint64
+		more, live = b.take(n, seen.at, replayed)
+		p.replayed += more
+		since = min(since, b.since)
+	}
+	if p.burst == nil && p.suspect == 0 && !t.feed.declared && n > p.known && p.live == 0 && (from == never || until < p.asked) {
 		p.suspect = n
 	}
 	switch {
@@ -301,8 +314,8 @@ func (p *resuming) take(seen *sighted, from, until int64, t *tracked) {
 	if p.first == 0 {
 		p.first = n
 	}
-	if p.live == 0 && from >= p.opened {
-		p.live, p.liveAt = n, seen.at
+	if p.live == 0 && live {
+		p.live, p.liveAt, p.since = n, seen.at, since
 	}
 	if p.live == 0 || n <= p.live {
 		p.max = max(p.max, n)

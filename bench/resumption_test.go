@@ -327,3 +327,58 @@ func TestResumptionAheadOfAll(t *testing.T) {
 		}
 	})
 }
+
+// TestResumptionOfAllAtOnce: the same where every connection is broken off at once, so that nobody is there to see what is
+// published meanwhile, and no event says when it was. A replay is known by how it comes.
+func TestResumptionOfAllAtOnce(t *testing.T) {
+	runs := uint64(10)
+	if underRace {
+		runs = 1
+	}
+	for _, server := range replays {
+		for _, how := range []client.Break{client.BreakRST, client.BreakBlackhole} {
+			t.Run(string(how)+", "+server.name, func(t *testing.T) {
+				for seed := range runs {
+					synctest.Test(t, func(t *testing.T) { resumeAllAtOnce(t, how, seed, server.fault, server.replay) })
+				}
+			})
+		}
+	}
+}
+
+func resumeAllAtOnce(t *testing.T, how client.Break, seed uint64, want ResumeFault, replay func(int, []int) ([]int, int)) {
+	const connections, times = 6, 2
+	by := identified[1]
+	f := resumingServer(by.event, replay, false, 300*millisecond)
+	slow := f.dial
+	f.dial = func(a attempt) (*fakeStream, error) {
+		a.conn = a.n // as slow for all
+		s, err := slow(a)
+		s.info.Phases.TCP = 0
+		return s, err
+	}
+	result := f.run(t, Plan{
+		Stages: []Stage{{0, connections}}, Duration: 6 * second, Drain: second, Warmup: 500 * millisecond, Backoff: fixed, Sequence: by.seq, Seed: seed,
+		Breakages: []Breakage{{How: how, Share: 1, At: second + time.Duration(3+2*seed)*millisecond}, {How: how, Share: 1, At: 3*second + time.Duration(5+2*seed)*millisecond}},
+	})
+	r := result.Resumption
+	if r == nil || r.Judged != connections*times || result.Count(Broken) != connections*times {
+		t.Fatalf("seed %d: %d broken off, %+v", seed, result.Count(Broken), r)
+	}
+	for _, fault := range ResumeFaults() {
+		if n := r.Faults[fault]; fault == want && n != r.Judged || fault != want && n != 0 {
+			t.Errorf("seed %d: %s: %d of %d", seed, fault, n, r.Judged)
+		}
+	}
+	if want == numResumeFaults && r.Correct != r.Judged {
+		t.Errorf("seed %d: %d of %d are correct", seed, r.Correct, r.Judged)
+	}
+	if n := result.Count(OutOfRange); n > 0 {
+		t.Errorf("seed %d: %d out of range", seed, n)
+	}
+	// What comes after the replay comes every 20 ms.
+	h := result.Histogram(CatchUp)
+	if h == nil || h.TotalCount() != connections*times || h.Max() > int64(41*millisecond) || h.Min() < int64(millisecond) {
+		t.Errorf("seed %d: catch_up %v", seed, h)
+	}
+}

@@ -67,6 +67,7 @@ type tracked struct {
 	resuming *resuming // what the stream in use brings, where it is one that was opened again; nil once that is judged
 	owed     uint64    // what was due before the window, and missing when it began, and has not come since
 	level    bool      // it has received an event when others did
+	watches  bool      // the stream in use brings what is published as it is
 	past     bool      // it has received what comes after the end of the window
 	skipped  uint64    // what was left out before the first event that it expects
 	behind   int64     // events that others had seen long before, while it never was level
@@ -165,11 +166,36 @@ func (s *subscriber) received(c *cell, ev *client.Event, a arrival) {
 		s.first(c, at)
 	}
 	due, known := s.timing(c, ev, a)
-	if s.dropped != never && (!known || due >= s.reopened) {
-		c.time(Outage, at-s.dropped)
-		c.time(CatchUp, at-s.reopened)
+	if s.dropped == never {
+		return
+	}
+	if since, ok := s.live(at, due, known); ok {
+		c.time(Outage, since-s.dropped)
+		c.time(CatchUp, max(0, since-s.reopened)) // the kernel's stamp may be of before user space had the stream
 		s.dropped = never
 	}
+}
+
+// live says since when a stream that was opened again after a drop is live, given an event of it and when that was due,
+// as far as it is known; ok is false where it isn't live yet.
+func (s *subscriber) live(at, due int64, known bool) (since int64, ok bool) {
+	if known {
+		return at, due >= s.reopened
+	}
+	since, ok = never, true
+	for i := range s.tracked {
+		switch p := s.tracked[i].resuming; {
+		case p == nil || p.blurred:
+		case p.live == 0:
+			ok = false
+		default:
+			since = min(since, p.since)
+		}
+	}
+	if since != never {
+		return since, true
+	}
+	return at, ok
 }
 
 // first takes the first event of a stream.
@@ -311,6 +337,10 @@ func (s *subscriber) order(c *cell, ev *client.Event, stamp *client.Stamp, stamp
 func (s *subscriber) observe(c *cell, t *tracked, seen *sighted) (fresh bool) {
 	if t.resuming != nil {
 		t.resumed(s, c, seen)
+	}
+	if !t.watches && (t.resuming == nil || t.resuming.live != 0) {
+		t.watches = true
+		t.feed.watch()
 	}
 	ordinal := seen.ordinal
 	t.last = ordinal
@@ -469,6 +499,7 @@ func (s *subscriber) Closed(closed client.Closed) {
 	defer s.shard.mu.Unlock()
 	c := s.shard.cell
 	if closed.Opened {
+		s.blind()
 		for i := range s.tracked {
 			s.tracked[i].conclude(s, c)
 		}
