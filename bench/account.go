@@ -212,7 +212,7 @@ func (r *run) noteSilence(end int64) {
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
 		latest = max(latest, s.latest)
-		if !s.fresh && s.latest >= r.window.begin && s.dropped == never && !s.ended {
+		if !s.fresh && s.latest >= r.window.begin && s.dropped == never && !s.ended && !s.deaf {
 			if gap := end - s.latest; gap > limit {
 				s.shard.cell.time(InterArrival, gap)
 			}
@@ -274,6 +274,10 @@ func (r *run) unmeasured() map[Metric]string {
 		for _, m := range []Metric{Expected, Delivered, Lost, Late, Reach, Duplicate, Reordered} {
 			why[m] = reason
 		}
+	} else if tracked && r.unseen != "" {
+		for _, m := range []Metric{Expected, Delivered, Lost, Late, Reach} {
+			why[m] = r.unseen
+		}
 	} else if !tracked && !r.echoes() {
 		reason := "the events carry no id, sequence or stamp (--seq names one)"
 		if r.plan.Sequence != (Sequence{}) {
@@ -304,7 +308,7 @@ func (r *run) unmeasured() map[Metric]string {
 			}
 		}
 	}
-	switch resumption := r.resumes.resumption(why[Lost]); {
+	switch resumption := r.resumes.resumption(r.distrust(why)); {
 	case resumption == nil:
 		why[ResumesFaulty] = "no stream was opened again after a drop"
 	case resumption.Verdict == Undecidable:
@@ -335,6 +339,34 @@ func (r *run) unmeasured() map[Metric]string {
 		}
 	}
 	return why
+}
+
+// unseenEnd says why nobody can know what the server published as the window ended; "" where somebody can.
+func (r *run) unseenEnd() string {
+	switch {
+	case r.plan.Streams || r.own != nil || r.stop == StopEnded || r.stop == StopUnreachable || r.hearing() > 0 || !r.wanted():
+		return ""
+	case r.deaf.Load() > 0:
+		return "the run itself had made black holes of all connections, and nobody saw what was published then (--idle-timeout has clients notice)"
+	}
+	return "no connection was open when the window ended, and nobody saw what was published then"
+}
+
+// wanted reports whether there are connections that the plan hasn't ended.
+func (r *run) wanted() bool {
+	return slices.ContainsFunc(r.everybody(), func(s *subscriber) bool {
+		s.shard.mu.Lock()
+		defer s.shard.mu.Unlock()
+		return !s.retired
+	})
+}
+
+// distrust says why the numbers of events can't be relied on, as far as loss isn't measured for that; "" where they can.
+func (r *run) distrust(unmeasured map[Metric]string) string {
+	if why := unmeasured[Lost]; why != r.unseen {
+		return why
+	}
+	return ""
 }
 
 // compared are the timings that compare when several connections had the same event.

@@ -77,16 +77,46 @@ func (r *run) breakSome(b Breakage, random *rand.Rand, n int) {
 // breakOff breaks the stream off, and reports whether there was one.
 func (s *subscriber) breakOff(b Breakage) bool {
 	s.shard.mu.Lock()
-	before := s.churned
+	churned, deaf := s.churned, s.deaf
 	s.churned = b.Churn // before its end is told
+	s.deafen(deaf || b.How == client.BreakBlackhole)
 	s.shard.mu.Unlock()
 	broken := s.session.Break(b.How)
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
 	if !broken {
-		s.churned = before // of a breakage that it has still to notice
+		s.churned = churned // of a breakage that it has still to notice
+		s.deafen(deaf)
 		return false
 	}
 	s.shard.cell.add(Broken, 1)
+	if s.deaf {
+		s.blind()
+		s.run.noteBlackout(s.run.now())
+	}
 	return true
+}
+
+// deafen notes whether the stream in use is a black hole of the run's own. The shard's mutex must be held.
+func (s *subscriber) deafen(is bool) {
+	switch {
+	case is == s.deaf:
+		return
+	case is:
+		s.run.deaf.Add(1)
+	default:
+		s.run.deaf.Add(-1)
+	}
+	s.deaf = is
+}
+
+// hearing is how many of the connections that are open, and are not read slowly, the server still reaches, as far as the
+// run itself has broken none of them off.
+func (r *run) hearing() int { return r.open() - int(r.slowOpen.Load()) - int(r.deaf.Load()) }
+
+// noteBlackout notes, when a connection has gone, whether it was the last one.
+func (r *run) noteBlackout(at int64) {
+	if r.hearing() <= 0 && at < r.window.end.Load() {
+		r.blackout.Store(true)
+	}
 }

@@ -26,7 +26,7 @@ func (r *run) doubts(result *Result) (list []Warning) {
 		doubt("the errors of publishing say why they failed", blurredText)
 	}
 	if r.silence > 0 {
-		doubt("did the server hang? What it did not send can't be counted, but max(inter_arrival) shows the gap",
+		doubt(r.silentAdvice(),
 			"nobody received anything in the last %v of the window: the timings describe what came before", r.silence.Round(time.Millisecond))
 	}
 	if r.renumbered() {
@@ -35,6 +35,19 @@ func (r *run) doubts(result *Result) (list []Warning) {
 	}
 	result.Health.doubts(doubt)
 	return list
+}
+
+// silentAdvice says what to make of it where nobody received anything as the window ended.
+func (r *run) silentAdvice() string {
+	switch {
+	case r.deafAtEnd > 0:
+		return "the run itself had made black holes of connections: with --idle-timeout clients notice, and come back"
+	case r.openAtEnd == 0:
+		return "no connection was open when it ended; the errors below say why"
+	case r.plan.NoteEnds:
+		return "was it the faults? With --idle-timeout clients notice that a connection is silent, and come back. Else, did the server hang?"
+	}
+	return "did the server hang? What it did not send can't be counted, but max(inter_arrival) shows the gap"
 }
 
 // What is said of a tester that did nothing for a while.

@@ -39,7 +39,7 @@ func (r *run) result() *Result {
 	}
 	result.Noted, result.NotNoted = r.endings.all()
 	result.Storms = r.storms.all(r.window.end.Load(), r.plan.policies())
-	result.Resumption = r.resumes.resumption(result.Unmeasured[Lost])
+	result.Resumption = r.resumes.resumption(r.distrust(result.Unmeasured))
 	for _, f := range r.allFeeds() {
 		result.DistinctIDs += f.distinct.Load()
 	}
@@ -221,7 +221,7 @@ func (r *run) absent(m Metric) (n uint64) {
 			return 0
 		}
 		down, _ := r.unrecovered()
-		return down
+		return down + r.deafAtEnd
 	}
 	for i, reach := range reaches {
 		if reach.metric == m {

@@ -223,7 +223,8 @@ func (w *world) event(r *run, n int, now time.Time) client.Event {
 //     collection, too, until it finds something.
 //   - 256 events behind the newest is the limit beyond which an arrival is neither a duplicate nor late but ancient,
 //     and its event, if it was missing, lost; but where a member has had such events and lacks some, nobody knows whether
-//     they are those, and loss isn't measured at all.
+//     they are those, and loss isn't measured at all. It isn't either where nobody is there when the window ends, of those
+//     that the plan hasn't ended.
 //   - A delivery is timed for the first arrival of a pair, if the event was due after the subscription was open.
 func (w *world) count() *account {
 	b := &books{world: w, first: make(map[uint64]time.Duration), ordinals: make(map[int]uint64), pages: make([]page, len(w.members))}
@@ -241,8 +242,11 @@ func (w *world) count() *account {
 			b.arrives(h)
 		case "collects":
 			b.lookBack(h.at)
+		case "retires":
+			b.retired++
 		case "closes":
 			b.line = b.highest + 1
+			b.unseen = b.open == 0 && b.retired < len(w.members)
 		}
 	}
 	b.lookBack(w.end)
@@ -257,7 +261,8 @@ type books struct {
 	ordinals      map[int]uint64
 	highest, line uint64
 	repeats       int
-	open          int
+	open, retired int
+	unseen        bool   // and so they were when the window ended, though the plan wanted some
 	blackout      bool   // everybody was away at once: nobody can say what was published under an opaque id
 	pages         []page // by member
 }
@@ -389,7 +394,7 @@ func (b *books) balance() *account {
 		unsure = unsure || p.ancient > 0 && sum.lost > before
 		sum.delivered += uint64(len(p.seen))
 	}
-	if unsure {
+	if unsure || b.unseen {
 		sum.measured, sum.expected, sum.delivered, sum.lost = false, 0, 0, 0
 	}
 	if sum.expected > 0 {

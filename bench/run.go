@@ -55,7 +55,8 @@ type run struct {
 	lastOpened        atomic.Int64  // when a stream was opened last, ns after the start
 	arrived           atomic.Uint64 // counted only where Plan.Events wants it
 	everOpened        atomic.Bool
-	blackout          atomic.Bool  // every connection was down at once, which nobody asked for
+	blackout          atomic.Bool  // every connection was down at once, though the plan wanted some
+	deaf              atomic.Int64 // open connections of which the run has made black holes
 	refusals          atomic.Int64 // attempts that failed since a connection was last opened
 	stamped           atomic.Bool  // an event carried its time
 	exhausted         atomic.Bool  // a connection was tried as often as the plan allows, in vain
@@ -77,6 +78,8 @@ type run struct {
 	stop                  Stop
 	stopText              string
 	openAtEnd             int
+	unseen                string   // why nobody can know what was published when the window ended; "" where somebody can
+	deafAtEnd             uint64   // black holes of the run's own that nobody had noticed when it ended
 	past                  []moment // of the snapshots of the last second
 	watch                 watch
 	clocks                clocks

@@ -126,6 +126,7 @@ func (r *run) close(stop Stop, why string) {
 		r.window.end.Store(now)
 	}
 	r.openAtEnd = r.open()
+	r.unseen = r.unseenEnd()
 	if r.windowCPU > 0 {
 		r.windowCPU = processCPU() - r.windowCPU
 	}
@@ -198,6 +199,7 @@ func (r *run) drainLimit() time.Duration {
 // finish asks every server to end its streams, waits a little for it and then closes what is left.
 func (r *run) finish() {
 	r.drainedAt = r.now()
+	r.deafAtEnd = uint64(r.deaf.Load())
 	r.enter(PhaseFinish)
 	ended := make(chan struct{})
 	go func() {

@@ -45,6 +45,7 @@ type subscriber struct {
 	waited   int64      // of the outage, since a stream was open: between attempts
 	tried    int64      // by those that failed
 	churned  bool       // the run breaks it off as one after the other
+	deaf     bool       // the run has made a black hole of its stream
 	storm    *gathering // where the drop is kept that it is recovering from, as which; nil for nowhere
 	inStorm  int
 	policy   uint8 // back-off
@@ -500,6 +501,7 @@ func (s *subscriber) Closed(closed client.Closed) {
 	c := s.shard.cell
 	if closed.Opened {
 		s.blind()
+		s.deafen(false)
 		for i := range s.tracked {
 			s.tracked[i].conclude(s, c)
 		}
@@ -588,10 +590,8 @@ func (s *subscriber) drop(c *cell, at int64, open int, closed *client.Closed, e 
 		began = min(at, s.run.at(closed.BrokenAt))
 	} else {
 		c.add(Drops, 1)
-		if s.run.open() == 0 && at < c.window.end.Load() {
-			s.run.blackout.Store(true)
-		}
 	}
+	s.run.noteBlackout(at)
 	s.waited, s.tried = 0, 0
 	if closed.Broken != "" && s.churned { // however many there are, it is no storm
 		s.storm = nil

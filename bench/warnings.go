@@ -82,6 +82,10 @@ func (r *run) warnings(result *Result) (list []Warning) {
 	if down > 0 {
 		warn("the errors below say why; a longer run may see the end of it", "%d connections had dropped and were not open again when the run ended; in outage they count as longer than any that ended", down)
 	}
+	if n := r.deafAtEnd; n > 0 {
+		warn("--idle-timeout says after what silence a client gives a connection up, and auto learns that from heartbeats; in outage they count as longer than any that ended",
+			"%d connections of which the run itself had made black holes had not noticed it when the run ended", n)
+	}
 	if quiet > 0 {
 		warn("a longer run may see one", "%d connections were open again after a drop, but no live event had come when the run ended; outage leaves them out", quiet)
 	}
