@@ -270,6 +270,9 @@ func (s *slot) arrived(f *feed, at int64, open int, c *cell) {
 		s.origin = at
 	}
 	lag := at - s.origin
+	if s.held { // and yet, by a stream that was being opened then, it may have come before
+		s.first = min(s.first, lag)
+	}
 	if s.settled {
 		s.record(LagBehindFirst, lag-s.first, c)
 		return

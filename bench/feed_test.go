@@ -134,6 +134,22 @@ func TestFeedCatchesUp(t *testing.T) {
 	}
 }
 
+// TestFeedEarlierThanFirst: a stream that was still being opened when all others had an event may have it from before
+// them. Then it was the first, and nothing is negative.
+func TestFeedEarlierThanFirst(t *testing.T) {
+	f, c := newFeed(feedKey{}, 3, nil), openCell(1e9)
+	for _, at := range []int64{500, 510, 480, 530} {
+		f.see(&sighted{ordinal: 1, at: at}, 2, 4, c)
+	}
+	f.settleAll(c, 0)
+	if n := c.counts[OutOfRange-numTimings]; n != 0 {
+		t.Errorf("%d out of range", n)
+	}
+	if !equalTiming(held(c, LagBehindFirst), []int64{0, 10, 0, 50}) || !equalTiming(held(c, FanoutSpread), []int64{50}) {
+		t.Error("the lags are wrong")
+	}
+}
+
 func TestFeedHead(t *testing.T) {
 	const second = int64(1e9)
 	f, c := newFeed(feedKey{kind: byNumber}, 1, nil), openCell(never)

@@ -158,7 +158,7 @@ func (s *subscriber) received(c *cell, ev *client.Event, a arrival) {
 	if c.window.holds(at) {
 		c.arrived(ev)
 		if !s.fresh && s.latest >= c.window.begin {
-			c.time(InterArrival, at-s.latest)
+			c.time(InterArrival, max(0, at-s.latest)) // the one before may be stamped by user space, and later than it came
 		}
 		s.run.countdown(at)
 	}
