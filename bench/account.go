@@ -332,6 +332,9 @@ func (r *run) unmeasured() map[Metric]string {
 	default:
 		why[Delivery] = "no event carried a time stamp (--stamp names one)"
 	}
+	if r.tally.counts[SlowReceived-numTimings] > 0 && r.tally.timings[SlowDelivery] == nil {
+		why[SlowDelivery] = "no event that was read slowly carried a time stamp by this host's clock"
+	}
 	recorded := func(m Metric) bool { return r.tally.timings[m] != nil }
 	if common := compared(); slices.ContainsFunc(common, recorded) && !slices.ContainsFunc(r.allFeeds(), (*feed).shared) {
 		for _, m := range common {

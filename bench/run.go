@@ -29,6 +29,8 @@ type run struct {
 	errors   errorLog
 	ctx      context.Context // of the sessions
 	cancel   context.CancelFunc
+	slowCtx  context.Context // of those that read slowly
+	endSlow  context.CancelFunc
 	quit     chan struct{} // closed when nothing more is to be started or sent
 	enough   chan struct{} // closed when Plan.Events have arrived
 	giveUp   chan struct{} // closed when nothing will ever connect
@@ -113,6 +115,7 @@ func newRun(runner *Runner) *run {
 	r.window.end.Store(int64(r.times.end))
 	r.recorder = newRecorder(&r.window)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.slowCtx, r.endSlow = context.WithCancel(r.ctx)
 	sample := sampleHost
 	if runner.fakable {
 		sample = unknownHost
@@ -225,7 +228,11 @@ func (r *run) openConnections() {
 		r.active = append(r.active, s)
 		r.mu.Unlock()
 		r.sessions.Add(1)
-		s.session.Start(r.ctx, s.unsubscribed)
+		ctx := r.ctx
+		if s.slow {
+			ctx = r.slowCtx
+		}
+		s.session.Start(ctx, s.unsubscribed)
 	}
 }
 

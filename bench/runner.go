@@ -206,6 +206,7 @@ func (r *run) finish() {
 		defer close(ended)
 		r.sessions.Wait()
 	}()
+	r.endSlow()              // they would take long to read the end
 	var asked sync.WaitGroup // each on its own, since one may have to wait for a peer that reads nothing
 	for _, s := range r.everybody() {
 		asked.Go(s.session.Finish)

@@ -40,14 +40,25 @@ func (s *subscriber) slowly(c *cell, ev *client.Event) {
 		return
 	}
 	c.add(SlowReceived, 1)
+	if due, ok := s.slowlyDue(ev); ok && c.window.holds(due) {
+		c.time(SlowDelivery, max(0, s.run.at(ev.Arrival.User)-due))
+	}
+}
+
+// slowlyDue says when an event was due by this host's clock, ns after the start; ok is false where it doesn't say so.
+func (s *subscriber) slowlyDue(ev *client.Event) (due int64, ok bool) {
+	r := s.run
 	stamp, ok := s.token(ev.Data)
-	if !ok || s.run.twoClocks() && stamp.Run != s.run.id {
-		return
+	switch {
+	case ok && stamp.Run == r.id:
+		return stamp.Due - r.wall, true
+	case r.twoClocks() || r.own != nil:
+		return 0, false
+	case !r.plan.Stamp.IsZero():
+		ns, ok := r.plan.Stamp.Time(ev.Data)
+		return ns - r.wall, ok
 	}
-	due := stamp.Due - s.run.wall
-	if at := s.run.at(ev.Arrival.User); c.window.holds(due) {
-		c.time(SlowDelivery, max(0, at-due))
-	}
+	return stamp.Due - r.wall, ok
 }
 
 // slowDrop takes the end of a stream that was read slowly.

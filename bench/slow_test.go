@@ -1,9 +1,12 @@
 package bench
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rtbench/rtbench/client"
 )
 
 // TestSlow: one of four connections reads slowly from one second into the window on, which makes its server late with the
@@ -78,4 +81,33 @@ func TestSlowEcho(t *testing.T) {
 			t.Errorf("%d sent, %d lost, %d absent, waited %v", result.Count(Sent), result.Count(Lost), result.Absent[RoundTrip], result.Waited)
 		}
 	})
+}
+
+// TestSlowByField: slow deliveries are timed by whatever stamp there is, and where there is none it is said so.
+func TestSlowByField(t *testing.T) {
+	for _, test := range []struct{ stamp, why string }{
+		{"json:at", ""},
+		{"", "no event that was read slowly carried a time stamp by this host's clock"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var f *fakeServer
+			f = newFakeServer(func(a attempt) (*fakeStream, error) {
+				return &fakeStream{lines: since(a.at, ticker(100*millisecond, time.Minute, 20*millisecond, func(n int, due time.Duration) client.Event {
+					return client.Event{Data: fmt.Appendf(nil, `{"at":%d}`, f.epoch(due)/1e6)}
+				}))}, nil
+			})
+			plan := Plan{Stages: []Stage{{0, 4}}, Duration: 2 * second, Slow: Slowness{Share: .25, Begin: func() {}}}
+			if test.stamp != "" {
+				plan.Stamp = field(test.stamp)
+			}
+			result := f.run(t, plan)
+			h, why := result.Histogram(SlowDelivery), result.Unmeasured[SlowDelivery]
+			if why != test.why || (h == nil) != (why != "") || h != nil && (h.Min() < int64(19*millisecond) || h.Max() > int64(22*millisecond)) {
+				t.Errorf("%q: %v, %q", test.stamp, h, why)
+			}
+			if result.Elapsed > 2*second+finishWait {
+				t.Errorf("it took %v", result.Elapsed)
+			}
+		})
+	}
 }

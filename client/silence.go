@@ -53,6 +53,10 @@ func (n *Net) silences() *silence {
 	return n.silence
 }
 
+// IdleLimit gives how long a stream may be silent as it is now: what was learned, where the Net learns and there was
+// something to learn from, else Idle. 0 is for no limit. Safe for concurrent use.
+func (n *Net) IdleLimit() time.Duration { return n.silences().limit() }
+
 // beat notes that what was read last was a heartbeat.
 func (c *conn) beat() {
 	if c.silence == nil || !c.silence.learns {

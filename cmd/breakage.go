@@ -8,6 +8,7 @@ import (
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/client"
+	"github.com/rtbench/rtbench/report"
 )
 
 // registerBreaking declares the flags of what a run does to its own connections.
@@ -123,10 +124,34 @@ func parseIdleLimit(s string) (idleLimit, error) {
 
 // idleTimeout is how long a stream may be silent, before anything is learned; 0 for no limit.
 func (f *loadFlags) idleTimeout() time.Duration {
-	if f.given("idle-timeout") {
-		return f.idle.value().after
+	if idle := f.idle.value(); f.given("idle-timeout") && !idle.learned {
+		return idle.after
 	}
 	return 2 * f.ping
+}
+
+// learned says in a result what limit of silence was learned, where one was to be.
+func (f *loadFlags) learned(run *report.Run, limit time.Duration) {
+	if !f.idle.value().learned {
+		return
+	}
+	said := "nothing learned"
+	switch {
+	case limit > 0 && limit == f.idleTimeout():
+		said += ", " + limit.String() + " by --ping"
+	case limit > 0:
+		said = limit.Round(time.Millisecond).String() + ", learned from heartbeats"
+	default:
+		run.Result.Warnings = append(run.Result.Warnings, bench.Warning{
+			Text:   "--idle-timeout auto learned nothing: no stream had two heartbeats, which are comments or pings, so that no silence was taken for a dead connection",
+			Advice: "say how long a silence may be, such as --idle-timeout 30s, or measure for longer than the server's heartbeats are apart",
+		})
+	}
+	for i := range run.Config.Entries {
+		if e := &run.Config.Entries[i]; e.Name == "idle-timeout" {
+			e.Value += " (" + said + ")"
+		}
+	}
 }
 
 // A slowness is what --slow says.

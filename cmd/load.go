@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -122,6 +123,7 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	result.Environment.Version = buildVersion()
 	result.Failure = cmp.Or(result.Failure, nothingPublished(result))
 	run := report.Run{Result: result, Config: f.config(p, rawURL)}
+	f.learned(&run, t.net.IdleLimit())
 	return f.verdict(ctx, p, run, f.write(std, outputs, run))
 }
 
@@ -196,6 +198,10 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 		}
 	}
 	connections := plan.Peak()
+	if share := plan.Slow.Share; t.slow != nil && share*float64(connections) < 1 {
+		return plan, t, dialers, usage(fmt.Errorf("--slow %s of %d connections is none", &f.slow, connections),
+			"use %.0f connections, or a larger share", math.Ceil(1/share))
+	}
 	if t.publish != nil {
 		connections += t.publish.publishers // one at least for each
 	}
