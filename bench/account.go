@@ -289,7 +289,7 @@ func (r *run) unmeasured() map[Metric]string {
 		case distrusted && r.own != nil && r.own.own.blurred():
 			reason = blurredText
 		case distrusted && r.renumbered():
-			reason = "numbers were used again for other events: was the server restarted, and does it count anew?"
+			reason = renumberedText + ": was the server restarted, and does it count anew?"
 		case distrusted && r.blackout.Load():
 			reason = "every connection was down at once, and nobody saw what was published then (--seq id, if the ids are consecutive)"
 		case distrusted:
@@ -308,7 +308,7 @@ func (r *run) unmeasured() map[Metric]string {
 			}
 		}
 	}
-	switch resumption := r.resumes.resumption(r.distrust(why)); {
+	switch resumption := r.resumption(why); {
 	case resumption == nil:
 		why[ResumesFaulty] = "no stream was opened again after a drop"
 	case resumption.Verdict == Undecidable:
@@ -364,12 +364,13 @@ func (r *run) wanted() bool {
 	})
 }
 
-// distrust says why the numbers of events can't be relied on, as far as loss isn't measured for that; "" where they can.
-func (r *run) distrust(unmeasured map[Metric]string) string {
-	if why := unmeasured[Lost]; why != r.unseen {
-		return why
+// resumption is what resuming streams comes to; nil where none was resumed.
+func (r *run) resumption(unmeasured map[Metric]string) *Resumption {
+	distrust := unmeasured[Lost]
+	if distrust == r.unseen { // that nobody knows what came in the end says nothing of the resumes before
+		distrust = ""
 	}
-	return ""
+	return r.resumes.resumption(distrust, r.renumbered())
 }
 
 // compared are the timings that compare when several connections had the same event.
@@ -380,6 +381,8 @@ func compared() []Metric {
 	}
 	return list
 }
+
+const renumberedText = "numbers were used again for other events"
 
 const blurredText = "more messages failed to be published, here and there, than can be told from those that were lost"
 

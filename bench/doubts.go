@@ -31,7 +31,7 @@ func (r *run) doubts(result *Result) (list []Warning) {
 	}
 	if r.renumbered() {
 		doubt("was the server restarted? Let it go on counting, or measure until then",
-			"numbers were used again for other events: the timings leave those out, and loss can't be told")
+			renumberedText+": the timings leave those out, and loss can't be told")
 	}
 	result.Health.doubts(doubt)
 	return list

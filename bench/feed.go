@@ -366,17 +366,6 @@ func (f *feed) stray(s *subscriber) bool {
 	return false
 }
 
-// again takes an event that is no news, and notes whether it is another one under the same number, as far as its
-// content is remembered.
-func (f *feed) again(ordinal, content uint64) {
-	s := f.slot(ordinal)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ordinal == ordinal && s.content != content {
-		f.anew.Add(1)
-	}
-}
-
 // renumbered reports whether numbers were used again for other events, as by a server that was restarted: more than
 // one in a hundred of those seen.
 func (f *feed) renumbered() bool {

@@ -39,7 +39,7 @@ func (r *run) result() *Result {
 	}
 	result.Noted, result.NotNoted = r.endings.all()
 	result.Storms = r.storms.all(r.window.end.Load(), r.plan.policies())
-	result.Resumption = r.resumes.resumption(r.distrust(result.Unmeasured))
+	result.Resumption = r.resumption(result.Unmeasured)
 	for _, f := range r.allFeeds() {
 		result.DistinctIDs += f.distinct.Load()
 	}

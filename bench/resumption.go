@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"sync"
@@ -455,10 +456,13 @@ func (r *resumeTally) counts() (judged, faulty uint64) {
 }
 
 // resumption is what it all comes to; nil where no stream was resumed. distrust says why loss can't be told, "" where it
-// can.
-func (r *resumeTally) resumption(distrust string) *Resumption {
+// can; renumbered that other events had the same numbers, so that nothing can be told by those.
+func (r *resumeTally) resumption(distrust string, renumbered bool) *Resumption {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if s := &r.sum; renumbered && s.Judged > 0 {
+		return &Resumption{Verdict: Undecidable, Why: cmp.Or(distrust, renumberedText), Idle: s.Idle, Cut: s.Cut, Unasked: s.Unasked, Unknown: s.Unknown + s.Judged}
+	}
 	sum := r.sum
 	sum.Faults[r.heads.fault()] += r.heads.n
 	if r.reach.short > 0 {

@@ -58,13 +58,26 @@ func TestCountingAnew(t *testing.T) {
 					if a.n == 0 {
 						return &fakeStream{end: restart, lines: ticker(100*millisecond, restart, millisecond, func(n int, due time.Duration) client.Event { return make(f, n, due) })}, nil
 					}
-					return &fakeStream{lines: since(a.at, ticker(100*millisecond, 6*second, restart, func(n int, due time.Duration) client.Event {
+					s := &fakeStream{lines: since(a.at, ticker(100*millisecond, 6*second, restart, func(n int, due time.Duration) client.Event {
 						return make(f, n, restart+due)
-					}))}, nil
+					}))}
+					s.info.Resumed = true
+					return s, nil
 				}
 				result := f.run(t, Plan{Stages: []Stage{{0, 3}}, Duration: 6 * second, Warmup: -1, Drain: 1, Backoff: fixed, Sequence: Sequence{ID: name == "by content"}})
 				if !strings.HasPrefix(result.Unmeasured[Lost], "numbers were used again") || !doubted(result, "numbers were used again") {
 					t.Errorf("lost %d, %q; %s: %v", result.Count(Lost), result.Unmeasured[Lost], result.Verdict, result.Doubts)
+				}
+				if n := result.Count(Duplicate); n != 0 {
+					t.Errorf("%d duplicates", n)
+				}
+				if r := result.Resumption; r == nil || r.Verdict != Undecidable || !strings.HasPrefix(r.Why, "numbers were used again") || r.Judged != 0 || r.Faults != [numResumeFaults]uint64{} {
+					t.Errorf("%+v", r)
+				}
+				for _, w := range result.Warnings {
+					if strings.Contains(w.Advice, "--seq") {
+						t.Errorf("%q, which was done or helps nothing", w.Advice)
+					}
 				}
 			})
 		})

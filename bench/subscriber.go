@@ -75,13 +75,14 @@ type tracked struct {
 	ancient  uint64    // those of its account that came too late to be told from others
 }
 
-// again takes an event whose number is no news: one that was due later than all before is another event.
-func (t *tracked) again(ordinal uint64, seen *sighted) {
-	if seen.known && seen.due > t.newest {
+// again takes an event whose number is no news, and reports whether it is another one all the same: it was due later than
+// all before, or has another content.
+func (t *tracked) again(ordinal uint64, seen *sighted) (another bool) {
+	another = seen.known && seen.due > t.newest || t.feed.differs(ordinal, seen.content)
+	if another {
 		t.feed.anew.Add(1)
-		return
 	}
-	t.feed.again(ordinal, seen.content)
+	return another
 }
 
 // Opened implements client.Observer.
@@ -356,8 +357,9 @@ func (s *subscriber) observe(c *cell, t *tracked, seen *sighted) (fresh bool) {
 	}
 	switch sighting, _ := t.tracker.Observe(ordinal); sighting {
 	case Again:
-		c.add(Duplicate, 1)
-		t.again(ordinal, seen)
+		if !t.again(ordinal, seen) {
+			c.add(Duplicate, 1)
+		}
 		return false
 	case TooOld:
 		c.add(Ancient, 1)

@@ -110,7 +110,10 @@ func (r *run) warnings(result *Result) (list []Warning) {
 
 // lossWarnings are those about loss that isn't counted, where something that is printed seems to hold it.
 func (r *run) lossWarnings(result *Result) (list []Warning) {
-	const advice = "declare consecutive numbers with --seq, or subscribe more connections that aren't all dropped at once"
+	advice := "declare consecutive numbers with --seq, or subscribe more connections that aren't all dropped at once"
+	if r.renumbered() {
+		advice = "let the server go on counting where it was, or measure each part for itself"
+	}
 	feeds, dark := 0, 0
 	for _, f := range r.allFeeds() {
 		if f.met.Load() || f.own != nil {
@@ -151,7 +154,9 @@ func (r *run) saturated(result *Result) Warning {
 	}
 	text += "; the tester never stood still, and a burst of several events at once, as of a server that catches up or a proxy that batches, looks the same"
 	var advice string
-	if gaps := result.Histogram(InterArrival); gaps != nil {
+	if x := result.Resumption; x != nil && x.Replayed > 0 {
+		advice = fmt.Sprintf("%d events were replayed after drops, each time several at once: does a run without drops say the same?", x.Replayed)
+	} else if gaps := result.Histogram(InterArrival); gaps != nil {
 		advice = fmt.Sprintf("look at max(inter_arrival), %v: did the server, or a proxy on the way, send nothing for so long?", time.Duration(gaps.Max()).Round(10*time.Microsecond))
 	} else {
 		advice = "does the server, or a proxy on the way, gather events before it sends them?"

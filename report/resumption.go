@@ -117,7 +117,7 @@ func unjudged(x *bench.Resumption) string {
 		why string
 	}{
 		{x.Idle, "with nothing to replay"}, {x.Cut, "cut off before a live event"}, {x.Unasked, "without a position to go on from"},
-		{x.Unknown, "with events too far out of order to tell"},
+		{x.Unknown, "with events that can't be told from others"},
 	} {
 		if p.n > 0 {
 			parts = append(parts, count(p.n)+" "+p.why)
