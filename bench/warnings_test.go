@@ -43,11 +43,15 @@ func TestSaturatedByEvidence(t *testing.T) {
 		{"a tester that can't follow", slow, 0, 500, "client_lag p99 is 7", "fewer connections than 500", "was it stopped"},
 		{"one that was stopped", fast, 497 * millisecond, 5, "the tester stood still for 497ms", "was it stopped", "fewer connections"},
 		{"one connection", slow, 0, 1, "client_lag p99 is 7", "processors of its own", "fewer connections"},
+		{"replays", fast, 0, 5, "looks the same", "40 events were replayed after drops", "inter_arrival"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := runOf(t, Plan{Stages: []Stage{{0, row.connections}}, Duration: 10 * second})
 			result := timed(Saturated, map[Metric]*hdrhistogram.Histogram{ClientLag: row.lag, InterArrival: repeated(10, 2500*millisecond)})
 			result.Health = Health{Shared: .2, Stalled: row.stalled}
+			if row.name == "replays" {
+				result.Resumption = &Resumption{Replayed: 40}
+			}
 			w := r.saturated(result)
 			if !strings.Contains(w.Text, row.says) || !strings.Contains(w.Advice, row.advises) || strings.Contains(w.Advice, row.not) || !strings.Contains(w.Text, "client_lag p99") || strings.Contains(w.Text, "still for 0") {
 				t.Errorf("%s: %+v", row.name, w)
