@@ -2,6 +2,8 @@ package bench
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -133,9 +135,72 @@ func TestStormThatNeverEnds(t *testing.T) {
 		if s.Dropped != 10 || s.Returned != 6 || s.Back != [3]time.Duration{500 * millisecond, -1, -1} {
 			t.Errorf("%+v", s)
 		}
+		if n := len(s.Curve); s.Curve[n-1].At < 3500*millisecond || s.Curve[n-1].Attempts > 8 { // the last ones, half a second apart
+			t.Errorf("the curve ends with %+v", s.Curve[n-1])
+		}
 		if result.Absent[Outage] != 4 || !result.Estimate(Outage, .99).AtLeast {
 			t.Errorf("%d absent, %+v", result.Absent[Outage], result.Estimate(Outage, .99))
 		}
+	})
+}
+
+// TestLeftOut: who is open again, but receives nothing that the others do, is in an outage that hasn't ended; who has come
+// back only just now needn't be.
+func TestLeftOut(t *testing.T) {
+	for _, test := range []struct {
+		at   time.Duration
+		left uint64
+	}{{second, 2}, {3400 * millisecond, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			var f *fakeServer
+			f = newFakeServer(func(a attempt) (*fakeStream, error) {
+				s := &fakeStream{lines: since(a.at, ticker(100*millisecond, time.Minute, millisecond, f.stamped))}
+				if a.n > 0 {
+					s.lines = nil
+				}
+				return s, nil
+			})
+			result := f.run(t, Plan{Stages: []Stage{{0, 4}}, Duration: 4 * second, Warmup: second, Drain: 1, Backoff: fixed,
+				Breakages: []Breakage{{How: client.BreakFIN, Share: .5, At: test.at}}})
+			if result.Absent[Outage] != 0 { // without a sample there are no estimates
+				t.Errorf("%v: %d absent", test.at, result.Absent[Outage])
+			}
+			left, quiet := uint64(0), 0
+			for _, w := range result.Warnings {
+				if strings.Contains(w.Text, "though others had") {
+					_, _ = fmt.Sscan(w.Text, &left)
+				}
+				if strings.Contains(w.Text, "outage leaves them out") {
+					_, _ = fmt.Sscan(w.Text, &quiet)
+				}
+			}
+			if left != test.left || uint64(quiet) != 2-test.left {
+				t.Errorf("%v: %d left out, %d quiet", test.at, left, quiet)
+			}
+		})
+	}
+}
+
+// TestDropsBeforeLive: a connection that drops again before it was live has one outage, whose parts add up all the same.
+func TestDropsBeforeLive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f *fakeServer
+		f = newFakeServer(func(a attempt) (*fakeStream, error) {
+			s := &fakeStream{lines: since(a.at, ticker(100*millisecond, time.Minute, millisecond, f.stamped)), latency: 20 * millisecond}
+			switch a.n {
+			case 0:
+				s.end = 2*second + 50*millisecond
+			case 1:
+				s.lines, s.end = nil, a.at+250*millisecond
+			}
+			return s, nil
+		})
+		result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 5 * second, Warmup: second, Backoff: fixed})
+		checkTiming(t, result, Outage, samples{1400 * millisecond: 2})
+		checkTiming(t, result, Detect, samples{49 * millisecond: 2})
+		checkTiming(t, result, Wait, samples{500 * millisecond: 4})
+		checkTiming(t, result, Reconnect, samples{20 * millisecond: 4})
+		checkTiming(t, result, CatchUp, samples{311 * millisecond: 2})
 	})
 }
 

@@ -483,6 +483,18 @@ func (f *feed) settleAll(c *cell, cutoff int64) {
 	}
 }
 
+// newest is when the latest event that somebody has received was due, or first came; math.MinInt64 where there is none.
+func (f *feed) newest() int64 {
+	highest := f.highest.Load()
+	s := f.slot(highest)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ordinal != highest || highest == 0 || f.own != nil && !s.seen {
+		return math.MinInt64
+	}
+	return s.when
+}
+
 // dueBefore is the last event that was due, or first came, before a time; 0 if none did, as far as is remembered.
 func (f *feed) dueBefore(at int64) (last uint64) {
 	for i := range f.slots {

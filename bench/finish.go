@@ -220,8 +220,8 @@ func (r *run) absent(m Metric) (n uint64) {
 		if r.phase != PhaseFinish { // whoever is down may still come back
 			return 0
 		}
-		down, _ := r.unrecovered()
-		return down + r.deafAtEnd
+		down, left, _ := r.unrecovered()
+		return down + left + r.deafAtEnd
 	}
 	for i, reach := range reaches {
 		if reach.metric == m {

@@ -123,6 +123,7 @@ type resuming struct {
 	head     uint64 // missing before first
 	seam     uint64 // missing between first and live
 	foreign  bool
+	differ   int  // events that had another content than others saw under the same number
 	blurred  bool // one came too late to be told from a duplicate
 
 	since int64  // when the first live event came, at the latest
@@ -204,6 +205,7 @@ func (t *tracked) resumed(s *subscriber, c *cell, seen *sighted) {
 	}
 	if t.feed.differs(n, seen.content) {
 		p.foreign = true
+		p.differ++
 		return
 	}
 	from, until := t.feed.published(seen, p.known)

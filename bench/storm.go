@@ -43,7 +43,7 @@ type Storm struct {
 	Returns
 }
 
-// Returns say how connections that dropped came back, from the first drop of a storm to the last return.
+// Returns say how connections that dropped came back, from the first drop of a storm to the last attempt.
 type Returns struct {
 	Dropped  int
 	Returned int                     // of these, by the end of the run
@@ -232,6 +232,9 @@ func (g *gathering) storm(policies []string) Storm {
 		if d.back != never {
 			last = max(last, d.back)
 		}
+	}
+	if n := len(attempts); n > 0 {
+		last = max(last, attempts[n-1].at)
 	}
 	s.Returns = describe(drops, attempts, func(uint8) bool { return true })
 	s.Curve = curve(drops, attempts, first, last)

@@ -44,6 +44,7 @@ type subscriber struct {
 	failedAt int64      // when the stream, or the attempt to open one, failed last
 	waited   int64      // of the outage, since a stream was open: between attempts
 	tried    int64      // by those that failed
+	parts    int64      // of the outage, what is in detect, wait and reconnect
 	churned  bool       // the run breaks it off as one after the other
 	deaf     bool       // the run has made a black hole of its stream
 	storm    *gathering // where the drop is kept that it is recovering from, as which; nil for nowhere
@@ -173,7 +174,7 @@ func (s *subscriber) received(c *cell, ev *client.Event, a arrival) {
 	}
 	if since, ok := s.live(at, due, known); ok {
 		c.time(Outage, since-s.dropped)
-		c.time(CatchUp, max(0, since-s.reopened)) // the kernel's stamp may be of before user space had the stream
+		c.time(CatchUp, max(0, since-s.dropped-s.parts)) // the kernel's stamp may be of before user space had the stream
 		s.dropped = never
 	}
 }
@@ -187,7 +188,7 @@ func (s *subscriber) live(at, due int64, known bool) (since int64, ok bool) {
 	since, ok = never, true
 	for i := range s.tracked {
 		switch p := s.tracked[i].resuming; {
-		case p == nil || p.blurred:
+		case p == nil || p.blurred || p.differ >= chained: // then nobody knows what is live
 		case p.live == 0:
 			ok = false
 		default:
@@ -605,14 +606,17 @@ func (s *subscriber) drop(c *cell, at int64, open int, closed *client.Closed, e 
 		if !closed.Info.LastByte.IsZero() {
 			s.dropped = s.run.at(closed.Info.LastByte)
 		}
-		c.time(Detect, at-s.dropped)
+		s.parts = at - s.dropped
+		c.time(Detect, s.parts)
 	}
 }
 
 // reconnected takes that a stream is open again after a drop.
 func (s *subscriber) reconnected(c *cell, at int64) {
-	c.time(Wait, s.waited+s.started-s.failedAt)
-	c.time(Reconnect, s.tried+at-s.started)
+	waited, dialed := s.waited+s.started-s.failedAt, s.tried+at-s.started
+	c.time(Wait, waited)
+	c.time(Reconnect, dialed)
+	s.parts += waited + dialed
 	s.run.storms.redial(s.storm, redial{at: s.started, policy: s.policy})
 	s.run.storms.returned(s.storm, s.inStorm, at)
 	s.storm = nil

@@ -209,35 +209,36 @@ type Judgement struct {
 
 // Judge holds a threshold against the figures of a run.
 func (t Threshold) Judge(f Figures) Judgement {
-	figure := f.Figure(t)
+	figure, holds := f.Figure(t), false
 	if t.OrMax && figure.Unknown != "" {
-		figure = t.orMax(f, figure)
+		figure, holds = t.orMax(f, figure)
 	}
 	value := figure.Value
 	if figure.AtLeast { // what never came is later than any bound
 		value = math.Inf(1)
 	}
-	passed := figure.Unknown == "" && t.holds(value) || figure.Unknown == nothingDropped
+	passed := holds || figure.Unknown == "" && t.holds(value)
 	if figure.Low < figure.High && !figure.AtLeast { // it must hold wherever the value lies
 		passed = passed && t.holds(figure.Low) && t.holds(figure.High)
 	}
 	return Judgement{Threshold: t, Figure: figure, Passed: passed}
 }
 
-// nothingDropped is why nothing is known of outages where a threshold holds nevertheless.
-const nothingDropped = "nothing dropped"
-
-// orMax gives what a quantile that isn't known is held against.
-func (t Threshold) orMax(f Figures, figure Figure) Figure {
+// orMax gives what a quantile that isn't known is held against, and whether the threshold holds though nothing is known.
+func (t Threshold) orMax(f Figures, figure Figure) (_ Figure, holds bool) {
 	if most := f.Figure(Threshold{Aggregate: Max, Metric: t.Metric}); most.Unknown == "" {
-		return most
+		return most, false
 	}
-	if drops := f.Figure(Threshold{Metric: Drops}); drops.Unknown == "" && drops.Value == 0 {
-		figure.Unknown = nothingDropped
-		return figure
+	none := func(m Metric) bool {
+		x := f.Figure(Threshold{Metric: m})
+		return x.Unknown == "" && x.Value == 0
+	}
+	if none(Drops) && none(Broken) {
+		figure.Unknown = "nothing dropped"
+		return figure, true
 	}
 	figure.Unknown = "connections dropped, and none had recovered when the run ended"
-	return figure
+	return figure, false
 }
 
 func (t Threshold) holds(v float64) bool {

@@ -314,7 +314,7 @@ func (f fewFigures) Figure(t Threshold) Figure {
 	switch {
 	case t.Metric == Drops:
 		return Figure{Value: f.drops}
-	case t.Metric == Lost:
+	case t.Metric == Lost, t.Metric == Broken:
 		return Figure{}
 	case t.Aggregate == Max:
 		return f.most

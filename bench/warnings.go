@@ -78,13 +78,16 @@ func (r *run) warnings(result *Result) (list []Warning) {
 			"batched delivery: %s of the events arrived together with others, though the tester was there in time", percentText(result.Health.Shared))
 	}
 	list = append(list, r.lossWarnings(result)...)
-	down, quiet := r.unrecovered()
+	down, left, quiet := r.unrecovered()
 	if down > 0 {
 		warn("the errors below say why; a longer run may see the end of it", "%d connections had dropped and were not open again when the run ended; in outage they count as longer than any that ended", down)
 	}
 	if n := r.deafAtEnd; n > 0 {
 		warn("--idle-timeout says after what silence a client gives a connection up, and auto learns that from heartbeats; in outage they count as longer than any that ended",
 			"%d connections of which the run itself had made black holes had not noticed it when the run ended", n)
+	}
+	if left > 0 {
+		warn("does the server know them as subscribers after they came back?", "%d connections were open again after a drop, but had received nothing live when the run ended, though others had; in outage they count as longer than any that ended", left)
 	}
 	if quiet > 0 {
 		warn("a longer run may see one", "%d connections were open again after a drop, but no live event had come when the run ended; outage leaves them out", quiet)
@@ -193,20 +196,33 @@ func (r *run) batched(result *Result) bool {
 }
 
 // unrecovered counts the connections that dropped and aren't open again, and those that are but have not received anything
-// live since.
-func (r *run) unrecovered() (down, quiet uint64) {
+// live since: those that were left out, since others have, and those of which that can't be said.
+func (r *run) unrecovered() (down, left, quiet uint64) {
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
 		switch {
 		case s.dropped == never, s.retired:
 		case s.failedAt >= s.reopened:
 			down++
+		case s.leftOut():
+			left++
 		default:
 			quiet++
 		}
 		s.shard.mu.Unlock()
 	}
-	return down, quiet
+	return down, left, quiet
+}
+
+// leftOut reports whether others have received something that was published, before the window ended, a while after the
+// stream in use was opened. The shard's mutex must be held.
+func (s *subscriber) leftOut() bool {
+	for i := range s.tracked {
+		if s.tracked[i].feed.newest() > s.reopened+int64(race) {
+			return true
+		}
+	}
+	return false
 }
 
 // unheld counts the arrivals of which it isn't known any more when the first connection had them.

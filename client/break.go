@@ -42,12 +42,7 @@ func (x *exchange) Break(how Break) error { return x.conn.sever(how) }
 func (c *conn) sever(how Break) error {
 	switch how {
 	case BreakBlackhole:
-		c.deafen.Do(func() {
-			if c.gone == nil {
-				c.gone = make(chan struct{})
-			}
-			c.deaf.Store(true)
-		})
+		c.deaf.Store(true)
 		return nil
 	case BreakHalfClose:
 		return c.closeWriteTCP()
@@ -71,20 +66,22 @@ func (c *conn) closeWriteTCP() error {
 
 // unheard waits on a connection that is a black hole for whoever reads it, until it is closed or was silent for too long.
 func (c *conn) unheard() error {
-	var silent <-chan time.Time
-	if limit := c.silence.limit(); limit > 0 {
-		since := c.lastRead
-		if since.IsZero() {
-			since = time.Now()
+	since := c.lastRead
+	if since.IsZero() {
+		since = time.Now()
+	}
+	for !c.silence.over(since, time.Now()) {
+		var silent <-chan time.Time
+		if look, limited := c.silence.next(since, time.Now()); limited {
+			timer := time.NewTimer(time.Until(look))
+			defer timer.Stop()
+			silent = timer.C
 		}
-		timer := time.NewTimer(time.Until(since.Add(limit)))
-		defer timer.Stop()
-		silent = timer.C
+		select {
+		case <-c.gone.wait():
+			return net.ErrClosed
+		case <-silent:
+		}
 	}
-	select {
-	case <-c.gone:
-		return net.ErrClosed
-	case <-silent:
-		return c.idleError()
-	}
+	return c.idleError()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -40,11 +41,9 @@ type conn struct {
 
 	atOnce func([]byte) (int, error) // reads tcp without waiting, while quiet looks; nil otherwise
 
-	throttle *Throttle     // nil for none
-	deaf     atomic.Bool   // nothing is read or sent any more
-	gone     chan struct{} // closed by Close; made where somebody waits for that
-	deafen   sync.Once
-	leave    sync.Once // closes gone
+	throttle *Throttle   // nil for none
+	deaf     atomic.Bool // nothing is read or sent any more
+	gone     gone
 
 	closing            sync.Once // takes the last sample, while the kernel still knows
 	resent, outOfOrder int64     // segments, at that time
@@ -101,9 +100,6 @@ func (k countingConn) SetWriteDeadline(t time.Time) error { return k.c.tcp.SetWr
 // newConn takes a new connection over. A throttle is nil for none.
 func newConn(tcp net.Conn, throttle *Throttle) *conn {
 	c := &conn{tcp: tcp, throttle: throttle}
-	if throttle != nil {
-		c.gone = make(chan struct{})
-	}
 	c.raw = countingConn{c}
 	return c
 }
@@ -168,7 +164,7 @@ func (c *conn) pump(r reader) {
 			return
 		}
 		if c.throttle != nil {
-			c.throttle.wait(n, c.gone)
+			c.throttle.wait(n, c.gone.wait())
 		}
 	}
 }
@@ -200,25 +196,29 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	limit := c.silence.limit()
-	if limit > 0 {
-		if err := c.raw.SetReadDeadline(time.Now().Add(limit)); err != nil {
-			return 0, err
+	began := time.Now()
+	for {
+		look, limited := c.silence.next(began, time.Now())
+		if limited {
+			if err := c.raw.SetReadDeadline(look); err != nil {
+				return 0, err
+			}
 		}
+		n, err := c.top().Read(p)
+		switch {
+		case c.deaf.Load() && !errors.Is(err, net.ErrClosed):
+			return 0, c.unheard()
+		case n > 0:
+			c.given += n
+			c.filled = n == len(p)
+			c.noteRead(time.Now())
+		case limited && isTimeout(err) && !c.silence.over(began, time.Now()):
+			continue
+		case limited && isTimeout(err):
+			err = c.idleError()
+		}
+		return n, err
 	}
-	n, err := c.top().Read(p)
-	if err == nil && c.deaf.Load() {
-		return 0, c.unheard()
-	}
-	if n > 0 {
-		c.given += n
-		c.filled = n == len(p)
-		c.noteRead(time.Now())
-	}
-	if limit > 0 && isTimeout(err) {
-		err = c.idleError()
-	}
-	return n, err
 }
 
 func (c *conn) noteRead(at time.Time) {
@@ -282,10 +282,38 @@ func (c *conn) CloseWrite() error {
 // Close implements io.Closer. It doesn't wait for a TLS alert to be sent: a peer that reads nothing must not hold it.
 func (c *conn) Close() error {
 	c.closing.Do(c.sample)
-	if c.throttle != nil || c.deaf.Load() {
-		c.leave.Do(func() { close(c.gone) })
-	}
+	c.gone.leave()
 	return c.raw.Close()
+}
+
+// gone says that a connection was closed here. Safe for concurrent use. The zero value is of one that wasn't.
+type gone struct {
+	mu      sync.Mutex
+	closed  bool
+	waiting chan struct{} // nil as long as nobody waits
+}
+
+// wait gives what is closed when the connection is, or already.
+func (g *gone) wait() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.waiting == nil {
+		g.waiting = make(chan struct{})
+		if g.closed {
+			close(g.waiting)
+		}
+	}
+	return g.waiting
+}
+
+// leave takes that the connection is closed. Any further call does nothing.
+func (g *gone) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed && g.waiting != nil {
+		close(g.waiting)
+	}
+	g.closed = true
 }
 
 func (c *conn) sample() { c.resent, c.outOfOrder = segments(c.tcp) }

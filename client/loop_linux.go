@@ -125,10 +125,7 @@ func (l *eventLoop) vacate(at int) {
 func (l *eventLoop) watchSilence(s *socket) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var known bool
-	if s.quietUntil, known = s.due(); !known {
-		s.quietUntil = time.Now().Add(silenceLook)
-	}
+	s.quietUntil, _ = s.owner.silence.next(s.quietSince(), time.Now())
 	heap.Push(&l.quiet, s)
 	if l.quiet[0] == s {
 		l.alarm()

@@ -177,31 +177,20 @@ func (s *socket) silent(now time.Time) (until time.Time, over bool) {
 	if s.over || s.closed || s.busy {
 		return now.Add(max(silenceLook, s.owner.silence.limit())), false
 	}
-	until, known := s.due()
-	switch {
-	case !known:
-		return now.Add(silenceLook), false
-	case until.After(now):
+	since := s.quietSince()
+	if !s.owner.silence.over(since, now) {
+		until, _ = s.owner.silence.next(since, now)
 		return until, false
 	}
 	s.over = true
 	s.users++
-	return until, true
+	return since.Add(s.owner.silence.limit()), true
 }
 
-// silenceLook is how often it is looked whether the limit for silence has been learned.
-const silenceLook = time.Second
-
-// due is when the socket will have been quiet for too long, unless it is read before; it isn't known where the limit is
-// still to be learned. Whoever reads may ask.
-func (s *socket) due() (until time.Time, known bool) {
-	limit := s.owner.silence.limit()
-	if limit == 0 {
-		return time.Time{}, false
+// quietSince is when the socket was read last, or began to be. Whoever reads may ask.
+func (s *socket) quietSince() time.Time {
+	if s.owner.lastRead.After(s.began) {
+		return s.owner.lastRead
 	}
-	since := s.began
-	if s.owner.lastRead.After(since) {
-		since = s.owner.lastRead
-	}
-	return since.Add(limit), true
+	return s.began
 }

@@ -181,6 +181,10 @@ func (s *Session) pushed(ctx context.Context, stream Stream, err error) {
 	s.start(ctx)
 }
 
+// heeded is how long a peer may go on sending on a stream that is half-closed. One that does for longer has ignored it, and
+// if it ends the stream after all, that is for another reason.
+const heeded = 5 * time.Second
+
 // ended lets go of a stream.
 func (s *Session) ended(stream Stream, err error) Closed {
 	s.mu.Lock()
@@ -191,6 +195,9 @@ func (s *Session) ended(stream Stream, err error) Closed {
 	}
 	s.mu.Unlock()
 	info := stream.Info()
+	if broken == BreakHalfClose && info.LastByte.Sub(at) > heeded {
+		broken = ""
+	}
 	closed := Closed{At: time.Now(), Started: info.Started, Opened: true, Err: err, Broken: broken, BrokenAt: at, Info: info}
 	if broken != BreakBlackhole {
 		stream.Close()
@@ -321,7 +328,8 @@ func (s *Session) Ping() bool {
 }
 
 // Break breaks the open stream off, which the session takes for a drop when it hears of it: of a connection that is closed
-// or reset at once, of one that is half-closed if the peer ends it, and of a black hole when its limit for silence is over.
+// or reset at once, of one that is half-closed if the peer ends it for that, and of a black hole when its limit for silence is
+// over.
 // It reports whether a stream was open.
 func (s *Session) Break(how Break) bool {
 	s.mu.Lock()

@@ -406,3 +406,31 @@ func TestSessionStartedIsAsked(t *testing.T) {
 		}
 	}
 }
+
+// lasting is a stream whose last byte came at a time.
+type lasting struct {
+	*memoryStream
+	last time.Time
+}
+
+func (l lasting) Info() Info { return Info{LastByte: l.last} }
+
+// TestHalfCloseIgnored: a peer that goes on sending for long on a stream that is half-closed, and then ends it, has another
+// reason.
+func TestHalfCloseIgnored(t *testing.T) {
+	at := time.Now()
+	for _, test := range []struct {
+		how   Break
+		after time.Duration
+		want  Break
+	}{
+		{BreakHalfClose, 0, BreakHalfClose}, {BreakHalfClose, heeded, BreakHalfClose}, {BreakHalfClose, heeded + 1, ""},
+		{BreakBlackhole, time.Minute, BreakBlackhole}, {"", time.Minute, ""},
+	} {
+		s := &Session{broken: test.how, brokenAt: at}
+		stream := lasting{&memoryStream{closed: make(chan bool)}, at.Add(test.after)}
+		if closed := s.ended(stream, io.EOF); closed.Broken != test.want {
+			t.Errorf("%s, %v: %q", test.how, test.after, closed.Broken)
+		}
+	}
+}

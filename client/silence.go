@@ -32,6 +32,33 @@ func (s *silence) limit() time.Duration {
 	return s.given
 }
 
+// silenceLook is how often it is looked at least whether a limit that is to be learned was; one that is long may have become
+// shorter.
+const silenceLook = time.Second
+
+// next says until when to wait for a stream that is silent since a time, before its silence is looked at; limited is false
+// where that is for ever.
+func (s *silence) next(since, now time.Time) (look time.Time, limited bool) {
+	limit := s.limit()
+	switch {
+	case s == nil || limit == 0 && !s.learns:
+		return time.Time{}, false
+	case !s.learns:
+		return since.Add(limit), true
+	}
+	look = now.Add(max(silenceLook, limit/4))
+	if due := since.Add(limit); limit > 0 && due.Before(look) {
+		look = due
+	}
+	return look, true
+}
+
+// over reports whether a stream that is silent since a time has been so for too long.
+func (s *silence) over(since, now time.Time) bool {
+	limit := s.limit()
+	return limit > 0 && now.Sub(since) >= limit
+}
+
 // learn notes how long a stream was silent, and how far its heartbeats were apart.
 func (s *silence) learn(silent, apart time.Duration) {
 	for longest := s.longest.Load(); int64(silent) > longest && !s.longest.CompareAndSwap(longest, int64(silent)); longest = s.longest.Load() {

@@ -89,3 +89,67 @@ func TestSilenceLimit(t *testing.T) {
 		t.Errorf("of a busy stream: %v", busy.limit())
 	}
 }
+
+// TestSilenceLearnedLater: a stream that was silent before anything was learned ends when the limit that others teach is
+// over for it, too, and so does a black hole, which hears neither bytes nor the end of its peer.
+func TestSilenceLearnedLater(t *testing.T) {
+	for _, how := range []Break{"", BreakBlackhole} {
+		synctest.Test(t, func(t *testing.T) {
+			n := pipe(t, &Net{LearnIdle: true}, func(p *peer) {
+				if !p.read() || !p.write(streamHead) {
+					return
+				}
+				if p.n == 0 { // the quiet one
+					if how != "" {
+						<-time.After(12 * time.Second)
+						p.write(chunk("data: x\n\n"))
+						return
+					}
+					p.wait()
+				}
+				for range 5 {
+					<-time.After(10 * time.Second)
+					p.write(chunk(": \n\n"))
+				}
+			})
+			start := time.Now()
+			quiet := dial(t, &SSE{Net: n, Request: Request{URL: "http://127.0.0.1/"}}, "")
+			ended := make(chan time.Duration)
+			go func() {
+				_, err := collect(quiet)
+				if key, _ := explain(err); key != "idle" {
+					t.Errorf("%q: %v", how, err)
+				}
+				ended <- time.Since(start)
+			}()
+			teacher := dial(t, &SSE{Net: n, Request: Request{URL: "http://127.0.0.1/"}}, "")
+			go collect(teacher)
+			synctest.Wait()
+			if how != "" {
+				if err := quiet.(Breaker).Break(how); err != nil {
+					t.Error(err)
+				}
+			}
+			if took := <-ended; took < 25*time.Second || took > 32*time.Second {
+				t.Errorf("%q: after %v", how, took)
+			}
+			if limit := n.IdleLimit(); limit != 25*time.Second {
+				t.Errorf("%q: the limit is %v", how, limit)
+			}
+		})
+	}
+}
+
+// TestCloseBeforeAnyoneWaits: who waits for a connection to be closed after it was doesn't wait.
+func TestCloseBeforeAnyoneWaits(t *testing.T) {
+	var g gone
+	early := (&gone{}).wait()
+	select {
+	case <-early:
+		t.Error("nobody has closed it")
+	default:
+	}
+	g.leave()
+	g.leave()
+	<-g.wait()
+}
