@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/rtbench/rtbench/client"
 )
 
 // given reports whether a flag was set, on the command line or by its variable.
@@ -200,6 +202,12 @@ func (f *loadFlags) checkTimes() error {
 		if d.value < 0 || d.name == "timeout" && d.value == 0 {
 			return usage(fmt.Errorf("--%s %s is not a time to wait for", d.name, d.value), "such as 10s")
 		}
+	}
+	if f.wait > f.maxWait && f.given("reconnect-wait") && f.given("reconnect-max-wait") {
+		return usage(fmt.Errorf("--reconnect-wait %s is longer than --reconnect-max-wait %s", f.wait, f.maxWait), "the first wait of a policy is its shortest")
+	}
+	if f.given("jitter") && len(f.reconnect.values) > 0 && !slices.ContainsFunc(f.reconnect.values, func(p client.Policy) bool { return p != client.NoReconnect }) {
+		return usage(errors.New("--jitter and --reconnect none don't go together"), "there is no wait to spread")
 	}
 	if f.warmup < 0 && f.given("warmup") {
 		return usage(fmt.Errorf("--warmup %s is not a time to leave out", f.warmup), "such as 5s")

@@ -57,6 +57,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		f := e.GetFlag()
 		hint := ""
+		if said, ok := errors.AsType[*failure](errors.Unwrap(e)); ok {
+			hint = said.hint
+		}
 		if long := cmd.Flags().Lookup(f.Shorthand + e.GetValue()); f.Shorthand != "" && long != nil {
 			hint = fmt.Sprintf("long names have two dashes: --%s", long.Name)
 		}
