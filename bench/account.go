@@ -344,10 +344,18 @@ func (r *run) unmeasured() map[Metric]string {
 	return why
 }
 
-// unseenEnd says why nobody can know what the server published as the window ended; "" where somebody can.
+// blindEnd is for how long nobody was there to see what the server published as the window ended.
+func (r *run) blindEnd() time.Duration {
+	if r.plan.Streams || r.own != nil || r.stop == StopEnded || r.stop == StopUnreachable || r.hearing() > 0 || !r.wanted() {
+		return 0
+	}
+	return max(0, time.Duration(r.window.end.Load()-r.blindSince.Load()))
+}
+
+// unseenEnd says why nobody can know what the server published as the window ended; "" where it may only have been little.
 func (r *run) unseenEnd() string {
 	switch {
-	case r.plan.Streams || r.own != nil || r.stop == StopEnded || r.stop == StopUnreachable || r.hearing() > 0 || !r.wanted():
+	case r.blind == 0 || r.blind < race && r.deaf.Load() == 0: // who has dropped may still tell in the drain
 		return ""
 	case r.deaf.Load() > 0:
 		return "the run itself had made black holes of all connections, and nobody saw what was published then (--idle-timeout has clients notice)"

@@ -118,5 +118,6 @@ func (r *run) hearing() int { return r.open() - int(r.slowOpen.Load()) - int(r.d
 func (r *run) noteBlackout(at int64) {
 	if r.hearing() <= 0 && at < r.window.end.Load() {
 		r.blackout.Store(true)
+		r.blindSince.Store(at)
 	}
 }

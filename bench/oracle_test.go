@@ -223,7 +223,7 @@ func (w *world) event(r *run, n int, now time.Time) client.Event {
 //     collection, too, until it finds something.
 //   - 256 events behind the newest is the limit beyond which an arrival is neither a duplicate nor late but ancient,
 //     and its event, if it was missing, lost; but where a member has had such events and lacks some, nobody knows whether
-//     they are those, and loss isn't measured at all. It isn't either where nobody is there when the window ends, of those
+//     they are those, and loss isn't measured at all. It isn't either where nobody is there in its last second, of those
 //     that the plan hasn't ended.
 //   - A delivery is timed for the first arrival of a pair, if the event was due after the subscription was open.
 func (w *world) count() *account {
@@ -237,7 +237,9 @@ func (w *world) count() *account {
 			b.open++
 		case "drops", "ends":
 			b.open--
-			b.blackout = b.blackout || b.open == 0 && b.line == 0
+			if b.open == 0 && b.line == 0 {
+				b.blackout, b.blindSince = true, h.at
+			}
 		case "gets":
 			b.arrives(h)
 		case "collects":
@@ -246,7 +248,7 @@ func (w *world) count() *account {
 			b.retired++
 		case "closes":
 			b.line = b.highest + 1
-			b.unseen = b.open == 0 && b.retired < len(w.members)
+			b.unseen = b.open == 0 && b.retired < len(w.members) && w.window-b.blindSince >= race
 		}
 	}
 	b.lookBack(w.end)
@@ -262,7 +264,8 @@ type books struct {
 	highest, line uint64
 	repeats       int
 	open, retired int
-	unseen        bool   // and so they were when the window ended, though the plan wanted some
+	blindSince    time.Duration
+	unseen        bool   // and so they were when the window ended, since a second or more, though the plan wanted some
 	blackout      bool   // everybody was away at once: nobody can say what was published under an opaque id
 	pages         []page // by member
 }

@@ -58,6 +58,7 @@ type run struct {
 	arrived           atomic.Uint64 // counted only where Plan.Events wants it
 	everOpened        atomic.Bool
 	blackout          atomic.Bool  // every connection was down at once, though the plan wanted some
+	blindSince        atomic.Int64 // when that was last, ns after the start
 	deaf              atomic.Int64 // open connections of which the run has made black holes
 	refusals          atomic.Int64 // attempts that failed since a connection was last opened
 	stamped           atomic.Bool  // an event carried its time
@@ -80,9 +81,10 @@ type run struct {
 	stop                  Stop
 	stopText              string
 	openAtEnd             int
-	unseen                string   // why nobody can know what was published when the window ended; "" where somebody can
-	deafAtEnd             uint64   // black holes of the run's own that nobody had noticed when it ended
-	past                  []moment // of the snapshots of the last second
+	blind                 time.Duration // for so long nobody was there when the window ended; 0 where somebody was
+	unseen                string        // why nobody can know what was published then, where that is long; else ""
+	deafAtEnd             uint64        // black holes of the run's own that nobody had noticed when it ended
+	past                  []moment      // of the snapshots of the last second
 	watch                 watch
 	clocks                clocks
 	shifted               bool                           // deliveries were recorded by a guess of the offset

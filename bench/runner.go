@@ -126,6 +126,7 @@ func (r *run) close(stop Stop, why string) {
 		r.window.end.Store(now)
 	}
 	r.openAtEnd = r.open()
+	r.blind = r.blindEnd()
 	r.unseen = r.unseenEnd()
 	if r.windowCPU > 0 {
 		r.windowCPU = processCPU() - r.windowCPU

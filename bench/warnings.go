@@ -89,6 +89,9 @@ func (r *run) warnings(result *Result) (list []Warning) {
 	if left > 0 {
 		warn("does the server know them as subscribers after they came back?", "%d connections were open again after a drop, but had received nothing live when the run ended, though others had; in outage they count as longer than any that ended", left)
 	}
+	if r.blind > 0 && r.unseen == "" {
+		warn("a longer run sees what becomes of it", "no connection was there in the last %v of the window: what was published then, and nobody saw, is in no count", r.blind.Round(time.Millisecond))
+	}
 	if quiet > 0 {
 		warn("a longer run may see one", "%d connections were open again after a drop, but no live event had come when the run ended; outage leaves them out", quiet)
 	}
