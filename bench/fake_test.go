@@ -309,7 +309,7 @@ func without(counts map[Metric]uint64, result *Result, ignored ...Metric) map[Me
 }
 
 // transport is what needn't be looked at where a test isn't about connections and bytes.
-var transport = []Metric{Bytes, WireIn, WireOut, Attempts, Opened}
+var transport = []Metric{Bytes, WireIn, WireOut, HandshakeIn, HandshakeOut, Attempts, Opened}
 
 // samples is a timing's expected values, each with how often it occurs.
 type samples map[time.Duration]int64

@@ -45,6 +45,8 @@ const (
 	Bytes
 	WireIn
 	WireOut
+	HandshakeIn
+	HandshakeOut
 	Heartbeats
 	Attempts
 	Opened
@@ -144,6 +146,8 @@ var metrics = [endMetrics]struct {
 	Bytes:          {"bytes", ByteCount, false, none, "payload bytes of the events received"},
 	WireIn:         {"wire_in", ByteCount, true, none, "bytes read from the sockets, handshakes included"},
 	WireOut:        {"wire_out", ByteCount, true, none, "bytes written to the sockets, handshakes included"},
+	HandshakeIn:    {"handshake_in", ByteCount, true, none, "of wire_in, what opening streams took: response heads, and TLS"},
+	HandshakeOut:   {"handshake_out", ByteCount, true, none, "of wire_out, what opening streams took: requests, what was sent to subscribe, and TLS"},
 	Heartbeats:     {"heartbeats", Number, false, none, "keep-alives received: SSE comments, WebSocket pings"},
 	Attempts:       {"attempts", Number, false, none, "times a connection was tried, reconnects included"},
 	Opened:         {"opened", Number, false, Attempts, "streams opened, reconnects included"},

@@ -81,7 +81,7 @@ func TestOutage(t *testing.T) {
 				})
 				result := f.run(t, Plan{Stages: []Stage{{0, 3}}, Duration: 5 * second, Warmup: -1, Backoff: fixed})
 				row.want.counts[Drops], row.want.counts[Reconnects] = 1, 1
-				checkCounts(t, result, without(row.want.counts, result, Bytes, WireIn, WireOut, Attempts, Opened))
+				checkCounts(t, result, without(row.want.counts, result, Bytes, WireIn, WireOut, HandshakeIn, HandshakeOut, Attempts, Opened))
 				checkTiming(t, result, Delivery, row.want.delivery)
 				checkTiming(t, result, LagBehindFirst, row.want.lag)
 				// From the last byte at 2.005 s to the first event that was due after the connection was back.

@@ -171,7 +171,7 @@ func TestTargetDies(t *testing.T) {
 		if result.Stop != StopDuration || result.Failure != "the target died: no connection was open at the end, and none could be opened again" {
 			t.Errorf("%s, %q", result.Stop, result.Failure)
 		}
-		checkCounts(t, result, without(map[Metric]uint64{Drops: 2, ConnectErrors: 8, Attempts: 10, Opened: 2}, result, WireIn, WireOut))
+		checkCounts(t, result, without(map[Metric]uint64{Drops: 2, ConnectErrors: 8, Attempts: 10, Opened: 2}, result, WireIn, WireOut, HandshakeIn, HandshakeOut))
 		checkTexts(t, "warnings", result.Warnings, "connections opened, but nothing was received",
 			"2 connections had dropped and were not open again when the run ended; in outage they count as longer than any that ended")
 	})

@@ -25,7 +25,7 @@ func TestDelivery(t *testing.T) {
 		// Number 100 is due when the window ends, and nobody has seen it by then: it is on the other side of the line.
 		checkCounts(t, result, map[Metric]uint64{
 			Received: 297, Bytes: 297 * client.StampLen, Expected: 297, Delivered: 297, Attempts: 3, Opened: 3,
-			WireIn: 3*100 + 297*(client.StampLen+10), WireOut: 3 * 50, // as the fake server has it, heads first
+			WireIn: 3*100 + 297*(client.StampLen+10), WireOut: 3 * 50, HandshakeIn: 3 * 100, HandshakeOut: 3 * 50, // as the fake server has it, heads first
 		})
 		checkTiming(t, result, Delivery, samples{5 * millisecond: 99, 10 * millisecond: 99, 20 * millisecond: 99})
 		checkTiming(t, result, LagBehindFirst, samples{0: 99, 5 * millisecond: 99, 15 * millisecond: 99})

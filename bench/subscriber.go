@@ -120,6 +120,8 @@ func (s *subscriber) Opened(o client.Opened) {
 	}
 	s.wireIn, s.wireOut = 0, o.Info.WireOut
 	c.add(WireOut, o.Info.WireOut)
+	c.add(HandshakeOut, o.Info.WireOut)
+	c.add(HandshakeIn, o.Info.HeadIn)
 	phases := [...]struct {
 		metric Metric
 		took   time.Duration

@@ -35,7 +35,7 @@ var countGroups = []struct {
 		bench.Duplicate, bench.Reordered, bench.Ancient, bench.Boundary, bench.Unstamped, bench.OutOfRange}},
 	{"Publishing", []bench.Metric{bench.Due}, []bench.Metric{bench.Due, bench.Sent, bench.Unsent, bench.PublishErrors}},
 	{"Streams", []bench.Metric{bench.StreamsStarted}, []bench.Metric{bench.StreamsStarted, bench.StreamsDone, bench.StreamsFailed}},
-	{"Traffic", []bench.Metric{bench.Opened}, []bench.Metric{bench.Received, bench.Throughput, bench.Bytes, bench.Heartbeats, bench.WireIn, bench.WireOut}},
+	{"Traffic", []bench.Metric{bench.Opened}, []bench.Metric{bench.Received, bench.Throughput, bench.Bytes, bench.Heartbeats, bench.WireIn, bench.WireOut, bench.HandshakeIn, bench.HandshakeOut}},
 	{"Slow readers", []bench.Metric{bench.SlowReceived, bench.SlowDrops}, []bench.Metric{bench.SlowReceived, bench.SlowDrops}},
 	{"Resumption", []bench.Metric{bench.Reconnects}, []bench.Metric{bench.Resumes, bench.ResumesFaulty}},
 }
