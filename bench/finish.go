@@ -38,6 +38,7 @@ func (r *run) result() *Result {
 		SeriesStep: r.series.step, Errors: r.errors.all(), Environment: r.environment(),
 	}
 	result.Noted, result.NotNoted = r.endings.all()
+	result.Target = r.target.result()
 	result.Storms = r.storms.all(r.window.end.Load(), r.plan.policies())
 	result.Resumption = r.resumption(result.Unmeasured)
 	for _, f := range r.allFeeds() {

@@ -38,6 +38,7 @@ type Plan struct {
 	Sequence   Sequence
 	Token      client.Field // where an event has rtbench's own stamp; zero to search for it
 	Clock      Clock        // tells the server's time, where that is by another clock than ours; nil for nobody
+	Target     Probe        // tells what the target uses; nil for nobody
 	Thresholds []Threshold
 	Abort      bool // end the run when a threshold fails that more time can't mend
 }

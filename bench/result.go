@@ -59,6 +59,7 @@ type Result struct {
 	NotNoted    uint64      // how many more of them there were
 	Injected    *Injected   // what became of faults that something on the way has injected; nil where nothing did
 	Resumption  *Resumption // what became of the streams that were opened again after a drop; nil where none was
+	Target      *TargetUse  // what the target used; nil where nobody asked
 	DistinctIDs uint64      // different events seen by anybody; 0 where events carry no identity
 	Environment Environment
 }

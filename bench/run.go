@@ -86,6 +86,7 @@ type run struct {
 	deafAtEnd             uint64        // black holes of the run's own that nobody had noticed when it ended
 	past                  []moment      // of the snapshots of the last second
 	watch                 watch
+	target                observed // until the senders have ended, only whoever observes it
 	clocks                clocks
 	shifted               bool                           // deliveries were recorded by a guess of the offset
 	ends                  between                        // deliveries between two clocks
@@ -185,6 +186,9 @@ func (r *run) countdown(at int64) {
 func (r *run) startAll() {
 	if r.plan.Clock != nil {
 		r.pacers.Go(func() { r.clocks.ask(r.plan.Clock) })
+	}
+	if r.plan.Target != nil {
+		r.pacers.Go(r.observeTarget)
 	}
 	if r.plan.Streams {
 		r.pacers.Go(r.startStreams)

@@ -52,7 +52,10 @@ func (r *Runner) Run(ctx context.Context) (*Result, error) {
 	if r.Dialer == nil {
 		return nil, errors.New("a run needs a dialer")
 	}
+	var target observed
+	target.before(ctx, r.Plan.Target)
 	run := newRun(r)
+	run.target = target
 	run.publish()
 	run.startAll()
 	run.collectUntilEnd(ctx)

@@ -27,6 +27,7 @@ const (
 // collector with the client. It lives as long as the pipe to its stdin: if this process is killed, it ends too.
 type child struct {
 	url       string // SCHEME://HOST:PORT
+	pid       int
 	stop      func()
 	complaint *bounded // what it wrote to stderr, once it is stopped
 }
@@ -93,7 +94,7 @@ func (r role) start(ctx context.Context, flags []string, line func([]byte)) (*ch
 		}
 		_, _ = io.Copy(io.Discard, stdout) // a line that is too long must not hold it up
 	}()
-	return &child{url: address, complaint: complaint, stop: sync.OnceFunc(func() {
+	return &child{url: address, pid: command.Process.Pid, complaint: complaint, stop: sync.OnceFunc(func() {
 		stdin.Close()
 		kill := time.AfterFunc(childStop, func() { _ = command.Process.Kill() })
 		defer kill.Stop()

@@ -77,6 +77,7 @@ var loadConflicts = [...]conflict{
 	{"watch-deploy", "churn", "what the run breaks off itself tells nothing of a deploy", ""},
 	{"watch-deploy", "done", "a request stream isn't opened again", ""},
 	{"watch-deploy", "debug", "--debug judges nothing", ""},
+	{"target-pid", "target-metrics", "which of them is the target?", ""},
 	{"debug", "via-faults", "--debug makes no report", ""},
 	{"source-ip", "via-faults", "connections to the proxy stay on this host", ""},
 	{"watch-deploy", "via-faults", "the faults would be taken for the deploy's", ""},

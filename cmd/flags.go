@@ -58,6 +58,9 @@ type loadFlags struct {
 	watchDeploy time.Duration
 	via         parsed[[]proxy.Fault]
 
+	targetPID     int
+	targetMetrics string
+
 	insecure  bool
 	caCert    string
 	cert, key string
@@ -129,6 +132,7 @@ func (f *loadFlags) register(set *pflag.FlagSet, p *protocol) {
 	f.registerBreaking()
 	f.registerVia()
 	f.registerNetwork()
+	f.registerTarget()
 	f.registerSearches()
 	f.registerReport()
 }

@@ -66,6 +66,7 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	if err != nil {
 		return err
 	}
+	child := 0
 	if !hasURL {
 		server, err := startChild(ctx, f.serveFlags())
 		if stopped, ok := stoppedBy(ctx); ok && err != nil {
@@ -75,6 +76,7 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 			return err
 		}
 		defer server.stop()
+		child = server.pid
 		rawURL, err = childURL(server.url, p, path)
 		if err != nil {
 			return err
@@ -94,6 +96,9 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 		}
 		defer stop()
 		plan.Send.Publishers = publishers
+	}
+	if plan.Target, err = f.probe(child); err != nil {
+		return err
 	}
 	clock, stopClock, err := f.openClock(t)
 	if err != nil {
@@ -338,7 +343,7 @@ func (f *loadFlags) config(p *protocol, rawURL string) report.Config {
 			value = report.Redacted
 		case flag.Name == "publish-body" && flag.Changed && !strings.HasPrefix(value, "@"): // it may hold a key
 			value = fmt.Sprintf("%s (%d bytes)", report.Redacted, len(value))
-		case flag.Name == "publish", flag.Name == "clock":
+		case flag.Name == "publish", flag.Name == "clock", flag.Name == "target-metrics":
 			value = report.RedactURL(value)
 		case flag.Name == "header" || flag.Name == "publish-header":
 			list, _ := flag.Value.(pflag.SliceValue)

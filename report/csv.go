@@ -51,6 +51,7 @@ func CSVSummary(w io.Writer, run Run) error {
 	t.trust(r)
 	t.storms(r)
 	t.injected(r)
+	t.targetUse(r)
 	t.resumption(r)
 	for _, j := range r.Judgements {
 		note := map[bool]string{true: "passed", false: "failed"}[j.Passed]

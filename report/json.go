@@ -49,6 +49,7 @@ type (
 		Resumption     *docResumption       `json:"resumption"`
 		Storms         []docStorm           `json:"storms"`
 		Injected       *docInjected         `json:"injected"`
+		TargetUse      *docTargetUse        `json:"target_use"`
 		Doubts         []docWarning         `json:"doubts"`
 		Warnings       []docWarning         `json:"warnings"`
 		Thresholds     []docThreshold       `json:"thresholds"`
@@ -252,7 +253,7 @@ func newDocument(run Run) (*document, error) {
 	if c := r.Clock; c != nil {
 		doc.Clock = &docClock{c.Low, c.High}
 	}
-	doc.Resumption, doc.Storms, doc.Injected = newResumption(r.Resumption), newStorms(r), newInjected(r.Injected)
+	doc.Resumption, doc.Storms, doc.Injected, doc.TargetUse = newResumption(r.Resumption), newStorms(r), newInjected(r.Injected), newTargetUse(r)
 	doc.addFigures(r)
 	for _, j := range r.Judgements {
 		doc.Thresholds = append(doc.Thresholds, docThreshold{j.Threshold.Text, j.Passed, known(j.Value, j.Unknown == ""),

@@ -226,6 +226,12 @@ func anyRun() *rapid.Generator[Run] {
 				}
 			}
 		}
+		if rapid.Bool().Draw(t, "target") {
+			r.Target = &bench.TargetUse{Source: text.Draw(t, "probe"), Length: 1 + ns.Draw(t, "probed"), Before: rapid.Uint64().Draw(t, "before"), Most: rapid.Uint64().Draw(t, "most")}
+			if r.Target.Why = text.Draw(t, "unknown use"); r.Target.Why == "" {
+				r.Target.CPU = ns.Draw(t, "target's cpu")
+			}
+		}
 		if rapid.Bool().Draw(t, "two clocks") {
 			r.Clock = &bench.ClockBound{Low: -int64(ns.Draw(t, "behind")), High: int64(ns.Draw(t, "ahead"))}
 		}

@@ -121,6 +121,7 @@ func rich() Run {
 			{Fault: "cut@4096b", Struck: 1, Noticed: 1, Keys: []bench.Cause{{Key: "eof", Count: 1}}, P50: -1, Max: 210 * time.Microsecond},
 			{Fault: "truncate@90", P50: -1, Max: -1},
 		}, Unexplained: []bench.Cause{{Key: "eof", Count: 4}}},
+		Target:     &bench.TargetUse{Source: "the process 4711", CPU: 3300 * time.Millisecond, Length: 10 * time.Second, Before: 21_000_000, Most: 65_000_000},
 		SeriesStep: time.Second, Verdict: bench.Bounded, DistinctIDs: 120, Environment: sampleEnvironment(),
 		Warnings: []bench.Warning{
 			{Text: "2 connections were dropped and opened again", Advice: "the errors below say why; the time without them is in outage"},

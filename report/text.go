@@ -63,6 +63,7 @@ func writeText(w io.Writer, run Run, opts TextOptions) error {
 	s.resumption(run.Result)
 	s.storms(run.Result)
 	s.injected(run.Result)
+	s.targetUse(run.Result)
 	s.remarks("Warnings", run.Result.Warnings, yellow)
 	s.errors(run.Result)
 	s.thresholds(run.Result)
