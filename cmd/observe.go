@@ -140,7 +140,7 @@ func parseUse(r io.Reader) (use bench.Use, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		name, value, ok := sample(lines.Text())
+		name, value, ok := metricLine(lines.Text())
 		switch {
 		case !ok:
 		case name == "process_cpu_seconds_total":
@@ -165,8 +165,8 @@ func parseUse(r io.Reader) (use bench.Use, err error) {
 // mostUse is beyond what a figure of a process can be.
 const mostUse = 1e15
 
-// sample reads a line of metrics: NAME VALUE or NAME{LABELS} VALUE, and maybe a time stamp.
-func sample(line string) (name string, value float64, ok bool) {
+// metricLine reads a line of metrics: NAME VALUE or NAME{LABELS} VALUE, and maybe a time stamp.
+func metricLine(line string) (name string, value float64, ok bool) {
 	end := strings.IndexAny(line, "{ \t")
 	if end <= 0 || line[0] == '#' {
 		return "", 0, false
