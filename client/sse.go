@@ -51,6 +51,7 @@ type SSE struct {
 	Net     *Net
 	Request Request
 	Done    EndMarker
+	Forgets bool // no stream says where it resumes
 }
 
 // Dial implements Dialer. Where from isn't empty it goes into the Last-Event-ID header.
@@ -67,11 +68,10 @@ func (d *SSE) Dial(ctx context.Context, from Cursor) (Stream, error) {
 	}
 	setDefault(req.Header, "Accept", "text/event-stream")
 	setDefault(req.Header, "Cache-Control", "no-store")
-	if len(from) > 0 {
+	x := newExchange(d.Net)
+	if x.resumed = len(from) > 0 && !d.Forgets; x.resumed {
 		req.Header.Set("Last-Event-Id", string(from))
 	}
-	x := newExchange(d.Net)
-	x.resumed = len(from) > 0
 	if err := x.follow(ctx, req, d.Request.Body); err != nil {
 		return nil, locate(err, x.local)
 	}

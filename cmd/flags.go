@@ -93,6 +93,8 @@ type loadFlags struct {
 	data   string
 	done   parsed[client.EndMarker]
 
+	noResume bool
+
 	// WebSocket
 	message      string
 	messageFile  string

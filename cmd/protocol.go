@@ -104,6 +104,7 @@ func registerSSE(f *loadFlags) {
 	f.set.StringVarP(&f.method, "method", "X", "", "HTTP `METHOD`")
 	byDefault(f.set, "method", "GET, with --data POST")
 	f.set.StringVar(&f.data, "data", "", "send this `BODY`, a template; @FILE reads it from a file")
+	f.set.BoolVar(&f.noResume, "no-resume", false, "send no Last-Event-ID after a drop, as a client that doesn't know it")
 	f.done = parsed[client.EndMarker]{kind: "match", parse: client.ParseEndMarker}
 	f.set.Var(&f.done, "done", "every stream is a request that ends on this: data such as '[DONE]', or event:NAME")
 	f.registerRate("with --done: streams started a second; with --publish: messages published", "1/s, with --publish 10/s")
@@ -126,7 +127,7 @@ func sseDialers(f *loadFlags, t *target) (dialerMaker, error) {
 	}
 	return func(conn int) (client.Dialer, error) {
 		request, err := t.request(conn)
-		return &client.SSE{Net: t.netOf(conn), Request: request, Done: f.done.value()}, err
+		return &client.SSE{Net: t.netOf(conn), Request: request, Done: f.done.value(), Forgets: f.noResume}, err
 	}, nil
 }
 
