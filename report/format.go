@@ -17,15 +17,17 @@ const (
 	JSON
 	CSV
 	HLog
+	Markdown
 	numFormats
 )
 
 // formats is the one table of formats.
 var formats = [numFormats]struct{ name, extension, sentence string }{
-	Text: {"text", ".txt", "a summary for people"},
-	JSON: {"json", ".json", "everything, with a documented schema; can be read back"},
-	CSV:  {"csv", ".csv", "one row a metric; a second file has one row a step of the series"},
-	HLog: {"hlog", ".hlog", "the histograms as an HdrHistogram interval log, one line a timing"},
+	Text:     {"text", ".txt", "a summary for people"},
+	JSON:     {"json", ".json", "everything, with a documented schema; can be read back"},
+	CSV:      {"csv", ".csv", "one row a metric; a second file has one row a step of the series"},
+	HLog:     {"hlog", ".hlog", "the histograms as an HdrHistogram interval log, one line a timing"},
+	Markdown: {"markdown", ".md", "a summary for a pull request or a decision"},
 }
 
 // Formats lists every format.

@@ -1,7 +1,7 @@
 // Package report turns a finished run into something to read: a summary for people, JSON for programs, CSV for
 // spreadsheets, and an HdrHistogram log for the tools that draw those. It also reads its own JSON back.
 //
-//	bench.Result + Config → Run → Write(text | json | csv | hlog)
+//	bench.Result + Config → Run → Write(text | json | csv | hlog | markdown)
 //	                         Run ← Read(json)
 //
 // Values stay in base units (ns, bytes, fractions) in every format that a program reads and are scaled only in text.
@@ -11,8 +11,8 @@
 // Whatever a server may have written goes through Plain before it reaches a terminal, and a spreadsheet cannot take it
 // for a formula. The package does not redact by itself: it gives RedactURL and RedactHeader to whoever fills Config.
 //
-// It refuses to compute: every figure is in the Result or in its histograms. It draws no conclusions, and knows no
-// protocol. All functions are safe for use by several goroutines at once as long as none changes the Run.
+// It computes nothing of a run: every figure is in the Result or in its histograms. Of several it does: Contrasts compares
+// two sides by paired trials. It draws no conclusions, and knows no protocol. All functions are safe for use by several goroutines at once as long as none changes the Run.
 package report
 
 import (
@@ -54,6 +54,8 @@ func Write(w io.Writer, f Format, run Run, opts TextOptions) error {
 		return CSVSummary(w, run)
 	case HLog:
 		return writeHLog(w, run)
+	case Markdown:
+		return writeMarkdown(w, run)
 	}
 	return fmt.Errorf("report: no such format: %d", f)
 }

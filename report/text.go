@@ -456,6 +456,15 @@ func margin(j bench.Judgement) string {
 func (s *sheet) footer(run Run) {
 	s.line()
 	env := run.Result.Environment
+	var parts []string
+	if received := run.Result.Window.Received; received > 0 && env.WindowCPU > 0 {
+		parts = append(parts, Scale(float64(env.WindowCPU)/float64(received), bench.Nanoseconds)+" of CPU time an event")
+	}
+	s.environment(env, run.Config.Entries, parts...)
+}
+
+// environment says by what, where and with which settings something was measured, and more of that.
+func (s *sheet) environment(env bench.Environment, entries []Entry, more ...string) {
 	parts := []string{strings.TrimSpace("rtbench " + Plain(env.Version))}
 	add := func(known bool, part string) {
 		if known {
@@ -467,14 +476,14 @@ func (s *sheet) footer(run Run) {
 	add(env.CPUs > 0, strconv.Itoa(env.GOMAXPROCS)+" of "+strconv.Itoa(env.CPUs)+" CPUs")
 	add(env.Arrivals != "", "arrivals stamped in "+env.Arrivals)
 	add(env.CPU > 0, Scale(float64(env.CPU), bench.Nanoseconds)+" CPU time")
-	if received := run.Result.Window.Received; received > 0 {
-		add(env.WindowCPU > 0, Scale(float64(env.WindowCPU)/float64(received), bench.Nanoseconds)+" of it an event")
+	for _, part := range more {
+		add(true, part)
 	}
 	add(env.MaxRSS > 0, Scale(float64(env.MaxRSS), bench.ByteCount)+" memory")
 	s.flow(parts, s.own(" · "), dim)
 
-	settings := make([]string, len(run.Config.Entries))
-	for i, e := range run.Config.Entries {
+	settings := make([]string, len(entries))
+	for i, e := range entries {
 		settings[i] = Plain(e.Name) + "=" + Plain(e.Value)
 	}
 	s.flow(settings, "  ", dim)

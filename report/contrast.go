@@ -1,0 +1,225 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/rtbench/rtbench/bench"
+)
+
+// A Contrast is one figure of two sides, A and B, over paired trials of both.
+type Contrast struct {
+	Name     string // such as "delivery p99"
+	Unit     bench.Unit
+	A, B     float64 // the median of each side's trials
+	Paired           // of B to A
+	Adjusted float64 // P, given that several figures were looked at (Holm 1979); NaN where the figure isn't tested
+	Alpha    float64 // below which Adjusted there is a difference
+	Tested   bool    // what trials don't differ in, as bytes, needs no test
+	Unknown  string  // why there is no comparison; "" where there is
+}
+
+// Different reports whether the sides differ.
+func (c *Contrast) Different() bool {
+	switch {
+	case c.Unknown != "":
+		return false
+	case !c.Tested:
+		return c.Low > 1 || c.High < 1
+	}
+	return c.Adjusted < c.Alpha
+}
+
+// Smallest is the smallest difference that would have shown, as a share: half the width of the interval. ok is false where
+// there is none.
+func (c *Contrast) Smallest() (share float64, ok bool) {
+	half := math.Exp((math.Log(c.High)-math.Log(c.Low))/2) - 1
+	return half, c.Unknown == "" && c.Low > 0 && !math.IsInf(half, 0) && !math.IsNaN(half)
+}
+
+// FewestPairs is how many pairs it takes for the least p-value that five in a hundred allow.
+const FewestPairs = 6
+
+// A figureKind is one figure that sides are compared by.
+type figureKind struct {
+	name   string
+	unit   bench.Unit
+	tested bool
+	of     func(*bench.Result) (float64, string)
+}
+
+// figureKinds are those of trials whose headline is a timing.
+func figureKinds(headline bench.Metric) []figureKind {
+	quantile := func(m bench.Metric, q float64) figureKind {
+		return figureKind{m.String() + " " + quantileName(q), bench.Nanoseconds, true, func(r *bench.Result) (float64, string) { return trialQuantile(r, m, q) }}
+	}
+	each := func(name string, from, less bench.Metric) figureKind {
+		return figureKind{name, bench.ByteCount, false, func(r *bench.Result) (float64, string) {
+			if r.Count(bench.Received) == 0 {
+				return 0, "nothing was received"
+			}
+			return float64(r.Count(from)-min(r.Count(from), r.Count(less))) / float64(r.Count(bench.Received)), ""
+		}}
+	}
+	perOpened := func(name string, m bench.Metric) figureKind {
+		return figureKind{name, bench.ByteCount, false, func(r *bench.Result) (float64, string) {
+			if r.Count(bench.Opened) == 0 {
+				return 0, "nothing was opened"
+			}
+			return float64(r.Count(m)) / float64(r.Count(bench.Opened)), ""
+		}}
+	}
+	return []figureKind{
+		quantile(headline, .5), quantile(headline, .99), quantile(bench.Connect, .5),
+		{"client CPU an event", bench.Nanoseconds, true, func(r *bench.Result) (float64, string) {
+			if r.Environment.WindowCPU <= 0 || r.Window.Received == 0 {
+				return 0, "the system does not tell"
+			}
+			return float64(r.Environment.WindowCPU) / float64(r.Window.Received), ""
+		}},
+		{"server CPU an event", bench.Nanoseconds, true, func(r *bench.Result) (float64, string) {
+			each, ok := r.Target.PerEvent(r.Window, r.End-r.Begin)
+			return float64(each), unless(ok, r.Target, "too little of it to tell")
+		}},
+		{"server memory a connection", bench.ByteCount, true, func(r *bench.Result) (float64, string) {
+			bytes, ok := r.Target.PerConnection(r.Peak)
+			return float64(bytes), unless(ok, r.Target, "it did not grow: a server that keeps what it had shows nothing")
+		}},
+		each("bytes in an event", bench.WireIn, bench.HandshakeIn), each("bytes out an event", bench.WireOut, bench.HandshakeOut),
+		perOpened("handshake bytes in", bench.HandshakeIn), perOpened("handshake bytes out", bench.HandshakeOut),
+	}
+}
+
+// unless says why a figure of the target isn't known.
+func unless(ok bool, target *bench.TargetUse, why string) string {
+	switch {
+	case ok:
+		return ""
+	case target == nil:
+		return "nobody asked the target (--target-pid, --target-metrics)"
+	}
+	return cmp.Or(target.Why, why)
+}
+
+// trialQuantile is a quantile of one trial, which is one sample of it however much its own events depend on each other.
+func trialQuantile(r *bench.Result, m bench.Metric, q float64) (float64, string) {
+	if why, unmeasured := r.Unmeasured[m]; unmeasured {
+		return 0, "not measurable: " + why
+	}
+	e := r.Estimate(m, q)
+	switch {
+	case e.AtLeast:
+		return 0, "so many events never came that it lies among them"
+	case e.Unknown != "" && !e.Indicative:
+		return 0, e.Unknown
+	}
+	return float64(e.Value), ""
+}
+
+// Unfit says why a trial is worth nothing for a comparison; "" where it is. lossy says that it was to lose something.
+func Unfit(r *bench.Result, lossy bool) string {
+	if r.Failure != "" {
+		return r.Failure
+	}
+	if why, refused := Distrust(r); refused {
+		return string(r.Verdict) + ": " + why.Text
+	}
+	switch {
+	case r.Drift != nil:
+		return fmt.Sprintf("NON-STATIONARY: %s changed by %.0f %% over the trial", r.Drift.Metric, 100*math.Abs(r.Drift.Share))
+	case !lossy && r.Unmeasured[bench.Lost] == "" && r.Count(bench.Lost) > 0:
+		return fmt.Sprintf("%d events were lost, which nothing explains", r.Count(bench.Lost))
+	case !lossy && r.Count(bench.Drops) > 0:
+		return fmt.Sprintf("%d connections dropped", r.Count(bench.Drops))
+	case r.Peak < r.Planned:
+		return fmt.Sprintf("only %d of %d connections were ever open", r.Peak, r.Planned)
+	}
+	return ""
+}
+
+// Contrasts compares two sides by as many trials of each, of which those of the same number were made close to each other.
+// alpha is how often a difference may be found in any of the figures where there is none.
+func Contrasts(a, b []*bench.Result, alpha float64) []Contrast {
+	if len(a) == 0 || len(b) == 0 {
+		return nil
+	}
+	headline, ok := a[0].Headline()
+	if other, also := b[0].Headline(); !ok || !also || other != headline {
+		headline = commonHeadline(a[0], b[0])
+	}
+	var list []Contrast
+	for _, kind := range figureKinds(headline) {
+		c := Contrast{Name: kind.name, Unit: kind.unit, Tested: kind.tested, Alpha: alpha, Adjusted: math.NaN()}
+		var as, bs []float64
+		for i := range min(len(a), len(b)) {
+			x, whyA := kind.of(a[i])
+			y, whyB := kind.of(b[i])
+			if why := cmp.Or(whyA, whyB); why != "" {
+				c.Unknown = cmp.Or(c.Unknown, why)
+				continue
+			}
+			as, bs = append(as, x), append(bs, y)
+		}
+		if len(as) > 0 {
+			c.A, c.B = median(as), median(bs)
+		}
+		c.compare(as, bs)
+		list = append(list, c)
+	}
+	holm(list)
+	return list
+}
+
+// compare fills in what the trials say of which both figures are known.
+func (c *Contrast) compare(a, b []float64) {
+	switch {
+	case len(a) < FewestPairs && c.Unknown == "":
+		c.Unknown = fmt.Sprintf("%d pairs of trials are too few: it takes %d", len(a), FewestPairs)
+		return
+	case len(a) < FewestPairs:
+		return
+	}
+	c.Unknown = ""
+	if c.A == 0 && c.B == 0 && !c.Tested { // nothing on either side
+		c.Paired = Paired{Pairs: len(a), Ratio: 1, Low: 1, High: 1, P: 1}
+		return
+	}
+	if c.Paired = ComparePairs(a, b); math.IsNaN(c.Ratio) {
+		c.Unknown = "it is nothing on one of the sides, so that there is no ratio"
+	}
+}
+
+// holm adjusts the p-values of those that are tested for there being several.
+func holm(list []Contrast) {
+	var tested []*Contrast
+	for i := range list {
+		if c := &list[i]; c.Tested && c.Unknown == "" {
+			tested = append(tested, c)
+		}
+	}
+	slices.SortStableFunc(tested, func(x, y *Contrast) int { return cmp.Compare(x.P, y.P) })
+	least := 0.0
+	for i, c := range tested {
+		least = max(least, min(1, c.P*float64(len(tested)-i)))
+		c.Adjusted = least
+	}
+}
+
+// commonHeadline is the first timing that two results have in common, of those that a run can be about.
+func commonHeadline(a, b *bench.Result) bench.Metric {
+	for _, m := range []bench.Metric{bench.Delivery, bench.RoundTrip, bench.LagBehindFirst, bench.InterArrival} {
+		if a.Histogram(m) != nil && b.Histogram(m) != nil {
+			return m
+		}
+	}
+	return bench.Delivery
+}
+
+// median is that of some values.
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
