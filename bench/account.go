@@ -314,6 +314,9 @@ func (r *run) unmeasured() map[Metric]string {
 	case resumption.Verdict == Undecidable:
 		why[ResumesFaulty] = resumption.Why
 	}
+	if r.renumbered() {
+		why[Duplicate] = renumberedText
+	}
 	if !r.segments.Load() {
 		why[Resent] = "the system does not tell what became of TCP segments (TCP_INFO)"
 		why[OutOfOrder] = why[Resent]

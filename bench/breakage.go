@@ -79,20 +79,22 @@ func (s *subscriber) breakOff(b Breakage) bool {
 	s.shard.mu.Lock()
 	churned, deaf := s.churned, s.deaf
 	s.churned = b.Churn // before its end is told
-	s.deafen(deaf || b.How == client.BreakBlackhole)
+	s.deafen(deaf || b.How == client.BreakBlackhole && !s.slow)
 	s.shard.mu.Unlock()
 	broken := s.session.Break(b.How)
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
 	if !broken {
 		s.churned = churned // of a breakage that it has still to notice
-		s.deafen(deaf)
+		if !deaf {
+			s.deafen(false)
+		}
 		return false
 	}
 	s.shard.cell.add(Broken, 1)
 	if s.deaf {
 		s.blind()
-		s.run.noteBlackout(s.run.now())
+		s.run.noteBlackout(s.run.now(), true)
 	}
 	return true
 }
@@ -114,10 +116,14 @@ func (s *subscriber) deafen(is bool) {
 // run itself has broken none of them off.
 func (r *run) hearing() int { return r.open() - int(r.slowOpen.Load()) - int(r.deaf.Load()) }
 
-// noteBlackout notes, when a connection has gone, whether it was the last one.
-func (r *run) noteBlackout(at int64) {
-	if r.hearing() <= 0 && at < r.window.end.Load() {
-		r.blackout.Store(true)
+// noteBlackout notes, when a connection has gone, whether it was the last one. heard says that it had been there to see what
+// was published.
+func (r *run) noteBlackout(at int64, heard bool) {
+	if r.hearing() > 0 || at >= r.window.end.Load() {
+		return
+	}
+	r.blackout.Store(true)
+	if heard {
 		r.blindSince.Store(at)
 	}
 }

@@ -486,13 +486,16 @@ func (f *feed) settleAll(c *cell, cutoff int64) {
 // newest is when the latest event that somebody has received was due, or first came; math.MinInt64 where there is none.
 func (f *feed) newest() int64 {
 	highest := f.highest.Load()
-	s := f.slot(highest)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ordinal != highest || highest == 0 || f.own != nil && !s.seen {
-		return math.MinInt64
+	for n := highest; n > 0 && highest-n < uint64(len(f.slots)); n-- {
+		s := f.slot(n)
+		s.mu.Lock()
+		ordinal, when, seen := s.ordinal, s.when, s.seen
+		s.mu.Unlock()
+		if ordinal == n && (f.own == nil || seen) {
+			return when
+		}
 	}
-	return s.when
+	return math.MinInt64
 }
 
 // dueBefore is the last event that was due, or first came, before a time; 0 if none did, as far as is remembered.

@@ -223,7 +223,7 @@ func (w *world) event(r *run, n int, now time.Time) client.Event {
 //     collection, too, until it finds something.
 //   - 256 events behind the newest is the limit beyond which an arrival is neither a duplicate nor late but ancient,
 //     and its event, if it was missing, lost; but where a member has had such events and lacks some, nobody knows whether
-//     they are those, and loss isn't measured at all. It isn't either where nobody is there in its last second, of those
+//     they are those, and loss isn't measured at all. It isn't either where nobody is there in its last second, or has been told anything, of those
 //     that the plan hasn't ended.
 //   - A delivery is timed for the first arrival of a pair, if the event was due after the subscription was open.
 func (w *world) count() *account {
@@ -235,12 +235,18 @@ func (w *world) count() *account {
 		switch h.what {
 		case "opens":
 			b.open++
+			b.pages[h.member].opened, b.pages[h.member].fresh = h.at, true
 		case "drops", "ends":
 			b.open--
+			p := &b.pages[h.member]
 			if b.open == 0 && b.line == 0 {
-				b.blackout, b.blindSince = true, h.at
+				b.blackout = true
+				if !p.fresh || h.at-p.opened >= race {
+					b.blindSince = h.at
+				}
 			}
 		case "gets":
+			b.pages[h.member].fresh = false
 			b.arrives(h)
 		case "collects":
 			b.lookBack(h.at)
@@ -276,6 +282,8 @@ type page struct {
 	level        bool
 	behind       int
 	ancient      int // of those that it expects
+	opened       time.Duration
+	fresh        bool // it has received nothing since
 }
 
 func (b *books) arrives(h happening) {

@@ -34,7 +34,7 @@ var resumeFaults = [numResumeFaults]struct {
 	twice    bool // something came twice
 	sentence string
 }{
-	GapHead:         {"gap-head", true, false, "the replay began later than after the last event, by as much whatever was missed"},
+	GapHead:         {"gap-head", true, false, "the replay began later than after the last event, by as much whatever was missed; where all missed about as many, it may also be a limit of the server's buffer"},
 	GapSeam:         {"gap-seam", true, false, "events were missing between the replay and the live ones"},
 	Horizon:         {"horizon", true, false, "the replay went back no further than a limit: the server's buffer was trimmed"},
 	DupSeam:         {"dup-seam", false, true, "events that came after the last one came twice, by the replay and live"},
@@ -123,7 +123,8 @@ type resuming struct {
 	head     uint64 // missing before first
 	seam     uint64 // missing between first and live
 	foreign  bool
-	differ   int  // events that had another content than others saw under the same number
+	others   int  // events that are others than those that had their numbers before
+	between  int  // of those after last, published while the stream was being opened: whether a replay brought them nobody can say
 	blurred  bool // one came too late to be told from a duplicate
 
 	since int64  // when the first live event came, at the latest
@@ -144,6 +145,16 @@ const maxOddities = 64
 
 // seamTime is how long after a stream was opened an event may have been published that a replay brings as well.
 const seamTime = 100 * time.Millisecond
+
+// enoughOthers is how many events that aren't what their numbers say make a stream another one.
+const enoughOthers = 3
+
+// unclear reports whether nobody can say what of a stream is live.
+func (p *resuming) unclear() bool { return p.blurred || p.others >= enoughOthers }
+
+// goesOn reports whether a stream brings what is published as it is, as far as can be said. nil is for one that wasn't
+// opened again.
+func (p *resuming) goesOn() bool { return p == nil || p.live != 0 || p.unclear() }
 
 // resume begins to watch a stream that was opened again after a drop. The shard's mutex must be held.
 func (s *subscriber) resume(info client.Info) {
@@ -200,12 +211,15 @@ func (t *tracked) resumed(s *subscriber, c *cell, seen *sighted) {
 		t.conclude(s, c)
 		return
 	}
+	if p.burst != nil {
+		p.burst.note(n, seen.at)
+	}
 	if p.blurred {
 		return
 	}
 	if t.feed.differs(n, seen.content) {
 		p.foreign = true
-		p.differ++
+		p.another(seen.at)
 		return
 	}
 	from, until := t.feed.published(seen, p.known)
@@ -214,6 +228,10 @@ func (t *tracked) resumed(s *subscriber, c *cell, seen *sighted) {
 		if how != Overdue { // else it was missing before the drop
 			p.resent++
 			p.lowest = min(p.lowest, n)
+			if b := p.burst; b != nil && b.lively(seen.at) { // at the pace of live ones
+				p.another(seen.at)
+				t.feed.anew.Add(1)
+			}
 		}
 	case how == TooOld:
 		p.blurred = true
@@ -221,6 +239,13 @@ func (t *tracked) resumed(s *subscriber, c *cell, seen *sighted) {
 		p.take(seen, from, until, t)
 	case n > p.top && (p.live == 0 || n <= p.live || from < p.opened+int64(seamTime)):
 		p.again++
+	}
+}
+
+// another notes an event that is another one than that which had its number before.
+func (p *resuming) another(at int64) {
+	if p.others++; p.since == 0 {
+		p.since = at
 	}
 }
 
@@ -314,6 +339,9 @@ func (p *resuming) take(seen *sighted, from, until int64, t *tracked) {
 			p.seam += missing
 		}
 	}
+	if p.live == 0 && !live && !replayed && from < p.opened {
+		p.between++
+	}
 	if p.first == 0 {
 		p.first = n
 	}
@@ -340,6 +368,9 @@ func (t *tracked) conclude(s *subscriber, c *cell) {
 		p.head -= min(p.head, own.voided(p.last+1, p.first-1))
 		p.seam -= min(p.seam, own.voided(p.first+1, p.max))
 	}
+	if b := p.burst; b != nil && b.declared && p.live != 0 && !p.blurred {
+		p.replayed = max(p.replayed, b.surely(p.live-p.last-1-min(p.live-p.last-1, p.head+p.seam), p.liveAt))
+	}
 	if p.suspect != 0 && s.run.openPeak.Load() > 1 && !s.run.blackout.Load() && t.feed.alone(p.suspect) {
 		p.foreign = true
 	}
@@ -352,15 +383,19 @@ func (p *resuming) faulty() bool {
 	return p.head+p.seam+p.resent+p.again+p.swapped > 0 || p.foreign
 }
 
-// ignored reports whether nothing was replayed that should have been.
-func (p *resuming) ignored() bool { return p.head > 0 && p.replayed == 0 && p.resent == 0 }
+// ignored reports whether nothing was replayed that should have been. sure is false where some of what came may have been:
+// it was published while the stream was being opened.
+func (p *resuming) ignored() (is, sure bool) {
+	return p.head > 0 && p.replayed == 0 && p.resent == 0, p.between == 0
+}
 
 // A resumeTally adds up what became of the resumes of all connections. Safe for concurrent use.
 type resumeTally struct {
-	mu    sync.Mutex
-	sum   Resumption
-	heads heads
-	reach struct{ begin, short uint64 } // streams that sent again what had come before, back to the first event or not
+	mu     sync.Mutex
+	sum    Resumption
+	heads  heads
+	either heads                         // of which nobody can say by themselves whether anything was replayed
+	reach  struct{ begin, short uint64 } // streams that sent again what had come before, back to the first event or not
 }
 
 // heads are the resumes whose replay began late. By one alone nobody can tell a server that forgets the first event from
@@ -381,6 +416,19 @@ func (h *heads) add(p *resuming) {
 	h.shortest, h.longest = min(h.shortest, wanted), max(h.longest, wanted)
 }
 
+// join adds others.
+func (h *heads) join(o heads) {
+	switch {
+	case o.n == 0:
+		return
+	case h.n == 0:
+		h.least, h.shortest = o.least, o.shortest
+	}
+	h.n += o.n
+	h.least, h.most = min(h.least, o.least), max(h.most, o.most)
+	h.shortest, h.longest = min(h.shortest, o.shortest), max(h.longest, o.longest)
+}
+
 const (
 	fewMissing = 2 // as by counting one too far
 	alike      = 2 // by how many events what was wanted may differ, for those that come while a stream is being opened
@@ -399,6 +447,13 @@ func (r *resumeTally) unasked() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sum.Unasked++
+}
+
+// late takes one that began after the window.
+func (r *resumeTally) late() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sum.Cut++
 }
 
 // add takes one resume, of a subscription whose first event was base.
@@ -427,13 +482,17 @@ func (r *resumeTally) add(p *resuming, unclear bool, base uint64) {
 			sum.Faults[f]++
 		}
 	}
-	count(Ignored, p.ignored())
+	ignored, sure := p.ignored()
+	count(Ignored, ignored && sure)
 	count(GapSeam, p.seam > 0)
 	count(DupSeam, p.again > 0)
 	count(OutOfSequence, p.swapped > 0)
 	count(ForeignID, p.foreign)
 	switch {
-	case p.head > 0 && !p.ignored():
+	case ignored && sure:
+	case ignored:
+		r.either.add(p)
+	case p.head > 0:
 		r.heads.add(p)
 	case p.head == 0:
 		r.heads.complete = max(r.heads.complete, p.replayed)
@@ -462,11 +521,17 @@ func (r *resumeTally) counts() (judged, faulty uint64) {
 func (r *resumeTally) resumption(distrust string, renumbered bool) *Resumption {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := &r.sum; renumbered && s.Judged > 0 {
+	if s := &r.sum; (renumbered || distrust != "") && s.Judged > 0 { // nothing that numbers say of them is so
 		return &Resumption{Verdict: Undecidable, Why: cmp.Or(distrust, renumberedText), Idle: s.Idle, Cut: s.Cut, Unasked: s.Unasked, Unknown: s.Unknown + s.Judged}
 	}
 	sum := r.sum
-	sum.Faults[r.heads.fault()] += r.heads.n
+	switch heads := r.heads; {
+	case sum.Faults[Ignored] > 0 && heads.n == 0: // as the others
+		sum.Faults[Ignored] += r.either.n
+	default:
+		heads.join(r.either)
+		sum.Faults[heads.fault()] += heads.n
+	}
 	if r.reach.short > 0 {
 		sum.Faults[Overlap] = r.reach.begin + r.reach.short
 	} else {
@@ -477,9 +542,7 @@ func (r *resumeTally) resumption(distrust string, renumbered bool) *Resumption {
 	case sum.Judged+others == 0:
 		return nil
 	case sum.Judged == 0:
-		sum.Verdict, sum.Why = Undecidable, sum.idle()
-	case distrust != "":
-		sum.Verdict, sum.Why = Undecidable, distrust
+		sum.Verdict, sum.Why = Undecidable, sum.idle(distrust)
 	case gap:
 		sum.Verdict = Lossy
 	case sum.Faults[ForeignID] > 0:
@@ -501,13 +564,13 @@ func (r *Resumption) any() (gap, twice bool) {
 	return gap, twice
 }
 
-// idle says why none of the resumes could be judged.
-func (r *Resumption) idle() string {
+// idle says why none of the resumes could be judged. distrust is why nobody knows what was published, "" where somebody does.
+func (r *Resumption) idle(distrust string) string {
 	switch most := max(r.Idle, r.Cut, r.Unasked, r.Unknown); most {
 	case r.Unasked:
 		return "no position was sent: the events carry no id, or nothing says how to send it (--id, --resume)"
 	case r.Idle:
-		return "nothing was published while a connection was down"
+		return cmp.Or(distrust, "nothing was published while a connection was down")
 	case r.Cut:
 		return "no stream that was opened again got as far as a live event"
 	}

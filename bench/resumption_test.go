@@ -293,7 +293,7 @@ func TestResumptionOfWildNumbers(t *testing.T) {
 			return s, nil
 		})
 		result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 5 * second, Warmup: -1, Backoff: fixed, Sequence: Sequence{ID: true}})
-		if r := result.Resumption; r == nil || r.Unknown != 2 || r.Missing > 0 {
+		if r := result.Resumption; r == nil || r.Unknown < 2 || r.Judged > 0 || r.Missing > 0 {
 			t.Errorf("%+v", r)
 		}
 	})

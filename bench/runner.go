@@ -203,7 +203,13 @@ func (r *run) drainLimit() time.Duration {
 // finish asks every server to end its streams, waits a little for it and then closes what is left.
 func (r *run) finish() {
 	r.drainedAt = r.now()
-	r.deafAtEnd = uint64(r.deaf.Load())
+	for _, s := range r.everybody() {
+		s.shard.mu.Lock()
+		if s.deaf && s.dropped == never {
+			r.deafAtEnd++
+		}
+		s.shard.mu.Unlock()
+	}
 	r.enter(PhaseFinish)
 	ended := make(chan struct{})
 	go func() {

@@ -76,14 +76,12 @@ type tracked struct {
 	ancient  uint64    // those of its account that came too late to be told from others
 }
 
-// again takes an event whose number is no news, and reports whether it is another one all the same: it was due later than
-// all before, or has another content.
-func (t *tracked) again(ordinal uint64, seen *sighted) (another bool) {
-	another = seen.known && seen.due > t.newest || t.feed.differs(ordinal, seen.content)
-	if another {
+// again takes an event whose number is no news. It is another one all the same if it was due later than all before, or has
+// another content.
+func (t *tracked) again(ordinal uint64, seen *sighted) {
+	if seen.known && seen.due > t.newest || t.feed.differs(ordinal, seen.content) {
 		t.feed.anew.Add(1)
 	}
-	return another
 }
 
 // Opened implements client.Observer.
@@ -115,8 +113,12 @@ func (s *subscriber) Opened(o client.Opened) {
 	if s.dropped != never {
 		s.reconnected(c, at)
 	}
-	if s.dropped != never && at < c.window.end.Load() {
+	switch {
+	case s.dropped == never:
+	case at < c.window.end.Load():
 		s.resume(o.Info)
+	case o.Info.Resumed:
+		s.run.resumes.late()
 	}
 	s.wireIn, s.wireOut = 0, o.Info.WireOut
 	c.add(WireOut, o.Info.WireOut)
@@ -190,7 +192,11 @@ func (s *subscriber) live(at, due int64, known bool) (since int64, ok bool) {
 	since, ok = never, true
 	for i := range s.tracked {
 		switch p := s.tracked[i].resuming; {
-		case p == nil || p.blurred || p.differ >= chained: // then nobody knows what is live
+		case p == nil:
+		case p.live == 0 && p.unclear(): // then nobody knows what is live
+			if p.since > 0 {
+				since = min(since, p.since)
+			}
 		case p.live == 0:
 			ok = false
 		default:
@@ -343,7 +349,7 @@ func (s *subscriber) observe(c *cell, t *tracked, seen *sighted) (fresh bool) {
 	if t.resuming != nil {
 		t.resumed(s, c, seen)
 	}
-	if !t.watches && (t.resuming == nil || t.resuming.live != 0) {
+	if !t.watches && !s.deaf && t.resuming.goesOn() {
 		t.watches = true
 		t.feed.watch()
 	}
@@ -360,9 +366,8 @@ func (s *subscriber) observe(c *cell, t *tracked, seen *sighted) (fresh bool) {
 	}
 	switch sighting, _ := t.tracker.Observe(ordinal); sighting {
 	case Again:
-		if !t.again(ordinal, seen) {
-			c.add(Duplicate, 1)
-		}
+		c.add(Duplicate, 1)
+		t.again(ordinal, seen)
 		return false
 	case TooOld:
 		c.add(Ancient, 1)
@@ -495,21 +500,23 @@ func (s *subscriber) track(key feedKey) *tracked {
 func (s *subscriber) Closed(closed client.Closed) {
 	at := s.run.at(closed.At)
 	open := 0
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	c := s.shard.cell
+	heard := !s.deaf && !s.slow && !(s.fresh && at-s.reopened < int64(race)) // by as much as the server would have told it
 	if closed.Opened {
+		s.deafen(false)
 		open = s.run.nowOpen(-1)
 		if s.slow {
 			s.run.slowOpen.Add(-1)
 		}
-	}
-	s.shard.mu.Lock()
-	defer s.shard.mu.Unlock()
-	c := s.shard.cell
-	if closed.Opened {
-		s.blind()
-		s.deafen(false)
+		if heard && closed.Asked && s.run.hearing() <= 0 && at < c.window.end.Load() {
+			s.run.blindSince.Store(at)
+		}
 		for i := range s.tracked {
 			s.tracked[i].conclude(s, c)
 		}
+		s.blind()
 		c.add(WireIn, closed.Info.WireIn-s.wireIn)
 		c.add(WireOut, closed.Info.WireOut-s.wireOut)
 		if info := closed.Info; info.Resent >= 0 && info.OutOfOrder >= 0 {
@@ -564,7 +571,7 @@ func (s *subscriber) Closed(closed client.Closed) {
 	if s.run.plan.Streams {
 		return
 	}
-	s.drop(c, at, open+1, &closed, e)
+	s.drop(c, at, open+1, heard, &closed, e)
 }
 
 // retry counts whether a wait is as long as the server asked for.
@@ -589,14 +596,16 @@ func (s *subscriber) note(closed *client.Closed, e *client.Error) {
 }
 
 // drop takes the end of a stream that wasn't asked for, or that the run itself broke off. open is how many were open before.
-func (s *subscriber) drop(c *cell, at int64, open int, closed *client.Closed, e *client.Error) {
+func (s *subscriber) drop(c *cell, at int64, open int, heard bool, closed *client.Closed, e *client.Error) {
 	began := at
 	if closed.Broken != "" {
 		began = min(at, s.run.at(closed.BrokenAt))
 	} else {
 		c.add(Drops, 1)
 	}
-	s.run.noteBlackout(at)
+	if !s.slow {
+		s.run.noteBlackout(at, heard)
+	}
 	s.waited, s.tried = 0, 0
 	if closed.Broken != "" && s.churned { // however many there are, it is no storm
 		s.storm = nil

@@ -221,7 +221,7 @@ func (r *run) unrecovered() (down, left, quiet uint64) {
 // stream in use was opened. The shard's mutex must be held.
 func (s *subscriber) leftOut() bool {
 	for i := range s.tracked {
-		if s.tracked[i].feed.newest() > s.reopened+int64(race) {
+		if s.tracked[i].feed.newest() > max(s.reopened+int64(race), s.latest) {
 			return true
 		}
 	}

@@ -73,9 +73,7 @@ func (c *conn) unheard() error {
 	for !c.silence.over(since, time.Now()) {
 		var silent <-chan time.Time
 		if look, limited := c.silence.next(since, time.Now()); limited {
-			timer := time.NewTimer(time.Until(look))
-			defer timer.Stop()
-			silent = timer.C
+			silent = time.After(time.Until(look))
 		}
 		select {
 		case <-c.gone.wait():

@@ -206,7 +206,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		n, err := c.top().Read(p)
 		switch {
-		case c.deaf.Load() && !errors.Is(err, net.ErrClosed):
+		case c.deaf.Load() && !errors.Is(err, net.ErrClosed) && (c.silence != nil || !isTimeout(err)): // of one that is failing, the deadline holds
 			return 0, c.unheard()
 		case n > 0:
 			c.given += n

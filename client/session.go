@@ -334,7 +334,7 @@ func (s *Session) Ping() bool {
 func (s *Session) Break(how Break) bool {
 	s.mu.Lock()
 	breaker, ok := s.stream.(Breaker)
-	if !ok || s.finishing || s.broken != "" {
+	if !ok || s.finishing || s.broken != "" && (s.broken != BreakHalfClose || how == s.broken) { // a peer may ignore that one
 		s.mu.Unlock()
 		return false
 	}
