@@ -233,7 +233,7 @@ func (r *run) drained() bool {
 	}
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
-		waiting := !s.ended && !s.retired && s.waits(echoes, feeds)
+		waiting := !s.ended && !s.retired && !(s.deaf && r.plan.Unnoticed) && s.waits(echoes, feeds)
 		s.shard.mu.Unlock()
 		if waiting {
 			return false
@@ -358,6 +358,8 @@ func (r *run) blindEnd() time.Duration {
 // unseenEnd says why nobody can know what the server published as the window ended; "" where it may only have been little.
 func (r *run) unseenEnd() string {
 	switch {
+	case r.plan.NoteEnds && r.own == nil && r.silence > 0:
+		return "nobody received anything in the end, as behind a black hole, and nobody saw what was published then (--idle-timeout has clients notice)"
 	case r.blind == 0 || r.blind < race && r.deaf.Load() == 0: // who has dropped may still tell in the drain
 		return ""
 	case r.deaf.Load() > 0:

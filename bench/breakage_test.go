@@ -209,15 +209,15 @@ func TestStormsApart(t *testing.T) {
 	var x storms
 	at := func(s float64) int64 { return int64(s * float64(time.Second)) }
 	for i := range 5 {
-		x.drop(dropped{at: at(10) + int64(i), open: 20})
+		x.drop(dropped{conn: i, at: at(10) + int64(i), open: 20})
 	}
 	for i := range 4 {
-		in, number := x.drop(dropped{at: at(1) + int64(i), open: 20, how: client.BreakBlackhole})
+		in, number := x.drop(dropped{conn: i, at: at(1) + int64(i), open: 20, how: client.BreakBlackhole})
 		x.redial(in, redial{at: at(12)})
 		x.returned(in, number, at(13)+int64(i))
 	}
 	for i := range 2 { // too few
-		x.drop(dropped{at: at(50) + int64(i), open: 20})
+		x.drop(dropped{conn: i, at: at(50) + int64(i), open: 20})
 	}
 	list := x.all(never, []string{"fixed"})
 	if len(list) != 2 || list[0].At != time.Second || list[0].Dropped != 4 || list[0].Returned != 4 || list[0].Attempts != 4 || list[0].How != client.BreakBlackhole ||
@@ -226,12 +226,34 @@ func TestStormsApart(t *testing.T) {
 	}
 }
 
+// TestStormOfEachOnce: every connection drops again after 0.9 s, again and again. Each wave is a storm of its own, in which each
+// connection is once.
+func TestStormOfEachOnce(t *testing.T) {
+	var x storms
+	for wave := range 8 {
+		for i := range 20 {
+			at := int64(wave)*900_000_000 + int64(i)
+			in, number := x.drop(dropped{conn: i, at: at, open: 20})
+			x.returned(in, number, at+100_000_000)
+		}
+	}
+	list := x.all(never, nil)
+	if len(list) != 8 {
+		t.Fatalf("%d storms", len(list))
+	}
+	for _, s := range list {
+		if s.Open != 20 || s.Dropped != 20 || s.Returned != 20 || s.Back[2] > 101*millisecond {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
 // TestStormsAreBounded: of many storms the largest are told.
 func TestStormsAreBounded(t *testing.T) {
 	var x storms
 	for n := range 3 * maxStorms {
 		for i := range fewDrops + n%7 {
-			x.drop(dropped{at: int64(n)*10*int64(time.Second) + int64(i), open: 10})
+			x.drop(dropped{conn: i, at: int64(n)*10*int64(time.Second) + int64(i), open: 10})
 		}
 	}
 	list := x.all(never, nil)

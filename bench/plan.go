@@ -27,6 +27,7 @@ type Plan struct {
 	Ping      time.Duration // how often each connection asks its peer for a sign of life, where it can; 0 for never
 	Slow      Slowness      // connections that read slowly
 	Breakages []Breakage    // what the run does to its own connections
+	Unnoticed bool          // clients notice no black hole, so that nobody need wait for it
 	NoteEnds  bool          // have Result.Noted hold every end of a connection that wasn't asked for
 
 	Backoff client.Backoff

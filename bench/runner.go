@@ -130,12 +130,12 @@ func (r *run) close(stop Stop, why string) {
 	}
 	r.openAtEnd = r.open()
 	r.blind = r.blindEnd()
-	r.unseen = r.unseenEnd()
 	if r.windowCPU > 0 {
 		r.windowCPU = processCPU() - r.windowCPU
 	}
 	r.watch.stop(time.Duration(r.window.end.Load()))
 	r.noteSilence(r.window.end.Load())
+	r.unseen = r.unseenEnd()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true

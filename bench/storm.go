@@ -95,6 +95,7 @@ type PolicyReturns struct {
 
 // A dropped is one outage of one connection; times are ns after the start.
 type dropped struct {
+	conn   int
 	at     int64 // when it was noticed, or made
 	back   int64 // when a stream was open again; never before that
 	open   int   // connections open before it
@@ -114,13 +115,15 @@ type redial struct {
 // A gathering is drops that may be a storm, and what came of them.
 type gathering struct {
 	drops    []dropped
+	conns    map[int]struct{} // that have dropped
 	attempts []redial
 	from, to int64 // of the first and the latest drop
 }
 
-// holds reports whether a drop belongs to them.
-func (g *gathering) holds(at int64) bool {
-	return at >= g.from-int64(stormGap) && at <= g.to+int64(stormGap)
+// holds reports whether a drop belongs to them: a connection drops once in a storm.
+func (g *gathering) holds(d dropped) bool {
+	_, again := g.conns[d.conn]
+	return !again && d.at >= g.from-int64(stormGap) && d.at <= g.to+int64(stormGap)
 }
 
 // large reports whether they are a storm.
@@ -139,16 +142,17 @@ type storms struct {
 func (x *storms) drop(d dropped) (in *gathering, number int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	i := slices.IndexFunc(x.recent, func(g *gathering) bool { return g.holds(d.at) })
+	i := slices.IndexFunc(x.recent, func(g *gathering) bool { return g.holds(d) })
 	if i < 0 {
 		if i = len(x.recent); i == maxRecent {
 			x.pass()
 			i--
 		}
-		x.recent = append(x.recent, &gathering{from: d.at, to: d.at})
+		x.recent = append(x.recent, &gathering{from: d.at, to: d.at, conns: make(map[int]struct{})})
 	}
 	g := x.recent[i]
 	g.from, g.to = min(g.from, d.at), max(g.to, d.at)
+	g.conns[d.conn] = struct{}{}
 	if len(g.drops) >= maxKept {
 		return nil, 0
 	}

@@ -610,7 +610,7 @@ func (s *subscriber) drop(c *cell, at int64, open int, heard bool, closed *clien
 	if closed.Broken != "" && s.churned { // however many there are, it is no storm
 		s.storm = nil
 	} else {
-		s.storm, s.inStorm = s.run.storms.drop(dropped{at: began, open: open, policy: s.policy, how: closed.Broken, key: e.Key()})
+		s.storm, s.inStorm = s.run.storms.drop(dropped{conn: s.index, at: began, open: open, policy: s.policy, how: closed.Broken, key: e.Key()})
 	}
 	if s.dropped == never {
 		s.dropped = s.reopened

@@ -80,7 +80,11 @@ func (r *run) warnings(result *Result) (list []Warning) {
 	list = append(list, r.lossWarnings(result)...)
 	down, left, quiet := r.unrecovered()
 	if down > 0 {
-		warn("the errors below say why; a longer run may see the end of it", "%d connections had dropped and were not open again when the run ended; in outage they count as longer than any that ended", down)
+		advice := "a longer run may see the end of it"
+		if len(result.Errors) > 0 {
+			advice = "the errors below say why; " + advice
+		}
+		warn(advice, "%d connections had dropped and were not open again when the run ended; in outage they count as longer than any that ended", down)
 	}
 	if n := r.deafAtEnd; n > 0 {
 		warn("--idle-timeout says after what silence a client gives a connection up, and auto learns that from heartbeats; in outage they count as longer than any that ended",
@@ -88,6 +92,9 @@ func (r *run) warnings(result *Result) (list []Warning) {
 	}
 	if left > 0 {
 		warn("does the server know them as subscribers after they came back?", "%d connections were open again after a drop, but had received nothing live when the run ended, though others had; in outage they count as longer than any that ended", left)
+	}
+	if slices.ContainsFunc(r.plan.Thresholds, func(t Threshold) bool { return t.OrMax }) && count(Drops)+count(Broken) == 0 {
+		warn("was there a deploy, and do connections go through what was deployed?", "no connection dropped: nothing was seen of a deploy")
 	}
 	if r.blind > 0 && r.unseen == "" {
 		warn("a longer run sees what becomes of it", "no connection was there in the last %v of the window: what was published then, and nobody saw, is in no count", r.blind.Round(time.Millisecond))

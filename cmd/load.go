@@ -183,7 +183,7 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 	plan := bench.Plan{
 		Stages: f.stages, ConnectRate: float64(f.connectRate), Duration: f.duration, Warmup: f.warmup,
 		Events: uint64(f.events), Drain: max(f.drain, 1), Send: sending, Streams: !f.done.value().IsZero(),
-		Ping: f.ping, Breakages: f.breakages(),
+		Ping: f.ping, Breakages: f.breakages(), Unnoticed: f.idleTimeout() == 0 && !f.idle.value().learned,
 		From: client.Cursor(f.lastID), Seed: f.seed, Stamp: f.stamp.value(), Sequence: f.sequence.value(), Token: f.token.value(),
 		Thresholds: f.thresholds.values, Abort: f.abort,
 	}

@@ -144,6 +144,18 @@ func (d *detour) account(result *bench.Result, faults []proxy.Fault) {
 		}
 	}
 	result.Injected = account(faults, d.injected, result.Noted)
+	unnoticed := uint64(0)
+	for _, f := range result.Injected.Faults {
+		if !f.Slows {
+			unnoticed += f.Struck - f.Noticed
+		}
+	}
+	if unnoticed > 0 {
+		result.Warnings = append(result.Warnings, bench.Warning{
+			Text:   fmt.Sprintf("%d connections that faults had struck had not noticed it when the run ended", unnoticed),
+			Advice: "--idle-timeout says after what silence a client gives a connection up; what those missed is in lost, where others saw it",
+		})
+	}
 	if more := d.more + result.NotNoted; more > 0 {
 		result.Warnings = append(result.Warnings, bench.Warning{
 			Text:   fmt.Sprintf("there were too many faults, or ends of connections: %d aren't in the account of the faults", more),

@@ -72,7 +72,11 @@ func (s *sheet) resumption(r *bench.Result) {
 	if x.Verdict == bench.ExactlyOnce && x.Correct < x.Judged {
 		st = yellow
 	}
-	s.paragraph(span{"  " + string(x.Verdict), st}, resumeSummary(r), normal)
+	verdict := string(x.Verdict)
+	if x.Faults[bench.OutOfSequence] > 0 {
+		verdict += ", out of order"
+	}
+	s.paragraph(span{"  " + verdict, st}, resumeSummary(r), normal)
 	width := 0
 	for _, f := range bench.ResumeFaults() {
 		if x.Faults[f] > 0 {
@@ -85,7 +89,7 @@ func (s *sheet) resumption(r *bench.Result) {
 		}
 	}
 	if x.Judged > 0 {
-		s.paragraph(span{text: "  "}, fmt.Sprintf("%s events were replayed, up to %s after one drop; %s were missing, %s came again",
+		s.paragraph(span{text: "  "}, fmt.Sprintf("at least %s events were replayed, up to %s after one drop; %s were missing, %s came again",
 			count(x.Replayed), count(x.Deepest), count(x.Missing), count(x.Resent)), dim)
 	}
 	if rest := unjudged(x); rest != "" {
