@@ -231,6 +231,9 @@ func (r *run) drained() bool {
 	if r.posting.Load() > 0 {
 		return false
 	}
+	if r.unseen != "" && r.plan.Unnoticed { // they are black holes for good
+		return true
+	}
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
 		waiting := !s.ended && !s.retired && !(s.deaf && r.plan.Unnoticed) && s.waits(echoes, feeds)

@@ -174,7 +174,7 @@ func (s *subscriber) resume(info client.Info) {
 		}
 		opened := s.reopened
 		t.resuming = &resuming{
-			burst: t.feed.unwatched(asked, opened, &info),
+			burst: t.feed.unwatched(t.last, asked, opened, &info),
 			last:  t.last, top: t.tracker.next - 1, max: t.last, lowest: math.MaxUint64,
 			known: t.feed.highest.Load(), asked: asked, opened: opened,
 			blurred: t.tracker.sight(t.last) == TooOld, // and so is what came between
@@ -308,7 +308,7 @@ func (p *resuming) take(seen *sighted, from, until int64, t *tracked) {
 		p.replayed++
 	}
 	since := seen.at
-	if b := p.burst; b != nil && n > b.before.last && !seen.known && t.feed.own == nil && p.live == 0 {
+	if b := p.burst; b != nil && n > b.before.last && n < b.dawn && !seen.known && t.feed.own == nil && p.live == 0 {
 		var more uint64
 		more, live = b.take(n, seen.at, replayed)
 		p.replayed += more

@@ -39,7 +39,7 @@ const (
 	drainTick   = 20 * time.Millisecond  // between two looks at whether all has arrived
 	seriesStep  = time.Second
 	hurry       = 800 * time.Millisecond // how long to drain once the user has stopped the run
-	finishWait  = 2 * time.Second        // how long servers have to end one more of their streams
+	finishWait  = time.Second            // how long servers have to end one more of their streams
 	finishLimit = 30 * time.Second       // and all of them
 )
 

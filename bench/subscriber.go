@@ -351,7 +351,7 @@ func (s *subscriber) observe(c *cell, t *tracked, seen *sighted) (fresh bool) {
 	}
 	if !t.watches && !s.deaf && t.resuming.goesOn() {
 		t.watches = true
-		t.feed.watch()
+		t.feed.watch(seen.ordinal)
 	}
 	ordinal := seen.ordinal
 	t.last = ordinal

@@ -71,8 +71,12 @@ func batchOf(gaps []int64, moment float64) int {
 	return sizes[len(sizes)/2]
 }
 
-// watch notes that one more connection sees what is published.
-func (f *feed) watch() { f.watchers.Add(1) }
+// watch notes that one more connection sees what is published, from an event on.
+func (f *feed) watch(ordinal uint64) {
+	if f.watchers.Add(1) == 1 {
+		f.dawn.Store(ordinal)
+	}
+}
 
 // unwatch notes that a connection sees it no more; after the last one nobody knows what is published.
 func (f *feed) unwatch() {
@@ -98,9 +102,10 @@ func (s *subscriber) blind() {
 // follows. Times
 // are ns after the start.
 type burst struct {
-	before   pace  // as it was when the last connection dropped
-	declared bool  // the numbers are consecutive
-	missed   int64 // for how long nobody had seen what was published when the stream was asked for
+	before   pace   // as it was when the last connection dropped
+	dawn     uint64 // from this event on others saw what was published
+	declared bool   // the numbers are consecutive
+	missed   int64  // for how long nobody had seen what was published when the stream was asked for
 	asked    int64
 	opened   int64
 	settled  int64  // not before this a lull means that the replay is over: its first bytes come in flights, a round trip apart
@@ -125,21 +130,24 @@ const (
 	quietLulls = 4
 )
 
-// unwatched makes a burst for a stream of a feed that was opened, and asked for, some time ago; nil where another
-// connection had been there to see all that was published.
-func (f *feed) unwatched(asked, opened int64, info *client.Info) *burst {
-	dusk := f.dusk.Load()
+// unwatched makes a burst for a stream of a feed that was opened, and asked for, some time ago, and goes on after the event
+// last; nil where another connection had been there to see all that was published since.
+func (f *feed) unwatched(last uint64, asked, opened int64, info *client.Info) *burst {
+	dusk, dawn := f.dusk.Load(), uint64(math.MaxUint64)
 	if f.watchers.Load() > 0 {
+		dawn = f.dawn.Load() // what came before that others have had by a replay as well
 		p := f.pace(f.highest.Load())
-		if p.every == 0 || float64(asked-p.when) < max(quietLulls*p.lull, float64(seamTime)) {
+		switch silent := p.every > 0 && float64(asked-p.when) > max(quietLulls*p.lull, float64(seamTime)); {
+		case silent: // they hear nothing either: they may be dead, and not have noticed
+			dusk, dawn = &p, math.MaxUint64
+		case last >= dawn:
 			return nil
 		}
-		dusk = &p // they hear nothing either: they may be dead, and not have noticed
 	}
 	if dusk == nil {
 		return nil
 	}
-	b := &burst{before: *dusk, declared: f.declared, missed: max(0, asked-dusk.when), asked: asked, opened: opened, previous: opened, chain: 1, since: never}
+	b := &burst{before: *dusk, dawn: dawn, declared: f.declared, missed: max(0, asked-dusk.when), asked: asked, opened: opened, previous: opened, chain: 1, since: never}
 	if b.before.every == 0 {
 		b.before.every, b.before.lull, b.before.batch = float64(seamTime), float64(seamTime), 1
 	}

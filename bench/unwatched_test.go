@@ -178,6 +178,26 @@ func TestReplayAfterStaggeredDrops(t *testing.T) {
 	}
 }
 
+// TestReplayInTurns: connections are back a millisecond after each other, and what the first ones have had by a replay the others
+// have by one, too: nobody saw it published.
+func TestReplayInTurns(t *testing.T) {
+	for server := range after {
+		synctest.Test(t, func(t *testing.T) {
+			f := paced{period: 2 * millisecond, first: 300 * time.Microsecond, step: 10 * time.Microsecond, replay: after[server]}.server()
+			dial := f.dial
+			f.dial = func(a attempt) (*fakeStream, error) {
+				s, err := dial(a)
+				if a.n == 0 {
+					s.end = 3*second + time.Duration(a.conn)*millisecond + 300*time.Microsecond
+				}
+				return s, err
+			}
+			result := f.run(t, Plan{Stages: []Stage{{0, 8}}, Duration: 6 * second, Drain: second, Warmup: 500 * millisecond, Backoff: fixed, Sequence: Sequence{ID: true}})
+			judgeResumes(t, "in turns", server, result.Resumption, 8)
+		})
+	}
+}
+
 // TestBlindSinceTheBreak: all are black holes 3 s before the end, and notice 0.5 s before it.
 func TestBlindSinceTheBreak(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
