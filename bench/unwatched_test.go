@@ -178,17 +178,19 @@ func TestReplayAfterStaggeredDrops(t *testing.T) {
 	}
 }
 
-// TestReplayInTurns: connections are back a millisecond after each other, and what the first ones have had by a replay the others
-// have by one, too: nobody saw it published.
+// TestReplayInTurns: one connection is back before the others, whose heads take longer: what it has had by a replay meanwhile
+// they have by one, too. Nobody saw it published.
 func TestReplayInTurns(t *testing.T) {
-	for server := range after {
+	for _, server := range []string{"correct", "stops early"} {
 		synctest.Test(t, func(t *testing.T) {
 			f := paced{period: 2 * millisecond, first: 300 * time.Microsecond, step: 10 * time.Microsecond, replay: after[server]}.server()
 			dial := f.dial
 			f.dial = func(a attempt) (*fakeStream, error) {
 				s, err := dial(a)
 				if a.n == 0 {
-					s.end = 3*second + time.Duration(a.conn)*millisecond + 300*time.Microsecond
+					s.end = 3*second + 300*time.Microsecond
+				} else if a.conn > 0 {
+					s.latency = 15 * millisecond
 				}
 				return s, err
 			}
