@@ -36,7 +36,6 @@ type proof struct {
 	what  string
 	to    *[2]*bench.Result
 	trial measuring
-	lossy bool // something may be lost, and connections drop
 }
 
 // prove measures what people say of the two protocols, as far as the sides allow it.
@@ -53,7 +52,7 @@ func (c *comparing) prove(ctx context.Context) error {
 			if !c.flags.output.quiet {
 				fmt.Fprintf(c.std.err, "         %-10s  %s\n", side.name, p.what)
 			}
-			if why := report.Unfit(result, p.lossy); why != "" {
+			if why := report.Failed(result); why != "" {
 				c.result.Warnings = append(c.result.Warnings, bench.Warning{
 					Text: fmt.Sprintf("%s, %s: %s", side.name, p.what, why), Advice: "what rests on it can't be told; measure again on a quiet machine",
 				})
@@ -76,8 +75,8 @@ func (c *comparing) proofs() []proof {
 	without := with
 	without.forgets = true
 	list := []proof{
-		{"every connection reset, resuming", &c.proof.resuming, with, true},
-		{"every connection reset, not resuming", &c.proof.forgetting, without, true},
+		{"every connection reset, resuming", &c.proof.resuming, with},
+		{"every connection reset, not resuming", &c.proof.forgetting, without},
 	}
 	if !c.reference {
 		return list
@@ -86,9 +85,9 @@ func (c *comparing) proofs() []proof {
 	fast.load.rate *= faster
 	many.load = many.load.times(manyReaders, max(1, math.Round(c.load.rate*float64(c.load.connections)/manyReaders)))
 	binary.load.up, binary.load.binary, binary.load.rate, binary.load.size = false, true, binaryRate, binarySize
-	return append(list, proof{fmt.Sprintf("%d times as often", faster), &c.proof.fast, fast, false},
-		proof{fmt.Sprintf("%d connections", manyReaders), &c.proof.many, many, false},
-		proof{"binary payloads", &c.proof.binary, binary, false})
+	return append(list, proof{fmt.Sprintf("%d times as often", faster), &c.proof.fast, fast},
+		proof{fmt.Sprintf("%d connections", manyReaders), &c.proof.many, many},
+		proof{"binary payloads", &c.proof.binary, binary})
 }
 
 // claim holds what people say of the protocols against what was measured.

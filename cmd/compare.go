@@ -498,7 +498,7 @@ func (c *comparing) measure(ctx context.Context, i int, t measuring) (*bench.Res
 		if err != nil {
 			return nil, err
 		}
-		why := report.Unfit(result, false)
+		why := report.Unfit(result)
 		c.progress(i, result, why)
 		if why == "" {
 			return result, nil

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -18,7 +19,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestMain(m *testing.M) {
 	// With the race detector every program would wait for a second before it ends, so that others can report.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
-	if len(os.Args) > 1 && (os.Args[1] == "serve" || os.Args[1] == "proxy") { // a test has started a child, which is this very program
+	if len(os.Args) > 1 && slices.Contains([]string{"serve", "proxy", "sse", "ws"}, os.Args[1]) { // a test has started a child, which is this very program
 		os.Exit(cmd.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	testscript.Main(leakChecked{m}, map[string]func(){

@@ -118,10 +118,10 @@ func trialQuantile(r *bench.Result, m bench.Metric, q float64) (float64, string)
 	return float64(e.Value), ""
 }
 
-// Unfit says why a trial is worth nothing for a comparison; "" where it is. lossy says that it was to lose something.
-func Unfit(r *bench.Result, lossy bool) string {
-	if r.Failure != "" {
-		return r.Failure
+// Unfit says why a trial is worth nothing for a comparison of its timings; "" where it is.
+func Unfit(r *bench.Result) string {
+	if why := Failed(r); why != "" {
+		return why
 	}
 	if why, refused := Distrust(r); refused {
 		return string(r.Verdict) + ": " + why.Text
@@ -129,10 +129,19 @@ func Unfit(r *bench.Result, lossy bool) string {
 	switch {
 	case r.Drift != nil:
 		return fmt.Sprintf("NON-STATIONARY: %s changed by %.0f %% over the trial", r.Drift.Metric, 100*math.Abs(r.Drift.Share))
-	case !lossy && r.Unmeasured[bench.Lost] == "" && r.Count(bench.Lost) > 0:
+	case r.Unmeasured[bench.Lost] == "" && r.Count(bench.Lost) > 0:
 		return fmt.Sprintf("%d events were lost, which nothing explains", r.Count(bench.Lost))
-	case !lossy && r.Count(bench.Drops) > 0:
+	case r.Count(bench.Drops) > 0:
 		return fmt.Sprintf("%d connections dropped", r.Count(bench.Drops))
+	}
+	return ""
+}
+
+// Failed says why a trial is worth nothing at all, not even for what it counts; "" where it is.
+func Failed(r *bench.Result) string {
+	switch {
+	case r.Failure != "":
+		return r.Failure
 	case r.Peak < r.Planned:
 		return fmt.Sprintf("only %d of %d connections were ever open", r.Peak, r.Planned)
 	}
