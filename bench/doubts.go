@@ -59,6 +59,9 @@ const (
 // highRate is how many messages a second are no trifle for a tester that has a processor.
 const highRate = 1000
 
+// SentLate is how the doubt begins that messages were sent later than they were due.
+const SentLate = "the tester sent late"
+
 // sendingDoubts are those about the messages of the schedule: that they weren't all sent, or were sent late.
 func (r *run) sendingDoubts(result *Result) (list []Warning) {
 	doubt := func(advice, format string, args ...any) {
@@ -88,7 +91,7 @@ func (r *run) sendingDoubts(result *Result) (list []Warning) {
 			}
 			late := lateness.ValueAtQuantile(100 * q)
 			if value, atLeast := r.distribution(headline, timing).at(q); !atLeast && float64(late) > latenessLimit*float64(value) {
-				doubt(advice, "the tester sent late: p%.0f %v, which is %.0f %% of the p%.0f reported",
+				doubt(advice, SentLate+": p%.0f %v, which is %.0f %% of the p%.0f reported",
 					100*q, time.Duration(late).Round(10*time.Microsecond), 100*float64(late)/float64(value), 100*q)
 			}
 			break

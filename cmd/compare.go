@@ -162,6 +162,7 @@ type comparing struct {
 	reference bool // it is the reference server that is measured
 	random    *rand.Rand
 	left      int // trials that may be made once more
+	done      int // trials that were worth something
 	result    report.Comparison
 	fit       [2][]*bench.Result
 	proof     findings
@@ -499,6 +500,9 @@ func (c *comparing) measure(ctx context.Context, i int, t measuring) (*bench.Res
 			return nil, err
 		}
 		why := report.Unfit(result)
+		if why == "" {
+			c.done++
+		}
 		c.progress(i, result, why)
 		if why == "" {
 			return result, nil
@@ -522,8 +526,7 @@ func (c *comparing) progress(i int, r *bench.Result, why string) {
 	if c.flags.output.quiet {
 		return
 	}
-	done, all := len(c.fit[0])+len(c.fit[1])+1, 2*c.flags.planned().n
-	text := fmt.Sprintf("%3d/%d  %-10s", min(done, all), all, c.sides[i].name)
+	text := fmt.Sprintf("%3d/%d  %-10s", c.done, 2*c.flags.planned().n, c.sides[i].name)
 	if m, ok := r.Headline(); ok {
 		text += "  " + m.String()
 		for _, q := range []float64{.5, .99} {
@@ -557,6 +560,18 @@ func (c *comparing) conclude(interrupted bool, failed error) {
 	}
 	if failed != nil && !interrupted {
 		r.Doubts = append(r.Doubts, bench.Warning{Text: "a trial failed: " + failed.Error(), Advice: "what was measured before it is below"})
+	}
+	late := 0
+	for _, trial := range slices.Concat(c.fit[0], c.fit[1]) {
+		if report.OnlySentLate(trial) {
+			late++
+		}
+	}
+	if late > 0 {
+		r.Warnings = append(r.Warnings, bench.Warning{
+			Text:   fmt.Sprintf("in %d trials the tester sent late by more than a tenth of the latency; both sides have that in it, and it makes their ratio smaller", late),
+			Advice: "give the tester processors of its own, or look at what takes longer than that",
+		})
 	}
 	if n > 0 {
 		r.Environment = c.fit[0][0].Environment

@@ -138,7 +138,7 @@ func (s *sheet) contrasts(c *Comparison) {
 		if x.Different() {
 			st = yellow
 		}
-		rows = append(rows, []span{{"  " + x.Name, normal}, {s.own(Scale(x.A, x.Unit)), normal}, {s.own(Scale(x.B, x.Unit)), normal},
+		rows = append(rows, []span{{"  " + Plain(x.Name), normal}, {s.own(Scale(x.A, x.Unit)), normal}, {s.own(Scale(x.B, x.Unit)), normal},
 			{ratioText(x.Ratio), st}, {s.own(ratioText(x.Low) + "–" + ratioText(x.High)), dim}, {x.pText(), dim}})
 	}
 	if len(rows) > 1 {
@@ -147,12 +147,12 @@ func (s *sheet) contrasts(c *Comparison) {
 		s.line()
 		for i := range c.Contrasts {
 			if x := &c.Contrasts[i]; x.Unknown == "" && x.Tested {
-				s.paragraph(span{"  " + x.Name + ": ", dim}, s.own(x.sentence(a, b)), normal)
+				s.paragraph(span{"  " + Plain(x.Name) + ": ", dim}, s.own(x.sentence(a, b)), normal)
 			}
 		}
 	}
 	for _, x := range unknown {
-		s.paragraph(span{"  " + x.Name + ": ", dim}, "can't be compared: "+Plain(x.Unknown), dim)
+		s.paragraph(span{"  " + Plain(x.Name) + ": ", dim}, "can't be compared: "+Plain(x.Unknown), dim)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/rtbench/rtbench/bench"
 )
@@ -123,7 +124,7 @@ func Unfit(r *bench.Result) string {
 	if why := Failed(r); why != "" {
 		return why
 	}
-	if why, refused := Distrust(r); refused {
+	if why, refused := Distrust(r); refused && !OnlySentLate(r) {
 		return string(r.Verdict) + ": " + why.Text
 	}
 	switch {
@@ -135,6 +136,12 @@ func Unfit(r *bench.Result) string {
 		return fmt.Sprintf("%d connections dropped", r.Count(bench.Drops))
 	}
 	return ""
+}
+
+// OnlySentLate reports whether nothing else speaks against a result than that the tester sent late. Both sides of a comparison
+// have that in their figures.
+func OnlySentLate(r *bench.Result) bool {
+	return len(r.Doubts) > 0 && !slices.ContainsFunc(r.Doubts, func(w bench.Warning) bool { return !strings.HasPrefix(w.Text, bench.SentLate) })
 }
 
 // Failed says why a trial is worth nothing at all, not even for what it counts; "" where it is.

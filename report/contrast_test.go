@@ -132,6 +132,14 @@ func TestUnfit(t *testing.T) {
 			t.Errorf("%q, want %q", got, says)
 		}
 	}
+	late := trialOf(time.Millisecond, 0)
+	late.Verdict, late.Doubts = bench.NoVerdict, []bench.Warning{{Text: bench.SentLate + ": p50 1ms"}}
+	if got := Unfit(late); got != "" {
+		t.Error(got)
+	}
+	if late.Doubts = append(late.Doubts, bench.Warning{Text: "the clock stepped"}); Unfit(late) == "" {
+		t.Error("another doubt is none")
+	}
 	r := trialOf(time.Millisecond, 0)
 	r.Verdict = bench.Saturated
 	if got := Unfit(r); !strings.HasPrefix(got, "CLIENT-SATURATED") || Failed(r) != "" {
