@@ -208,12 +208,12 @@ func (c *comparing) memory() report.Claim {
 
 // lossText says what a drop cost.
 func lossText(r *bench.Result) string {
-	lost := fmt.Sprintf("%d events lost", r.Count(bench.Lost))
+	lost := fmt.Sprintf("%d lost", r.Count(bench.Lost))
 	if why, unmeasured := r.Unmeasured[bench.Lost]; unmeasured {
 		lost = "loss not measurable: " + why
 	}
 	if h := r.Histogram(bench.Outage); h != nil && h.TotalCount() > 0 {
-		lost += fmt.Sprintf(", away for %s (p50), %v of it waiting", report.Scale(float64(h.ValueAtQuantile(50)), bench.Nanoseconds), downtime)
+		lost += ", back after " + report.Scale(float64(h.ValueAtQuantile(50)), bench.Nanoseconds)
 	}
 	return lost
 }
@@ -230,7 +230,7 @@ func (c *comparing) reconnecting() report.Claim {
 			parts = append(parts, x.what+": "+lossText(x.r))
 		}
 	}
-	figures := strings.Join(parts, "; ")
+	figures := strings.Join(parts, "; ") + fmt.Sprintf(" (p50, of which clients wait %v)", downtime)
 	if with == nil || without == nil || with.Unmeasured[bench.Lost] != "" || without.Unmeasured[bench.Lost] != "" {
 		return untold("reconnecting", claim, "what a drop cost could not be measured of both", "%s", figures)
 	}
