@@ -25,7 +25,8 @@ var scaled = []struct {
 	pattern *regexp.Regexp
 	with    string
 }{
-	{regexp.MustCompile(`^go run \. sse$`), "rtbench sse -d 300ms"},
+	{regexp.MustCompile(`^go run \. compare$`), "rtbench compare --pairs 6 -d 200ms -c 5 --evidence=false"},
+	{regexp.MustCompile(`^rtbench compare .*$`), "$0 --pairs 6 -d 200ms --evidence=false"},
 	{regexp.MustCompile(`-d \d+s`), "-d 300ms"},
 	{regexp.MustCompile(`(--(?:drop|slow) \S+@)\d+s`), "${1}100ms"},
 	{regexp.MustCompile(`-c \d+`), "-c 20"},
@@ -97,8 +98,12 @@ func startReference(t *testing.T) (address string) {
 	return ln.Addr().String()
 }
 
-// answerInStream answers as a language model does.
+// answerInStream answers as a language model does, and with what its process uses.
 func answerInStream(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/metrics" {
+		fmt.Fprint(w, "process_cpu_seconds_total 1\nprocess_resident_memory_bytes 1000000\n")
+		return
+	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	for i := range 5 {
 		fmt.Fprintf(w, "data: {\"token\":%d}\n\n", i)

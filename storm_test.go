@@ -39,7 +39,7 @@ func TestStorm(t *testing.T) {
 			if after := descriptors(t); after > files {
 				t.Errorf("%d descriptors were open before, %d are now", files, after)
 			}
-			if after := heap(); !underRace && after > held+uint64(connections)*100 { // of more than 10 KB that each had
+			if after := heap(); !underRace && after > held+uint64(connections)*250 { // of more than 10 KB that each had; Go keeps some of each goroutine that there was at a time
 				t.Errorf("%d bytes were in use before, %d are now", held, after)
 			}
 		})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/url"
 	"slices"
@@ -141,16 +140,33 @@ func (f *compareFlags) register(set *pflag.FlagSet) {
 	heading(set, "sides")
 	set.BoolVar(&f.strict, "strict", false, "exit 95 where there is no verdict")
 	heading(set, "verdict")
-	o := &f.output
-	o.set = set
-	set.StringArrayVarP(&o.outputs, "output", "o", nil, "write the report to a `FILE` as well; its ending says the format (repeatable)")
-	o.format = parsed[report.Format]{kind: "format", parse: report.ParseFormat}
-	set.Var(&o.format, "format", "format of the report on stdout, and of files whose ending says none: "+joined(report.ComparisonFormats()))
+	f.output.registerComparisonOutput(set)
+}
+
+// registerComparisonOutput declares the flags that say where the report of a comparison goes.
+func (f *loadFlags) registerComparisonOutput(set *pflag.FlagSet) {
+	f.set = set
+	set.StringArrayVarP(&f.outputs, "output", "o", nil, "write the report to a `FILE` as well; its ending says the format (repeatable)")
+	f.format = parsed[report.Format]{kind: "format", parse: report.ParseFormat}
+	set.Var(&f.format, "format", "format of the report on stdout, and of files whose ending says none: "+joined(report.ComparisonFormats()))
 	byDefault(set, "format", "text")
-	set.BoolVar(&o.json, "json", false, "the same as --format json")
-	set.BoolVar(&o.noColor, "no-color", false, "no colours")
-	set.BoolVar(&o.quiet, "quiet", false, "no progress, and no report on stdout unless --format or --json asks for one that is not text")
+	set.BoolVar(&f.json, "json", false, "the same as --format json")
+	set.BoolVar(&f.noColor, "no-color", false, "no colours")
+	set.BoolVar(&f.quiet, "quiet", false, "no progress, and no report on stdout unless --format or --json asks for one that is not text")
 	heading(set, "output")
+}
+
+// openComparisonOutputs is openOutputs for a comparison, which not every format can hold.
+func (f *loadFlags) openComparisonOutputs() ([]output, error) {
+	for _, path := range f.outputs {
+		if format, ok := report.FormatForFile(path); ok && !slices.Contains(report.ComparisonFormats(), format) {
+			return nil, usage(fmt.Errorf("--output %s: a comparison can't be written as %s", path, format), "%s", joined(report.ComparisonFormats()))
+		}
+	}
+	if format := f.reportFormat(); !slices.Contains(report.ComparisonFormats(), format) {
+		return nil, usage(fmt.Errorf("--format: a comparison can't be written as %s", format), "%s", joined(report.ComparisonFormats()))
+	}
+	return f.openOutputs()
 }
 
 // A comparing is one comparison while it is made.
@@ -173,14 +189,9 @@ func (f *compareFlags) run(ctx context.Context, std streams, args []string) erro
 	if err != nil {
 		return err
 	}
-	outputs, err := f.output.openOutputs()
+	outputs, err := f.output.openComparisonOutputs()
 	if err != nil {
 		return err
-	}
-	for _, out := range outputs {
-		if !slices.Contains(report.ComparisonFormats(), out.format) {
-			return usage(fmt.Errorf("--output %s: a comparison can't be written as %s", out.path, out.format), "%s", joined(report.ComparisonFormats()))
-		}
 	}
 	c.result.Start = time.Now()
 	failed := c.trials(ctx)
@@ -192,9 +203,7 @@ func (f *compareFlags) run(ctx context.Context, std streams, args []string) erro
 		return failed
 	}
 	c.conclude(interrupted, failed)
-	written := f.output.writeAll(std, outputs, c.files, func(w io.Writer, format report.Format) error {
-		return report.WriteComparison(w, format, &c.result, f.output.textOptions(std.out))
-	})
+	written := f.output.writeComparison(std, outputs, &c.result)
 	switch {
 	case written != nil:
 		return &failure{exitFailed, written, "the report is on stderr"}
@@ -630,11 +639,4 @@ func redactValue(flag, value string) string {
 		return report.Redacted
 	}
 	return redactHeader(value)
-}
-
-// files gives the files of one output and what goes into each.
-func (c *comparing) files(out output) map[string]func(io.Writer) error {
-	return map[string]func(io.Writer) error{out.path: func(w io.Writer) error {
-		return report.WriteComparison(w, out.format, &c.result, report.TextOptions{})
-	}}
 }

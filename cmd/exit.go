@@ -36,7 +36,7 @@ var exits = [...]struct {
 	{exitTerminate, "terminated (SIGTERM); the report was written all the same"},
 	{exitUntrusted, "the result is not to be trusted (with --strict), or this host is not (selftest)"},
 	{exitThreshold, "a threshold failed"},
-	{exitRegression, "reserved for a regression against a baseline"},
+	{exitRegression, "a regression against a baseline (`diff`)"},
 	{exitPassed, "passed"},
 }
 

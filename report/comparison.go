@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +21,9 @@ type Comparison struct {
 	Sides       [2]Side
 	Workload    string        // in a sentence
 	Trial       time.Duration // what each trial measures
-	Order       string        // of the trials, such as ABBABAAB
+	Order       string        // of the trials, such as ABBABAAB; "" where stored results are compared
+	Results     [2]int        // how many of each side, then
+	Margin      float64       // how much worse B may be then, as a share
 	Repeated    []string      // why trials were made once more, each
 	Contrasts   []Contrast
 	Claims      []Claim
@@ -79,14 +82,7 @@ func ComparisonFormats() []Format { return []Format{Text, JSON, Markdown} }
 func (s *sheet) comparison(c *Comparison) {
 	a, b := Plain(c.Sides[0].Name), Plain(c.Sides[1].Name)
 	s.paragraph(span{}, a+" against "+b, bold)
-	made := fmt.Sprintf("%s of trials, %s measured in each, in the order %s", plural(len(c.Order)/2, "pair"), Scale(float64(c.Trial), bench.Nanoseconds), c.Order)
-	if n := len(c.Repeated); n > 0 {
-		made += fmt.Sprintf(" · %s made once more", plural(n, "trial"))
-	}
-	if made += " · " + Scale(float64(c.Elapsed), bench.Nanoseconds) + " in all"; c.Interrupted {
-		made += " · interrupted"
-	}
-	s.paragraph(span{}, s.own(made), dim)
+	s.paragraph(span{}, s.own(c.made(" · ")), dim)
 	if c.Workload != "" {
 		s.paragraph(span{}, Plain(c.Workload), dim)
 	}
@@ -123,10 +119,39 @@ func (s *sheet) comparison(c *Comparison) {
 	s.environment(c.Environment, c.Entries)
 }
 
+// made says how the comparison was made.
+func (c *Comparison) made(separator string) string {
+	var parts []string
+	if c.Order == "" && c.Results != [2]int{} {
+		parts = append(parts, fmt.Sprintf("%s against %s", plural(c.Results[0], "result"), plural(c.Results[1], "result")),
+			"a regression is what is worse by more than "+shareText(c.Margin))
+	} else {
+		parts = append(parts, fmt.Sprintf("%s of trials, %s measured in each, in the order %s", plural(len(c.Order)/2, "pair"), Scale(float64(c.Trial), bench.Nanoseconds), c.Order))
+	}
+	if n := len(c.Repeated); n > 0 {
+		parts = append(parts, plural(n, "trial")+" made once more")
+	}
+	if c.Elapsed > 0 {
+		parts = append(parts, Scale(float64(c.Elapsed), bench.Nanoseconds)+" in all")
+	}
+	if c.Interrupted {
+		parts = append(parts, "interrupted")
+	}
+	return strings.Join(parts, separator)
+}
+
+// gated reports whether any figure was held against a margin.
+func (c *Comparison) gated() bool {
+	return slices.ContainsFunc(c.Contrasts, func(x Contrast) bool { return x.Gate != "" })
+}
+
 // contrasts is the table of the figures.
 func (s *sheet) contrasts(c *Comparison) {
 	a, b := Plain(c.Sides[0].Name), Plain(c.Sides[1].Name)
-	rows := [][]span{{{"Median of the trials", bold}, {a, bold}, {b, bold}, {b + " ÷ " + a, bold}, {"95 %", bold}, {"p", bold}}}
+	rows := [][]span{{{"Median", bold}, {a, bold}, {b, bold}, {b + " ÷ " + a, bold}, {"95 %", bold}, {"p", bold}}}
+	if c.gated() {
+		rows[0] = append(rows[0], span{"", bold})
+	}
 	unknown, spare := []Contrast{}, []string{"p", "95 %"}
 	for i := range c.Contrasts {
 		x := &c.Contrasts[i]
@@ -140,6 +165,10 @@ func (s *sheet) contrasts(c *Comparison) {
 		}
 		rows = append(rows, []span{{"  " + Plain(x.Name), normal}, {s.own(Scale(x.A, x.Unit)), normal}, {s.own(Scale(x.B, x.Unit)), normal},
 			{ratioText(x.Ratio), st}, {s.own(ratioText(x.Low) + "–" + ratioText(x.High)), dim}, {x.pText(), dim}})
+		if c.gated() {
+			last := len(rows) - 1
+			rows[last] = append(rows[last], span{string(x.Gate), map[Gate]style{Pass: green, Regress: red, Inconclusive: yellow}[x.Gate]})
+		}
 	}
 	if len(rows) > 1 {
 		s.line()
@@ -226,23 +255,31 @@ func markdownComparison(c *Comparison) string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	sideA, sideB := mark(c.Sides[0].Name), mark(c.Sides[1].Name)
 	line("## %s against %s\n", sideA, sideB)
-	line("%s of trials, %s measured in each, in turns (%s). %s\n", plural(len(c.Order)/2, "pair"), Scale(float64(c.Trial), bench.Nanoseconds), c.Order, mark(c.Workload))
+	line("%s. %s\n", c.made("; "), mark(c.Workload))
 	for _, d := range c.Doubts {
 		line("> **No verdict:** %s → %s\n", mark(d.Text), mark(d.Advice))
 	}
-	line("| median of the trials | %s | %s | %s ÷ %s | 95 %% | p |", sideA, sideB, sideB, sideA)
-	line("|---|---:|---:|---:|---:|---:|")
+	gate, rule := "", ""
+	if c.gated() {
+		gate, rule = "  |", "---|"
+	}
+	line("| median | %s | %s | %s ÷ %s | 95 %% | p |"+gate, sideA, sideB, sideB, sideA)
+	line("|---|---:|---:|---:|---:|---:|" + rule)
 	for i := range c.Contrasts {
 		x := &c.Contrasts[i]
 		if x.Unknown != "" {
-			line("| %s | | | can't be compared: %s | | |", mark(x.Name), mark(x.Unknown))
+			line("| %s | | | can't be compared: %s | | |"+gate, mark(x.Name), mark(x.Unknown))
 			continue
 		}
 		ratio := ratioText(x.Ratio)
 		if x.Different() {
 			ratio = "**" + ratio + "**"
 		}
-		line("| %s | %s | %s | %s | %s–%s | %s |", mark(x.Name), Scale(x.A, x.Unit), Scale(x.B, x.Unit), ratio, ratioText(x.Low), ratioText(x.High), strings.ReplaceAll(x.pText(), "<", "&lt;"))
+		verdict := ""
+		if c.gated() {
+			verdict = " " + string(x.Gate) + " |"
+		}
+		line("| %s | %s | %s | %s | %s–%s | %s |%s", mark(x.Name), Scale(x.A, x.Unit), Scale(x.B, x.Unit), ratio, ratioText(x.Low), ratioText(x.High), strings.ReplaceAll(x.pText(), "<", "&lt;"), verdict)
 	}
 	if len(c.Claims) > 0 {
 		line("\n| | claim | measured here | verdict |\n|---:|---|---|---|")
@@ -303,6 +340,8 @@ type (
 		Workload    string        `json:"workload"`
 		TrialNS     time.Duration `json:"trial_ns"`
 		Order       string        `json:"order"`
+		Results     []int         `json:"results"`
+		Margin      float64       `json:"margin"`
 		Repeated    []string      `json:"repeated"`
 		Contrasts   []docContrast `json:"contrasts"`
 		Claims      []docClaim    `json:"claims"`
@@ -330,6 +369,7 @@ type (
 		Different bool       `json:"different"`
 		Smallest  *float64   `json:"smallest_detectable"`
 		Unknown   string     `json:"unknown"`
+		Gate      *Gate      `json:"gate"`
 	}
 	docClaim struct {
 		Name    string       `json:"name"`
@@ -345,7 +385,7 @@ const ComparisonSchema = "https://github.com/rtbench/rtbench/blob/main/report/sc
 
 func writeComparisonJSON(w io.Writer, c *Comparison) error {
 	d := docComparison{Schema: ComparisonSchema, Version: 1, Tool: docTool{"rtbench", c.Environment.Version}, Start: c.Start.UTC(), ElapsedNS: c.Elapsed, Interrupted: c.Interrupted,
-		Sides: []docSide{}, Workload: c.Workload, TrialNS: c.Trial, Order: c.Order, Repeated: append([]string{}, c.Repeated...), Contrasts: []docContrast{}, Claims: []docClaim{},
+		Sides: []docSide{}, Workload: c.Workload, TrialNS: c.Trial, Order: c.Order, Results: c.Results[:], Margin: c.Margin, Repeated: append([]string{}, c.Repeated...), Contrasts: []docContrast{}, Claims: []docClaim{},
 		Advice: append([]string{}, c.Advice...), Doubts: docWarnings(c.Doubts), Warnings: docWarnings(c.Warnings), Config: append([]Entry{}, c.Entries...)}
 	for _, side := range c.Sides {
 		d.Sides = append(d.Sides, docSide(side))
@@ -355,7 +395,7 @@ func writeComparisonJSON(w io.Writer, c *Comparison) error {
 		ok := x.Unknown == ""
 		smallest, told := x.Smallest()
 		d.Contrasts = append(d.Contrasts, docContrast{x.Name, x.Unit, finite(x.A, ok), finite(x.B, ok), x.Pairs, finite(x.Ratio, ok), finite(x.Low, ok), finite(x.High, ok),
-			finite(x.P, ok && x.Tested), finite(x.Adjusted, ok && x.Tested), x.Alpha, x.Different(), finite(smallest, told), x.Unknown})
+			finite(x.P, ok && x.Tested), finite(x.Adjusted, ok && x.Tested), x.Alpha, x.Different(), finite(smallest, told), x.Unknown, known(x.Gate, x.Gate != "")})
 	}
 	for _, claim := range c.Claims {
 		d.Claims = append(d.Claims, docClaim(claim))

@@ -20,6 +20,7 @@ type Contrast struct {
 	Alpha    float64 // below which Adjusted there is a difference
 	Tested   bool    // what trials don't differ in, as bytes, needs no test
 	Unknown  string  // why there is no comparison; "" where there is
+	Gate     Gate    // whether B is worse than is allowed; "" where nobody asked
 }
 
 // Different reports whether the sides differ.
@@ -49,15 +50,20 @@ type figureKind struct {
 	unit   bench.Unit
 	tested bool
 	of     func(*bench.Result) (float64, string)
+	within func(*bench.Result) (low, high float64, ok bool) // between which one result knows it to be; nil where none does
 }
 
 // figureKinds are those of trials whose headline is a timing.
 func figureKinds(headline bench.Metric) []figureKind {
 	quantile := func(m bench.Metric, q float64) figureKind {
-		return figureKind{m.String() + " " + quantileName(q), bench.Nanoseconds, true, func(r *bench.Result) (float64, string) { return trialQuantile(r, m, q) }}
+		return figureKind{m.String() + " " + quantileName(q), bench.Nanoseconds, true, func(r *bench.Result) (float64, string) { return trialQuantile(r, m, q) },
+			func(r *bench.Result) (low, high float64, ok bool) {
+				e := r.Estimate(m, q)
+				return float64(e.From), float64(e.To), e.From > 0 && e.To > 0
+			}}
 	}
 	each := func(name string, from, less bench.Metric) figureKind {
-		return figureKind{name, bench.ByteCount, false, func(r *bench.Result) (float64, string) {
+		return figureKind{name: name, unit: bench.ByteCount, of: func(r *bench.Result) (float64, string) {
 			if r.Count(bench.Received) == 0 {
 				return 0, "nothing was received"
 			}
@@ -65,7 +71,7 @@ func figureKinds(headline bench.Metric) []figureKind {
 		}}
 	}
 	perOpened := func(name string, m bench.Metric) figureKind {
-		return figureKind{name, bench.ByteCount, false, func(r *bench.Result) (float64, string) {
+		return figureKind{name: name, unit: bench.ByteCount, of: func(r *bench.Result) (float64, string) {
 			if r.Count(bench.Opened) == 0 {
 				return 0, "nothing was opened"
 			}
@@ -74,17 +80,17 @@ func figureKinds(headline bench.Metric) []figureKind {
 	}
 	return []figureKind{
 		quantile(headline, .5), quantile(headline, .99), quantile(bench.Connect, .5),
-		{"client CPU an event", bench.Nanoseconds, true, func(r *bench.Result) (float64, string) {
+		{name: "client CPU an event", unit: bench.Nanoseconds, tested: true, of: func(r *bench.Result) (float64, string) {
 			if r.Environment.WindowCPU <= 0 || r.Window.Received == 0 {
 				return 0, "the system does not tell"
 			}
 			return float64(r.Environment.WindowCPU) / float64(r.Window.Received), ""
 		}},
-		{"server CPU an event", bench.Nanoseconds, true, func(r *bench.Result) (float64, string) {
+		{name: "server CPU an event", unit: bench.Nanoseconds, tested: true, of: func(r *bench.Result) (float64, string) {
 			each, ok := r.Target.PerEvent(r.Window, r.End-r.Begin)
 			return float64(each), unless(ok, r.Target, "too little of it to tell")
 		}},
-		{"server memory a connection", bench.ByteCount, true, func(r *bench.Result) (float64, string) {
+		{name: "server memory a connection", unit: bench.ByteCount, tested: true, of: func(r *bench.Result) (float64, string) {
 			bytes, ok := r.Target.PerConnection(r.Peak)
 			return float64(bytes), unless(ok, r.Target, "it did not grow: a server that keeps what it had shows nothing")
 		}},

@@ -1,0 +1,115 @@
+package report
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rtbench/rtbench/bench"
+)
+
+// TestRankSum holds the exact distribution against all orders of two small samples.
+func TestRankSum(t *testing.T) {
+	for _, size := range [][2]int{{1, 1}, {2, 3}, {4, 4}, {3, 5}} {
+		m, n := size[0], size[1]
+		counts, total := make([]float64, m*n+1), 0.0
+		for mask := range 1 << (m + n) { // which places are of the first sample
+			u, seen, ones := 0, 0, 0
+			for i := range m + n {
+				if mask>>i&1 == 1 {
+					ones++
+					u += n - seen
+				} else {
+					seen++
+				}
+			}
+			if ones == m {
+				counts[u]++
+				total++
+			}
+		}
+		for u, got := range uDistribution(m, n) {
+			if math.Abs(got-counts[u]/total) > 1e-12 {
+				t.Errorf("%d and %d: U = %d: %v, want %v", m, n, u, got, counts[u]/total)
+			}
+		}
+	}
+	if p := rankSum([]float64{1, 2, 3, 4}, []float64{5, 6, 7, 8}); math.Abs(p-2.0/70) > 1e-12 {
+		t.Errorf("apart: %v", p)
+	}
+	if p := rankSum([]float64{1, 2, 3, 4}, []float64{1, 2, 3, 4}); p != 1 {
+		t.Errorf("the same: %v", p)
+	}
+	if k := shiftRank(3, 3, .05); k != 0 {
+		t.Errorf("three each have an interval: %d", k)
+	}
+}
+
+// results are some of one side, of which deliveries take about so long.
+func results(n int, delay time.Duration, spread float64, random *rand.Rand, from int) (list []*bench.Result) {
+	for i := range n {
+		r := trialOf(delay, spread*random.NormFloat64())
+		r.Start = time.Unix(int64(from+2*i), 0)
+		list = append(list, r)
+	}
+	return list
+}
+
+// TestDifferences: what is worse by much regresses, what isn't passes, and what can't be told is said so.
+func TestDifferences(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	ms := time.Millisecond
+	for _, test := range []struct {
+		name       string
+		base, head []*bench.Result
+		want       Gate
+	}{
+		{"a half worse", results(6, 20*ms, .02, random, 0), results(6, 30*ms, .02, random, 1), Regress},
+		{"the same", results(6, 20*ms, .02, random, 0), results(6, 20*ms, .02, random, 1), Pass},
+		{"better", results(6, 20*ms, .02, random, 0), results(6, 10*ms, .02, random, 1), Pass},
+		{"by the margin, among noise", results(4, 20*ms, .1, random, 0), results(4, 22*ms, .1, random, 1), Inconclusive},
+		{"too few to know", results(1, 20*ms, 0, random, 0), results(1, 30*ms, 0, random, 1), Inconclusive},
+	} {
+		c := contrastOf(t, Differences(test.base, test.head, .05, .1), "delivery p50")
+		if c.Gate != test.want || c.Unknown != "" {
+			t.Errorf("%s: %s, %+v", test.name, c.Gate, c)
+		}
+	}
+}
+
+// TestDifferencesApart: sides that weren't measured in turns have a wider interval.
+func TestDifferencesApart(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	base, head := results(6, 20*time.Millisecond, .02, random, 0), results(6, 20*time.Millisecond, .02, random, 1)
+	turns := contrastOf(t, Differences(base, head, .05, .1), "delivery p50")
+	for _, r := range head {
+		r.Start = r.Start.Add(time.Hour)
+	}
+	later := contrastOf(t, Differences(base, head, .05, .1), "delivery p50")
+	if math.Abs(later.High/turns.High-apart) > 1e-9 || math.Abs(turns.Low/later.Low-apart) > 1e-9 {
+		t.Errorf("%v–%v in turns, %v–%v apart", turns.Low, turns.High, later.Low, later.High)
+	}
+}
+
+// TestDifferencesOfLoss: any loss that wasn't there before is a regression.
+func TestDifferencesOfLoss(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	base, head := results(2, time.Millisecond, 0, random, 0), results(2, time.Millisecond, 0, random, 1)
+	at := func(m bench.Metric) int { return int(m - bench.Counts()[0]) }
+	for _, r := range slices.Concat(base, head) {
+		r.Counts[at(bench.Expected)] = 1000
+	}
+	if c := contrastOf(t, Differences(base, head, .05, .1), "lost"); c.Gate != Pass {
+		t.Errorf("%+v", c)
+	}
+	head[0].Counts[at(bench.Lost)] = 1
+	if c := contrastOf(t, Differences(base, head, .05, .1), "lost"); c.Gate != Regress || c.B != 1.0/2000 {
+		t.Errorf("%+v", c)
+	}
+	head[1].Unmeasured = map[bench.Metric]string{bench.Lost: "no ids"}
+	if c := contrastOf(t, Differences(base, head, .05, .1), "lost"); c.Gate != "" || c.Unknown == "" {
+		t.Errorf("%+v", c)
+	}
+}
