@@ -26,6 +26,7 @@ var scaled = []struct {
 	with    string
 }{
 	{regexp.MustCompile(`^go run \. compare$`), "rtbench compare --pairs 6 -d 200ms -c 5 --evidence=false"},
+	{regexp.MustCompile(`--max-regression 10%`), "--max-regression 10000%"},
 	{regexp.MustCompile(`^rtbench compare .*$`), "$0 --pairs 6 -d 200ms --evidence=false"},
 	{regexp.MustCompile(`-d \d+s`), "-d 300ms"},
 	{regexp.MustCompile(`(--(?:drop|slow) \S+@)\d+s`), "${1}100ms"},
@@ -53,6 +54,12 @@ func TestREADME(t *testing.T) {
 	model := httptest.NewServer(http.HandlerFunc(answerInStream))
 	t.Cleanup(model.Close)
 	hosts := strings.NewReplacer("localhost:8080", reference, "localhost:8081", reference, "localhost:9000", model.Listener.Addr().String())
+	for _, name := range []string{"base.json", "head.json"} { // others may not have been stored yet
+		store := exec.Command(filepath.Join(dir, "rtbench"), "sse", "http://"+reference+"/sse", "-c", "5", "-d", "200ms", "--quiet", "-o", filepath.Join(dir, name))
+		if out, err := store.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
 	for _, command := range shellBlocks(t, "README.md") {
 		if command == "go test ./..." || strings.HasPrefix(command, "rtbench serve ") || strings.HasPrefix(command, "rtbench proxy ") {
 			continue
