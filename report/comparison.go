@@ -59,7 +59,7 @@ type Claim struct {
 	Why     string // it can't be told; "" where it can
 }
 
-// WriteComparison writes a comparison as text, Markdown or JSON.
+// WriteComparison writes a comparison as text, Markdown, JSON or JUnit.
 func WriteComparison(w io.Writer, f Format, c *Comparison, opts TextOptions) error {
 	switch f {
 	case Text:
@@ -72,12 +72,14 @@ func WriteComparison(w io.Writer, f Format, c *Comparison, opts TextOptions) err
 		return err
 	case JSON:
 		return writeComparisonJSON(w, c)
+	case JUnit:
+		return c.junit(w)
 	}
 	return fmt.Errorf("report: a comparison can't be written as %s", f)
 }
 
 // ComparisonFormats lists the formats of a comparison.
-func ComparisonFormats() []Format { return []Format{Text, JSON, Markdown} }
+func ComparisonFormats() []Format { return []Format{Text, JSON, Markdown, JUnit} }
 
 func (s *sheet) comparison(c *Comparison) {
 	a, b := Plain(c.Sides[0].Name), Plain(c.Sides[1].Name)

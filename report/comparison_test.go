@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"math"
 	"os"
@@ -131,5 +132,30 @@ func TestShareText(t *testing.T) {
 	}
 	if got := fmt.Sprint(ratioText(1234567), " ", ratioText(123.4), " ", ratioText(12.34), " ", ratioText(1.234), " ", ratioText(math.NaN())); got != "∞ 123 12.3 1.23 –" {
 		t.Error(got)
+	}
+}
+
+// TestJUnitIsXML: whatever a server wrote, a reader of XML takes it, and finds the cases counted.
+func TestJUnitIsXML(t *testing.T) {
+	documents := map[string][]byte{"comparison": writeCompared(t, JUnit, hostileComparison(), TextOptions{})}
+	for name, run := range samples() {
+		documents[name] = write(t, JUnit, run, TextOptions{})
+	}
+	for name, text := range documents {
+		var suites junitSuites
+		if err := xml.Unmarshal(text, &suites); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		s := suites.Suites[0]
+		failures := 0
+		for _, c := range s.Cases {
+			if c.Failure != nil {
+				failures++
+			}
+		}
+		if s.Tests != len(s.Cases) || s.Failures != failures || s.Tests == 0 {
+			t.Errorf("%s: %d tests of %d, %d failures of %d", name, s.Tests, len(s.Cases), s.Failures, failures)
+		}
 	}
 }

@@ -18,6 +18,7 @@ const (
 	CSV
 	HLog
 	Markdown
+	JUnit
 	numFormats
 )
 
@@ -28,6 +29,7 @@ var formats = [numFormats]struct{ name, extension, sentence string }{
 	CSV:      {"csv", ".csv", "one row a metric; a second file has one row a step of the series"},
 	HLog:     {"hlog", ".hlog", "the histograms as an HdrHistogram interval log, one line a timing"},
 	Markdown: {"markdown", ".md", "a summary for a pull request or a decision"},
+	JUnit:    {"junit", ".xml", "one test case a threshold, or a figure that was compared, for CI"},
 }
 
 // Formats lists every format.
