@@ -77,6 +77,8 @@ var loadConflicts = [...]conflict{
 	{"watch-deploy", "churn", "what the run breaks off itself tells nothing of a deploy", ""},
 	{"watch-deploy", "done", "a request stream isn't opened again", ""},
 	{"watch-deploy", "debug", "--debug judges nothing", ""},
+	{"debug", "stream", "--debug shows one connection, and no run", ""},
+	{"debug", "metrics-addr", "--debug shows one connection, and no run", ""},
 	{"no-resume", "last-event-id", "then nothing says where to start", ""},
 	{"no-resume", "resume-horizon", "it searches for how far resuming goes back", ""},
 	{"target-pid", "target-metrics", "which of them is the target?", ""},

@@ -58,6 +58,9 @@ type loadFlags struct {
 	watchDeploy time.Duration
 	via         parsed[[]proxy.Fault]
 
+	stream        string
+	metricsAddr   string
+	metricsAt     string // where metrics are served
 	targetPID     int
 	targetMetrics string
 
@@ -137,6 +140,7 @@ func (f *loadFlags) register(set *pflag.FlagSet, p *protocol) {
 	f.registerTarget()
 	f.registerSearches()
 	f.registerReport()
+	f.registerLive()
 }
 
 func (f *loadFlags) registerLoad() {

@@ -120,7 +120,15 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	}
 	defer tune(host, plan.Send.Rate > 0)()
 	runner := &bench.Runner{Plan: plan, Dialer: dialers}
+	stopLive, err := f.openLive(runner.Snapshot)
+	if err != nil {
+		return err
+	}
+	if f.metricsAt != "" && !f.quiet {
+		fmt.Fprintf(std.err, "metrics at http://%s/metrics\n", f.metricsAt)
+	}
 	result, err := f.measure(ctx, std, runner)
+	live := stopLive()
 	if err != nil {
 		return usage(err, "`rtbench %s --help` lists the flags", p.name)
 	}
@@ -129,6 +137,9 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	result.Failure = cmp.Or(result.Failure, nothingPublished(result))
 	run := report.Run{Result: result, Config: f.config(p, rawURL)}
 	f.learned(&run, t.net.IdleLimit())
+	if live != nil {
+		result.Warnings = append(result.Warnings, bench.Warning{Text: live.Error(), Advice: "what was told while the run went on is incomplete; this report isn't"})
+	}
 	return f.verdict(ctx, p, run, f.write(std, outputs, run))
 }
 
