@@ -326,14 +326,14 @@ func (s *stepTally) add(m Metric, values *counts) {
 	values.into(s.timing)
 }
 
-// take gives the step's quantiles and starts the next one.
-func (s *stepTally) take() (Metric, Quantiles) {
+// take gives the step's figures and starts the next one.
+func (s *stepTally) take() (Metric, Quantiles, Spread) {
 	if s.timing == nil || s.timing.TotalCount() == 0 {
-		return s.metric, Quantiles{}
+		return s.metric, Quantiles{}, Spread{}
 	}
-	q := quantiles(s.timing)
+	q, spread := quantiles(s.timing), spreadOf(s.timing)
 	s.timing.Reset()
-	return s.metric, q
+	return s.metric, q, spread
 }
 
 func quantiles(h *hdrhistogram.Histogram) Quantiles {
@@ -354,11 +354,11 @@ type series struct {
 
 // add ends the step that began at at.
 func (s *series) add(at time.Duration, open int, t *tally) {
-	metric, headline := t.step.take()
+	metric, headline, spread := t.step.take()
 	delta := func(m Metric) uint64 { return t.counts[m-numTimings] - s.last[m-numTimings] }
 	s.buckets = append(s.buckets, Bucket{
 		At: at, Open: open, Received: delta(Received), Bytes: delta(Bytes), Sent: delta(Sent),
-		Errors: delta(ConnectErrors) + delta(Drops), Reconnects: delta(Reconnects), Headline: headline,
+		Errors: delta(ConnectErrors) + delta(Drops), Reconnects: delta(Reconnects), Headline: headline, Spread: spread,
 	})
 	s.metrics = append(s.metrics, metric)
 	s.last = t.counts
@@ -376,8 +376,9 @@ func (s *series) halve() {
 		a.Received, a.Bytes, a.Sent = a.Received+b.Received, a.Bytes+b.Bytes, a.Sent+b.Sent
 		a.Errors, a.Reconnects = a.Errors+b.Errors, a.Reconnects+b.Reconnects
 		if s.metrics[2*i] != s.metrics[2*i+1] {
-			a.Headline = Quantiles{}
+			a.Headline, a.Spread = Quantiles{}, Spread{}
 		}
+		a.Spread = a.Spread.join(b.Spread)
 		a.Headline.Samples += b.Headline.Samples
 		a.Headline.P50 = max(a.Headline.P50, b.Headline.P50)
 		a.Headline.P99 = max(a.Headline.P99, b.Headline.P99)
@@ -392,7 +393,7 @@ func (s *series) halve() {
 func (s *series) of(m Metric) []Bucket {
 	for i := range s.buckets {
 		if s.metrics[i] != m {
-			s.buckets[i].Headline = Quantiles{}
+			s.buckets[i].Headline, s.buckets[i].Spread = Quantiles{}, Spread{}
 		}
 	}
 	return s.buckets

@@ -100,6 +100,7 @@ type Bucket struct {
 	Errors     uint64 // connect errors and drops
 	Reconnects uint64
 	Headline   Quantiles // of the run's headline timing, over this step alone
+	Spread     Spread    // of its samples in this step
 }
 
 // Quantiles are a few figures of a timing, in ns. Samples is 0 where there are none, and then nothing else counts.

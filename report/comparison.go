@@ -59,7 +59,7 @@ type Claim struct {
 	Why     string // it can't be told; "" where it can
 }
 
-// WriteComparison writes a comparison as text, Markdown, JSON or JUnit.
+// WriteComparison writes a comparison as text, Markdown, JSON, JUnit or HTML.
 func WriteComparison(w io.Writer, f Format, c *Comparison, opts TextOptions) error {
 	switch f {
 	case Text:
@@ -74,12 +74,14 @@ func WriteComparison(w io.Writer, f Format, c *Comparison, opts TextOptions) err
 		return writeComparisonJSON(w, c)
 	case JUnit:
 		return c.junit(w)
+	case HTML:
+		return c.html(w)
 	}
 	return fmt.Errorf("report: a comparison can't be written as %s", f)
 }
 
 // ComparisonFormats lists the formats of a comparison.
-func ComparisonFormats() []Format { return []Format{Text, JSON, Markdown, JUnit} }
+func ComparisonFormats() []Format { return []Format{Text, JSON, Markdown, JUnit, HTML} }
 
 func (s *sheet) comparison(c *Comparison) {
 	a, b := Plain(c.Sides[0].Name), Plain(c.Sides[1].Name)

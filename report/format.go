@@ -19,6 +19,7 @@ const (
 	HLog
 	Markdown
 	JUnit
+	HTML
 	numFormats
 )
 
@@ -30,6 +31,7 @@ var formats = [numFormats]struct{ name, extension, sentence string }{
 	HLog:     {"hlog", ".hlog", "the histograms as an HdrHistogram interval log, one line a timing"},
 	Markdown: {"markdown", ".md", "a summary for a pull request or a decision"},
 	JUnit:    {"junit", ".xml", "one test case a threshold, or a figure that was compared, for CI"},
+	HTML:     {"html", ".html", "a page with pictures that needs nothing else"},
 }
 
 // Formats lists every format.
@@ -62,7 +64,11 @@ func ParseFormat(name string) (Format, error) {
 		names = append(names, f.String())
 	}
 	meant := ""
-	if near := bench.Nearest(word, names); near != "" {
+	near := bench.Nearest(word, names)
+	if f, ok := FormatForFile("." + word); ok { // it is the ending of one
+		near = f.String()
+	}
+	if near != "" {
 		meant = fmt.Sprintf("; did you mean %q?", near)
 	}
 	return 0, fmt.Errorf("there is no format %q%s (formats: %s)", Plain(name), meant, strings.Join(names, ", "))

@@ -196,6 +196,8 @@ type (
 		P50        *int64        `json:"p50"`
 		P99        *int64        `json:"p99"`
 		Max        *int64        `json:"max"`
+		Level      int           `json:"level"`
+		Levels     []uint64      `json:"levels"`
 	}
 )
 
@@ -331,7 +333,8 @@ func found[T float64 | time.Duration](v T) *T { return known(v, v >= 0) }
 func newBucket(b bench.Bucket) docBucket {
 	q := b.Headline
 	return docBucket{b.At, b.Open, b.Received, b.Bytes, b.Sent, b.Errors, b.Reconnects, q.Samples,
-		known(q.P50, q.Samples >= bench.SamplesFor(.5)), known(q.P99, q.Samples >= bench.SamplesFor(.99)), known(q.Max, q.Samples > 0)}
+		known(q.P50, q.Samples >= bench.SamplesFor(.5)), known(q.P99, q.Samples >= bench.SamplesFor(.99)), known(q.Max, q.Samples > 0),
+		b.Spread.First, append([]uint64{}, b.Spread.Counts...)}
 }
 
 func docWarnings(warnings []bench.Warning) []docWarning {

@@ -254,7 +254,7 @@ func anyRun() *rapid.Generator[Run] {
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "steps") {
 			r.Series = append(r.Series, bench.Bucket{At: ns.Draw(t, "at"), Received: rapid.Uint64().Draw(t, "r"),
-				Headline: bench.Quantiles{Samples: rapid.Int64Range(0, 500).Draw(t, "s"), P50: 1, P99: 2, Max: 3}})
+				Headline: bench.Quantiles{Samples: rapid.Int64Range(0, 500).Draw(t, "s"), P50: 1, P99: 2, Max: 3}, Spread: bench.Spread{First: rapid.IntRange(0, 80).Draw(t, "level"), Counts: rapid.SliceOfN(rapid.Uint64Range(0, 9), 1, 5).Draw(t, "levels")}})
 		}
 		for _, s := range rapid.SliceOfN(threshold, 0, 3).Draw(t, "thresholds") {
 			r.Judgements = append(r.Judgements, judge(r, s))

@@ -108,12 +108,18 @@ func (doc *document) run() (Run, error) {
 		}
 	}
 	for _, b := range doc.Series {
+		if b.Level < 0 || b.Level > maxLevel || len(b.Levels) > maxLevel {
+			return Run{}, fmt.Errorf("series: a level is beyond what there is")
+		}
 		r.Series = append(r.Series, bench.Bucket{At: b.AtNS, Open: b.Open, Received: b.Received, Bytes: b.Bytes, Sent: b.Sent,
 			Errors: b.Errors, Reconnects: b.Reconnects,
-			Headline: bench.Quantiles{Samples: b.Samples, P50: value(b.P50), P99: value(b.P99), Max: value(b.Max)}})
+			Headline: bench.Quantiles{Samples: b.Samples, P50: value(b.P50), P99: value(b.P99), Max: value(b.Max)}, Spread: bench.Spread{First: b.Level, Counts: b.Levels}})
 	}
 	return run, run.check()
 }
+
+// maxLevel is beyond the levels that times can have.
+const maxLevel = 200
 
 // readFigures takes the counters and what is unmeasured. Ratios follow from the counters.
 func (doc *document) readFigures(r *bench.Result) error {
