@@ -33,7 +33,8 @@ func (t *TargetUse) PerEvent(w Window, length time.Duration) (each time.Duration
 	if t == nil || t.Why != "" || t.Length <= 0 || length <= 0 || w.Received == 0 {
 		return 0, false
 	}
-	return time.Duration(float64(t.CPU) * float64(length) / float64(t.Length) / float64(w.Received)), true
+	ns := float64(t.CPU) * float64(length) / float64(t.Length) / float64(w.Received)
+	return time.Duration(ns), ns < float64(24*time.Hour) // else it is no processor time
 }
 
 // PerConnection is by how much its memory grew for each of so many connections, bytes; ok is false where that isn't known, or

@@ -17,7 +17,7 @@ func TestParseFormat(t *testing.T) {
 		}
 	}
 	for name, meant := range map[string]string{
-		"jsn": "json", "josn": "json", "jsonl": "json", "txt": "text", "texte": "text", "cvs": "csv", "hdrlog": "hlog", "hlg": "hlog", "xml": "junit", "md": "markdown", "yaml": "", "": "", "\x1b[2J": "",
+		"jsn": "json", "josn": "json", "jsonl": "json", "txt": "text", "texte": "text", "cvs": "csv", "hdrlog": "hlog", "hlg": "hlog", "xml": "junit", "md": "markdown", "": "", "\x1b[2J": "",
 	} {
 		_, err := ParseFormat(name)
 		if err == nil {
