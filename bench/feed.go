@@ -28,9 +28,10 @@ type feed struct {
 	slots    []slot
 	spare    spares
 	highest  atomic.Uint64               // ordinal
-	watchers atomic.Int64                // connections that see what is published as it is
-	dusk     atomic.Pointer[pace]        // when the last one of them was gone, the last time; nil before that
-	dawn     atomic.Uint64               // the ordinal from which there was one again
+	guard    sync.Mutex                  // of what is below up to dawn
+	watchers int                         // connections that see what is published as it is
+	dusk     *pace                       // when the last one of them was gone, the last time; nil before that
+	dawn     uint64                      // the ordinal from which there was one again
 	line     atomic.Uint64               // the first ordinal that doesn't count any more; 0 while the run goes on
 	before   atomic.Uint64               // the last ordinal that was due before the window; 0 while it has not begun
 	distinct atomic.Uint64               // different events

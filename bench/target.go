@@ -93,6 +93,7 @@ func (r *run) observeTarget() {
 			}
 			t.use.CPU, t.use.Length = use.CPU-t.first.CPU, time.Duration(now-t.from)
 			t.use.Most = max(t.use.Most, use.Memory)
+			more = more && now < int64(r.times.end) // what it says after the window isn't of it
 		}
 		if !more || t.failed != nil && t.from == 0 { // one that never says anything isn't asked again
 			return
@@ -109,8 +110,10 @@ func (o *observed) result() *TargetUse {
 		return nil
 	case o.failed != nil:
 		use.Why = o.failed.Error()
+	case use.CPU < 0:
+		use.Why = "its processor time went back: was it restarted, or do several answer?"
 	case use.Length <= 0:
-		use.Why = "the measured window was too short"
+		use.Why = "the measured window was too short, or it answered too late"
 	}
 	return &use
 }

@@ -73,16 +73,20 @@ func batchOf(gaps []int64, moment float64) int {
 
 // watch notes that one more connection sees what is published, from an event on.
 func (f *feed) watch(ordinal uint64) {
-	if f.watchers.Add(1) == 1 {
-		f.dawn.Store(ordinal)
+	f.guard.Lock()
+	defer f.guard.Unlock()
+	if f.watchers++; f.watchers == 1 {
+		f.dawn = ordinal
 	}
 }
 
 // unwatch notes that a connection sees it no more; after the last one nobody knows what is published.
 func (f *feed) unwatch() {
-	if f.watchers.Add(-1) == 0 {
+	f.guard.Lock()
+	defer f.guard.Unlock()
+	if f.watchers--; f.watchers == 0 {
 		p := f.pace(f.highest.Load())
-		f.dusk.Store(&p)
+		f.dusk = &p
 	}
 }
 
@@ -133,9 +137,12 @@ const (
 // unwatched makes a burst for a stream of a feed that was opened, and asked for, some time ago, and goes on after the event
 // last; nil where another connection had been there to see all that was published since.
 func (f *feed) unwatched(last uint64, asked, opened int64, info *client.Info) *burst {
-	dusk, dawn := f.dusk.Load(), uint64(math.MaxUint64)
-	if f.watchers.Load() > 0 {
-		dawn = f.dawn.Load() // what came before that others have had by a replay as well
+	f.guard.Lock()
+	watchers, dusk, begun := f.watchers, f.dusk, f.dawn
+	f.guard.Unlock()
+	dawn := uint64(math.MaxUint64)
+	if watchers > 0 {
+		dawn = begun // what came before that others have had by a replay as well
 		p := f.pace(f.highest.Load())
 		switch silent := p.every > 0 && float64(asked-p.when) > max(quietLulls*p.lull, float64(seamTime)); {
 		case silent: // they hear nothing either: they may be dead, and not have noticed

@@ -46,22 +46,29 @@ func (c *comparing) prove(ctx context.Context) error {
 				continue
 			}
 			result, err := side.run(ctx, p.trial)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			if err != nil {
-				return err
+				c.unproved(side, p, err.Error())
+				continue
 			}
 			if !c.flags.output.quiet {
 				fmt.Fprintf(c.std.err, "         %-10s  %s\n", side.name, p.what)
 			}
 			if why := report.Failed(result); why != "" {
-				c.result.Warnings = append(c.result.Warnings, bench.Warning{
-					Text: fmt.Sprintf("%s, %s: %s", side.name, p.what, why), Advice: "what rests on it can't be told; measure again on a quiet machine",
-				})
+				c.unproved(side, p, why)
 				continue
 			}
 			p.to[i] = result
 		}
 	}
 	return nil
+}
+
+// unproved says that something couldn't be measured.
+func (c *comparing) unproved(side *contender, p proof, why string) {
+	c.result.Warnings = append(c.result.Warnings, bench.Warning{Text: fmt.Sprintf("%s, %s: %s", side.name, p.what, why), Advice: "what rests on it can't be told"})
 }
 
 // proofs lists what is measured besides the pairs. Of a target that isn't ours nothing more is asked than the user did.
@@ -85,14 +92,20 @@ func (c *comparing) proofs() []proof {
 	fast.load.rate *= faster
 	many.load = many.load.times(manyReaders, max(1, math.Round(c.load.rate*float64(c.load.connections)/manyReaders)))
 	binary.load.up, binary.load.binary, binary.load.rate, binary.load.size = false, true, binaryRate, binarySize
-	return append(list, proof{fmt.Sprintf("%d times as often", faster), &c.proof.fast, fast},
-		proof{fmt.Sprintf("%d connections", manyReaders), &c.proof.many, many},
-		proof{"binary payloads", &c.proof.binary, binary})
+	list = append(list, proof{fmt.Sprintf("%d times as often", faster), &c.proof.fast, fast}, proof{"binary payloads", &c.proof.binary, binary})
+	if c.load.connections < manyReaders {
+		list = append(list, proof{fmt.Sprintf("%d connections", manyReaders), &c.proof.many, many})
+	}
+	return list
 }
 
 // claim holds what people say of the protocols against what was measured.
 func (c *comparing) claim() {
-	c.result.Claims = []report.Claim{c.framing(), c.latency(), c.memory(), c.reconnecting(), c.resumption(), c.frequency(), c.inBinary(), c.capacity()}
+	c.result.Claims = []report.Claim{c.framing(), c.latency(), c.memory()}
+	if c.flags.evidence {
+		c.result.Claims = append(c.result.Claims, c.reconnecting(), c.resumption(), c.frequency(), c.inBinary())
+	}
+	c.result.Claims = append(c.result.Claims, c.capacity())
 	c.advise()
 }
 
@@ -142,7 +155,7 @@ func (c *comparing) framing() report.Claim {
 	if i, o := c.contrast("handshake bytes in"), c.contrast("handshake bytes out"); i != nil && o != nil {
 		figures += fmt.Sprintf("; a handshake: SSE %s out and %s in, WebSocket %s and %s", byteText(o.A), byteText(i.A), byteText(o.B), byteText(i.B))
 	}
-	if tls := c.fit[0][0].Histogram(bench.TLS); tls != nil && tls.TotalCount() > 0 {
+	if slices.ContainsFunc([]*bench.Result{c.fit[0][0], c.fit[1][0]}, func(r *bench.Result) bool { h := r.Histogram(bench.TLS); return h != nil && h.TotalCount() > 0 }) {
 		return untold("framing", claim, "the records of TLS are in the bytes", "%s", figures)
 	}
 	return told("framing", claim, sse > ws && ws >= leastFrame-frameSlack && ws <= mostFrame+frameSlack, "%s", figures)
@@ -151,24 +164,38 @@ func (c *comparing) framing() report.Claim {
 // equivalent is within which share two latencies are the same for a user.
 const equivalent = .1
 
+// latencies are the two figures of the latency; ok is false where none is known: how events follow each other is no latency.
+func (c *comparing) latencies() (list []report.Contrast, ok bool) {
+	list = c.result.Contrasts[:2]
+	for _, m := range []bench.Metric{bench.Delivery, bench.RoundTrip} {
+		if strings.HasPrefix(list[0].Name, m.String()+" ") {
+			return list, true
+		}
+	}
+	return nil, false
+}
+
 func (c *comparing) latency() report.Claim {
 	const claim = "SSE has a slightly higher latency than WebSocket."
 	var parts []string
 	higher, lower, same := false, false, true
-	for _, x := range c.result.Contrasts[:2] {
+	latencies, ok := c.latencies()
+	if !ok {
+		return untold("latency", claim, "no event says when it was published: --stamp says where, or --publish has rtbench publish", "")
+	}
+	for _, x := range latencies {
 		if x.Unknown != "" {
 			same = false
 			continue
 		}
 		parts = append(parts, fmt.Sprintf("%s: WebSocket takes %.2f × SSE's (95 %%: %.2f–%.2f)", x.Name, x.Ratio, x.Low, x.High))
 		higher, lower = higher || x.Different() && x.Ratio < 1, lower || x.Different() && x.Ratio > 1
-		smallest, ok := x.Smallest()
-		same = same && ok && !x.Different() && smallest < equivalent
+		same = same && x.Low > 1/(1+equivalent) && x.High < 1+equivalent
 	}
 	figures := strings.Join(parts, "; ")
 	switch {
 	case len(parts) == 0:
-		return untold("latency", claim, c.result.Contrasts[0].Unknown, "")
+		return untold("latency", claim, latencies[0].Unknown, "")
 	case higher && lower:
 		return untold("latency", claim, "by one quantile it is, and by another one it isn't", "%s", figures)
 	case higher, lower, same:
@@ -230,9 +257,15 @@ func (c *comparing) reconnecting() report.Claim {
 			parts = append(parts, x.what+": "+lossText(x.r))
 		}
 	}
-	figures := strings.Join(parts, "; ") + fmt.Sprintf(" (p50, of which clients wait %v)", downtime)
+	figures := strings.Join(parts, "; ")
+	if figures != "" {
+		figures += fmt.Sprintf(" (p50, of which clients wait %v)", downtime)
+	}
 	if with == nil || without == nil || with.Unmeasured[bench.Lost] != "" || without.Unmeasured[bench.Lost] != "" {
 		return untold("reconnecting", claim, "what a drop cost could not be measured of both", "%s", figures)
+	}
+	if without.Count(bench.Lost) == 0 && c.proof.forgetting[0] != nil && c.proof.forgetting[0].Count(bench.Lost) == 0 {
+		return untold("reconnecting", claim, "nothing was lost without resuming either: was nothing published meanwhile?", "%s", figures)
 	}
 	return told("reconnecting", claim, with.Count(bench.Lost) == 0 && without.Count(bench.Lost) > 0, "%s", figures)
 }
@@ -240,11 +273,14 @@ func (c *comparing) reconnecting() report.Claim {
 func (c *comparing) resumption() report.Claim {
 	const claim = "Last-Event-ID resumes exactly where a stream stopped."
 	r := c.proof.resuming[0]
-	if r == nil || r.Resumption == nil {
+	if r == nil || r.Resumption == nil || r.Resumption.Judged == 0 && r.Resumption.Why == "" {
 		return untold("resumption", claim, "no stream was opened again after a drop", "")
 	}
 	x := r.Resumption
-	figures := fmt.Sprintf("%s: %d of %d resumes went on exactly after the last event, with %d events replayed", x.Verdict, x.Correct, x.Judged, x.Replayed)
+	figures := ""
+	if x.Judged > 0 {
+		figures = fmt.Sprintf("%s: %d of %d resumes went on exactly after the last event, with at least %d events replayed", x.Verdict, x.Correct, x.Judged, x.Replayed)
+	}
 	if most, ok := x.AtMost(); ok {
 		figures += fmt.Sprintf("; at most %s do not (95 %%)", report.Scale(most, bench.Fraction))
 	}
@@ -268,13 +304,15 @@ const telling = .25
 
 func (c *comparing) frequency() report.Claim {
 	const claim = "WebSocket is better for frequent small messages, SSE for broadcasting to many."
-	base := [2]*bench.Result{c.fit[0][0], c.fit[1][0]}
 	var parts []string
 	ratios := map[string]float64{} // WebSocket's to SSE's
+	if client, server := c.contrast("client CPU an event"), c.contrast("server CPU an event"); client != nil && server != nil {
+		parts = append(parts, fmt.Sprintf("as measured above: SSE %.1f s, WebSocket %.1f s", (client.A+server.A)/1e3, (client.B+server.B)/1e3))
+	}
 	for _, x := range []struct {
 		what string
 		of   [2]*bench.Result
-	}{{"as measured above", base}, {fmt.Sprintf("%d times as often", faster), c.proof.fast}, {fmt.Sprintf("to %d connections", manyReaders), c.proof.many}} {
+	}{{fmt.Sprintf("%d times as often", faster), c.proof.fast}, {fmt.Sprintf("to %d connections", manyReaders), c.proof.many}} {
 		sse, ok := cost(x.of[0])
 		ws, also := cost(x.of[1])
 		if ok && also {
@@ -282,20 +320,32 @@ func (c *comparing) frequency() report.Claim {
 			ratios[x.what] = ws / sse
 		}
 	}
-	if len(ratios) < 3 {
-		return untold("frequency", claim, "the processor time of client and server isn't known at every load", "%s", strings.Join(parts, "; "))
+	figures := ""
+	if len(parts) > 0 {
+		figures = "processor time of client and server for a million events, " + strings.Join(parts, "; ") + "; but for the first, each was measured once"
 	}
-	figures := "processor time of client and server for a million events, " + strings.Join(parts, "; ")
+	if len(ratios) < 2 {
+		return untold("frequency", claim, "the processor time of client and server isn't known at every load", "%s", figures)
+	}
 	often, wide := ratios[fmt.Sprintf("%d times as often", faster)], ratios[fmt.Sprintf("to %d connections", manyReaders)]
-	switch {
-	case often < 1-telling && wide > 1+telling:
-		return told("frequency", claim, true, "%s", figures)
-	case often > 1+telling || wide < 1-telling:
-		return told("frequency", claim, false, "%s", figures)
-	case math.Abs(often-1) < telling && math.Abs(wide-1) < telling:
-		return told("frequency", claim, false, "%s: neither differs by a quarter, and each load was measured once", figures)
+	clear := func(ratio float64) int { // whose cost is clearly less: -1 WebSocket's, 1 SSE's
+		switch limit := math.Log(1 + telling); {
+		case math.Log(ratio) < -limit:
+			return -1
+		case math.Log(ratio) > limit:
+			return 1
+		}
+		return 0
 	}
-	return untold("frequency", claim, "one half of it does, and the other one doesn't; each load was measured once", "%s", figures)
+	switch o, w := clear(often), clear(wide); {
+	case o < 0 && w > 0:
+		return told("frequency", claim, true, "%s", figures)
+	case o == 0 && w == 0:
+		return told("frequency", claim, false, "%s: neither differs by a quarter", figures)
+	case o >= 0 && w <= 0:
+		return told("frequency", claim, false, "%s", figures)
+	}
+	return untold("frequency", claim, "one half of it does, and the other one doesn't", "%s", figures)
 }
 
 func (c *comparing) inBinary() report.Claim {
@@ -304,9 +354,7 @@ func (c *comparing) inBinary() report.Claim {
 	if sse == nil || ws == nil {
 		return untold("binary", claim, "only the reference server has binary payloads over both; a URL for each with the same payload would tell", "")
 	}
-	in := func(r *bench.Result) float64 {
-		return float64(r.Count(bench.WireIn)-r.Count(bench.HandshakeIn)) / float64(max(1, r.Count(bench.Received)))
-	}
+	in := report.WireAnEvent
 	figures := fmt.Sprintf("%d bytes are %.0f on the wire over SSE and %.0f over WebSocket, %.2f ×", binarySize, in(sse), in(ws), in(sse)/in(ws))
 	if x, ok := cost(sse); ok {
 		if y, ok := cost(ws); ok {
@@ -347,69 +395,82 @@ func (c *comparing) capacity() report.Claim {
 
 // advise says which protocol to take, by which rows, and what would change that.
 func (c *comparing) advise() {
-	row := func(name string) int {
-		return 1 + slices.IndexFunc(c.result.Claims, func(x report.Claim) bool { return x.Name == name })
-	}
-	verdict := func(name string) report.ClaimVerdict { return c.result.Claims[row(name)-1].Verdict }
 	if len(c.result.Doubts) > 0 {
 		c.result.Advice = []string{"There is no verdict, and so no recommendation: see above what to change."}
 		return
+	}
+	row := func(name string) string {
+		if i := slices.IndexFunc(c.result.Claims, func(x report.Claim) bool { return x.Name == name }); i >= 0 {
+			return fmt.Sprintf(" (row %d)", i+1)
+		}
+		return ""
 	}
 	say := func(format string, args ...any) {
 		c.result.Advice = append(c.result.Advice, fmt.Sprintf(format, args...))
 	}
 	var reasons []string
-	forSSE, forWS := 0, 0
-	for _, x := range c.result.Contrasts[:2] {
-		if x.Unknown == "" && x.Different() && math.Abs(math.Log(x.Ratio)) > math.Log(1+equivalent) {
-			if x.Ratio < 1 {
-				forWS++
-				reasons = append(reasons, fmt.Sprintf("WebSocket's %s is %.0f %% lower (row %d)", x.Name, 100*(1-x.Ratio), row("latency")))
-			} else {
-				forSSE++
-				reasons = append(reasons, fmt.Sprintf("SSE's %s is %.0f %% lower (row %d)", x.Name, 100*(1-1/x.Ratio), row("latency")))
-			}
+	forSSE, forWS, unsure := 0, 0, false
+	weigh := func(x *report.Contrast, least float64, where string) {
+		switch {
+		case x == nil || x.Unknown != "":
+			unsure = true
+		case !x.Different():
+			unsure = unsure || x.Low < 1/(1+least) || x.High > 1+least
+		case math.Abs(math.Log(x.Ratio)) <= math.Log(1+least):
+		case x.Ratio < 1:
+			forWS++
+			reasons = append(reasons, fmt.Sprintf("WebSocket's %s is %.0f %% less%s", x.Name, 100*(1-x.Ratio), where))
+		default:
+			forSSE++
+			reasons = append(reasons, fmt.Sprintf("SSE's %s is %.0f %% less%s", x.Name, 100*(1-1/x.Ratio), where))
 		}
 	}
-	for _, name := range []string{"server CPU an event", "client CPU an event"} {
-		if x := c.contrast(name); x != nil && x.Different() && math.Abs(math.Log(x.Ratio)) > math.Log(1+telling) {
-			if x.Ratio < 1 {
-				forWS++
-				reasons = append(reasons, fmt.Sprintf("WebSocket takes %.0f %% less %s", 100*(1-x.Ratio), name))
-			} else {
-				forSSE++
-				reasons = append(reasons, fmt.Sprintf("SSE takes %.0f %% less %s", 100*(1-1/x.Ratio), name))
-			}
+	if latencies, ok := c.latencies(); ok {
+		for i := range latencies {
+			weigh(&latencies[i], equivalent, row("latency"))
 		}
+	} else {
+		unsure = true
 	}
-	resumes := verdict("resumption") == report.Holds
+	for _, name := range []string{"server CPU an event", "server memory a connection"} { // the client's are this program's
+		weigh(c.contrast(name), telling, map[bool]string{true: row("memory")}[strings.Contains(name, "memory")])
+	}
+	resumes := slices.ContainsFunc(c.result.Claims, func(x report.Claim) bool { return x.Name == "resumption" && x.Verdict == report.Holds })
+	changes := []string{"figures of your own servers, behind your own proxies"}
+	if !c.reference {
+		changes = nil
+	}
 	switch {
 	case c.load.binary:
-		say("Take WebSocket: the payloads are binary, and over SSE they are a third larger (row %d).", row("binary"))
+		say("Take WebSocket: the payloads are binary, and over SSE they are a third larger%s.", row("binary"))
+		changes = append(changes, "payloads that are text")
 	case c.load.up && forSSE <= forWS:
 		say("Take WebSocket: clients send as well, and over SSE each message is a request of its own%s.", because(reasons))
+		changes = append(changes, "clients that seldom send")
 	case forWS > forSSE:
 		say("Take WebSocket for this workload%s.", because(reasons))
+		changes = append(changes, "a difference that matters less to you than that SSE resumes by itself"+row("resumption"))
 	case forSSE > forWS:
 		say("Take SSE for this workload%s.", because(reasons))
+		changes = append(changes, "binary payloads"+row("binary"), "clients that send more than now and then (--direction up)")
 	case resumes:
-		say("Take SSE: events go one way, neither latency nor cost speaks clearly for either side (rows %d and %d), and SSE goes on after a drop by itself (rows %d and %d).",
-			row("latency"), row("frequency"), row("reconnecting"), row("resumption"))
+		said := "neither latency nor cost speaks clearly for either side"
+		if unsure {
+			said = "no difference in latency or cost that would decide it was found, though some of them could not be told well enough"
+		}
+		say("Take SSE: events go one way, %s%s, and SSE goes on after a drop by itself%s.", said, row("latency"), row("resumption"))
+		changes = append(changes, "binary payloads"+row("binary"), "clients that send more than now and then (--direction up)")
 	default:
-		say("Neither latency nor cost speaks clearly for either side (rows %d and %d): take what your servers and proxies already do well.", row("latency"), row("frequency"))
+		said := "Neither latency nor cost speaks clearly for either side"
+		if unsure {
+			said = "No difference in latency or cost that would decide it was found, and some could not be told well enough: more --pairs or a longer --duration"
+		}
+		say("%s%s. Take what your servers and proxies already do well.", said, row("latency"))
+		changes = append(changes, "a server that resumes streams"+row("resumption"), "binary payloads"+row("binary"))
 	}
-	var changes []string
-	if !c.load.binary {
-		changes = append(changes, fmt.Sprintf("binary payloads (row %d)", row("binary")))
+	if len(changes) > 0 {
+		say("What would change this: %s.", strings.Join(changes, "; "))
 	}
-	if !c.load.up {
-		changes = append(changes, "clients that send more than now and then (--direction up)")
-	}
-	if !resumes {
-		changes = append(changes, fmt.Sprintf("a server that resumes streams (row %d)", row("resumption")))
-	}
-	changes = append(changes, fmt.Sprintf("a latency that differs by more than a tenth on your own server (row %d)", row("latency")))
-	say("What would change this: %s.", strings.Join(changes, "; "))
 	if c.reference {
 		say("This was the reference server on this machine: give the URLs of your own.")
 	}

@@ -35,7 +35,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer stop()
 	std := streams{stdin, stdout, stderr}
 	root := newRoot(std)
-	root.SetArgs(args)
+	root.SetArgs(trialArgs(args, stdin))
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -222,6 +222,9 @@ func (c *comparing) tryOut(side *contender) error {
 	if err := command.ParseFlags(args[1:]); err != nil {
 		return in(side.name, flagError(command, err))
 	}
+	if name, taken := c.taken(side); taken {
+		return usage(fmt.Errorf("%s: --%s is the comparison's own", side.name, name), "give it to compare, for both sides")
+	}
 	if rest := command.Flags().Args(); len(rest) > 0 {
 		return usage(fmt.Errorf("%s: %q is no flag", side.name, rest[0]), "one URL for each side, and then flags")
 	}
@@ -237,6 +240,25 @@ func (c *comparing) tryOut(side *contender) error {
 		return in(side.name, err)
 	}
 	return nil
+}
+
+// owned are the flags that a comparison gives to its trials itself.
+var owned = []string{"duration", "z", "events", "stage", "seed", "json", "format", "output", "quiet", "debug", "threshold", "serve", "stream", "metrics-addr"}
+
+// taken finds a flag among a side's own that is the comparison's.
+func (c *comparing) taken(side *contender) (name string, taken bool) {
+	set := pflag.NewFlagSet(side.name, pflag.ContinueOnError)
+	f := &loadFlags{}
+	f.register(set, side.protocol)
+	if set.Parse(side.flags) != nil { // what is wrong with them is said elsewhere
+		return "", false
+	}
+	set.Visit(func(flag *pflag.Flag) {
+		if slices.Contains(owned, flag.Name) || flag.Name == "connections" && (c.flags.a == "" || c.flags.set.Changed("connections")) {
+			name, taken = flag.Name, true
+		}
+	})
+	return name, taken
 }
 
 // trials measures the sides in turns: ABBA or BAAB, as chance has it.
@@ -267,12 +289,7 @@ func (c *comparing) trials(ctx context.Context) error {
 
 // decided reports whether a look finds the sides different in what the comparison is about: the latency.
 func (c *comparing) decided() bool {
-	for _, x := range report.Contrasts(c.fit[0], c.fit[1], alphaOfLooks)[:2] {
-		if x.Unknown == "" && x.P < alphaOfLooks/2 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(report.Contrasts(c.fit[0], c.fit[1], alphaOfLooks)[:2], func(x report.Contrast) bool { return x.Different() })
 }
 
 // alpha is below which p-value there is a difference.
@@ -298,13 +315,13 @@ func (c *comparing) measure(ctx context.Context, i int, t measuring) (*bench.Res
 		if why == "" {
 			return result, nil
 		}
-		if result.Failure != "" && len(c.fit[i]) == 0 {
-			return nil, &failure{exitFailed, fmt.Errorf("%s: %s", c.sides[i].name, result.Failure), "`rtbench " + quoted(c.sides[i].command(t)) + "` shows more"}
+		if result.Failure != "" { // a quieter machine won't mend it
+			return nil, &failure{exitFailed, fmt.Errorf("%s: %s", c.sides[i].name, result.Failure), "`" + c.sides[i].shown(t) + "` shows more"}
 		}
 		if c.left--; c.left < 0 {
 			c.result.Doubts = append(c.result.Doubts, bench.Warning{
 				Text:   fmt.Sprintf("too many trials were worth nothing, the last one of %s: %s", c.sides[i].name, why),
-				Advice: "`rtbench " + quoted(c.sides[i].command(t)) + "` shows one of them; a lower rate, fewer connections or a quiet machine may help",
+				Advice: "`" + c.sides[i].shown(t) + "` shows one of them; a lower rate, fewer connections or a quiet machine may help",
 			})
 			return nil, nil
 		}
@@ -340,11 +357,7 @@ func (c *comparing) conclude(interrupted bool, failed error) {
 	n := min(len(c.fit[0]), len(c.fit[1]))
 	r.Contrasts = report.Contrasts(c.fit[0][:n], c.fit[1][:n], c.alpha())
 	for i, side := range c.sides {
-		args := side.command(c.trial())
-		if side.url != "" {
-			args[1] = report.RedactURL(side.url)
-		}
-		r.Sides[i] = report.Side{Name: side.name, Command: "rtbench " + quoted(redactFlags(args))}
+		r.Sides[i] = report.Side{Name: side.name, Command: side.shown(c.trial())}
 	}
 	if c.flags.a == "" {
 		r.Workload = c.load.describe(c.reference)
@@ -360,7 +373,7 @@ func (c *comparing) conclude(interrupted bool, failed error) {
 	}
 	if late > 0 {
 		r.Warnings = append(r.Warnings, bench.Warning{
-			Text:   fmt.Sprintf("in %d trials the tester sent late by more than a tenth of the latency; both sides have that in it, and it makes their ratio smaller", late),
+			Text:   fmt.Sprintf("in %d trials the tester sent late by more than a tenth of the latency; both sides have that in it, which brings their ratio nearer to 1", late),
 			Advice: "give the tester processors of its own, or look at what takes longer than that",
 		})
 	}
@@ -370,7 +383,10 @@ func (c *comparing) conclude(interrupted bool, failed error) {
 	}
 	r.Environment.Version = buildVersion()
 	r.Entries = c.entries()
-	if c.protocols() && n > 0 {
+	if n < report.FewestPairs && len(r.Doubts) == 0 {
+		r.Doubts = append(r.Doubts, bench.Warning{Text: fmt.Sprintf("%d of the %d pairs of trials that it takes were made", n, report.FewestPairs), Advice: "let it run to its end"})
+	}
+	if c.protocols() && n >= report.FewestPairs {
 		c.claim()
 	}
 }
@@ -392,33 +408,49 @@ func (c *comparing) entries() (list []report.Entry) {
 	return list
 }
 
-// secrets are the flags whose values may be.
-var secrets = []string{"--header", "-H", "--bearer", "--publish-header", "--publish-body"}
+// secrets are the flags whose values may be, and how they are shown.
+var secrets = map[string]func(string) string{
+	"--header": redactHeader, "-H": redactHeader, "--publish-header": redactHeader,
+	"--bearer": hidden, "--publish-body": hidden, "--message": hidden, "-m": hidden, "--subscribe": hidden, "--data": hidden, "--resume": hiddenSecret,
+	"--publish": report.RedactURL, "--clock": report.RedactURL, "--target-metrics": report.RedactURL, "--origin": report.RedactURL,
+}
+
+func hidden(value string) string {
+	if strings.HasPrefix(value, "@") { // a file
+		return value
+	}
+	return report.Redacted
+}
+
+// hiddenSecret shows how a WebSocket resumes, but for the values of headers and messages.
+func hiddenSecret(value string) string {
+	if strings.HasPrefix(value, "query:") {
+		return value
+	}
+	return report.Redacted
+}
 
 // redactFlags hides what may be secret in a command line.
 func redactFlags(args []string) []string {
 	list := slices.Clone(args)
-	for i, arg := range list {
+	for i := 0; i < len(list); i++ {
+		arg := list[i]
 		name, value, joined := strings.Cut(arg, "=")
+		redact := secrets[name]
 		switch {
-		case strings.Contains(arg, "://") && !strings.HasPrefix(arg, "-"):
-			list[i] = report.RedactURL(arg)
-		case slices.Contains(secrets, name) && joined:
-			list[i] = name + "=" + redactValue(name, value)
-		case strings.Contains(value, "://") && joined:
+		case redact != nil && joined:
+			list[i] = name + "=" + redact(value)
+		case redact != nil && i+1 < len(list):
+			i++
+			list[i] = redact(list[i])
+		case len(arg) > 2 && (strings.HasPrefix(arg, "-H") || strings.HasPrefix(arg, "-m")):
+			list[i] = arg[:2] + secrets[arg[:2]](arg[2:])
+		case !strings.Contains(arg, "://"):
+		case strings.HasPrefix(arg, "-"):
 			list[i] = name + "=" + report.RedactURL(value)
-		case slices.Contains(secrets, arg) && i+1 < len(list):
-			list[i+1] = redactValue(arg, list[i+1])
-		case strings.HasPrefix(arg, "-H") && len(arg) > 2:
-			list[i] = "-H" + redactHeader(arg[2:])
+		default:
+			list[i] = report.RedactURL(arg)
 		}
 	}
 	return list
-}
-
-func redactValue(flag, value string) string {
-	if flag == "--bearer" || flag == "--publish-body" {
-		return report.Redacted
-	}
-	return redactHeader(value)
 }

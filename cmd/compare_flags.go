@@ -98,6 +98,7 @@ func newCompareCommand(std streams) *cobra.Command {
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), std, args) },
 	}
 	f.register(command.Flags())
+	_ = command.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(names(report.ComparisonFormats()), cobra.ShellCompDirectiveNoFileComp))
 	_ = command.RegisterFlagCompletionFunc("workload", cobra.FixedCompletions(workloadNames(), cobra.ShellCompDirectiveNoFileComp))
 	groupedHelp(command)
 	return command
@@ -194,7 +195,7 @@ func (f *compareFlags) check(args []string) error {
 				return usage(fmt.Errorf("--%s is of the reference server, or of --direction up", name), "the target publishes as it does; --both '--publish URL -r 10/s' publishes to it")
 			}
 		}
-		if f.load().up && !strings.Contains(f.both+f.sse+f.a, "--publish") {
+		if overSSE := f.a != "" || slices.ContainsFunc(args, func(raw string) bool { return strings.HasPrefix(raw, "http") }); f.load().up && overSSE && !strings.Contains(f.both+f.sse+f.a+f.b, "--publish") {
 			return usage(errors.New("what clients send over SSE is posted"), "--sse '--publish URL' says where to, and --ws '--chat 10' has connections send")
 		}
 	}

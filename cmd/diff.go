@@ -83,6 +83,9 @@ func (f *diffFlags) run(std streams, args []string) error {
 		return &failure{exitFailed, written, "the report is on stderr"}
 	}
 	worse, unsure := gates(c)
+	if broken := brokenIn(sides[1]); broken != "" {
+		worse = append(worse, "the run itself: "+broken)
+	}
 	switch {
 	case f.strict && len(c.Doubts) > 0:
 		return &failure{exitUntrusted, errors.New(c.Doubts[0].Text), c.Doubts[0].Advice}
@@ -92,6 +95,16 @@ func (f *diffFlags) run(std streams, args []string) error {
 		return &failure{exitRegression, fmt.Errorf("worse by more than %.4g %%: %s", 100*c.Margin, strings.Join(worse, ", ")), ""}
 	}
 	return nil
+}
+
+// brokenIn says why a run of a side came to nothing; "" where none did.
+func brokenIn(runs []report.Run) string {
+	for _, run := range runs {
+		if run.Result.Failure != "" {
+			return run.Result.Failure
+		}
+	}
+	return ""
 }
 
 // compare makes the comparison of what was read.
@@ -119,10 +132,16 @@ func (f *diffFlags) compare(args []string, sides [2][]report.Run) *report.Compar
 		c.Doubts = c.Doubts[:maxDoubts]
 	}
 	c.Contrasts = report.Differences(results[0], results[1], alpha, margin)
-	if len(sides[0]) < 4 || len(sides[1]) < 4 {
+	if names := settingsThatDiffer(sides[0][0], sides[1][0]); len(names) > 0 {
+		c.Warnings = append(c.Warnings, bench.Warning{Text: "the sides were measured in different ways: " + strings.Join(names, ", "), Advice: "what differs may be that"})
+	}
+	if report.Apart(results[0], results[1]) {
+		c.Warnings = append(c.Warnings, bench.Warning{Text: "the sides were not measured in turns, and nobody knows what else changed meanwhile: intervals are wider by 5 % at either end", Advice: "measure base and head one after the other, again and again, or use `rtbench compare`"})
+	}
+	if len(sides[0]) < report.EnoughResults || len(sides[1]) < report.EnoughResults {
 		c.Warnings = append(c.Warnings, bench.Warning{
-			Text:   "with fewer than four results of each side, what differs is held against what each run knows of itself; how much two runs differ from each other nobody knows",
-			Advice: "store at least four of each, made in turns, or use `rtbench compare`",
+			Text:   fmt.Sprintf("with fewer than %d results of each side, what differs is held against what each run knows of itself; how much two runs differ from each other nobody knows", report.EnoughResults),
+			Advice: "store more of each, made in turns, or use `rtbench compare`",
 		})
 	}
 	c.Environment = results[1][0].Environment
@@ -133,8 +152,34 @@ func (f *diffFlags) compare(args []string, sides [2][]report.Run) *report.Compar
 	return c
 }
 
-// maxDoubts bounds how many are told.
-const maxDoubts = 10
+const (
+	maxDoubts  = 10  // that are told
+	maxResults = 100 // of each side
+)
+
+// describing are the settings that say what was measured.
+var describing = []string{"connections", "stage", "duration", "rate", "message", "publish", "chat", "stamp", "seq", "token", "data", "serve", "compression", "binary"}
+
+// settingsThatDiffer lists what was measured in another way by two runs.
+func settingsThatDiffer(a, b report.Run) (list []string) {
+	values := func(run report.Run, name string) (texts []string) {
+		for _, e := range run.Config.Entries {
+			if e.Name == name {
+				texts = append(texts, e.Value)
+			}
+		}
+		return texts
+	}
+	if a.Config.Command != b.Config.Command {
+		list = append(list, "the command")
+	}
+	for _, name := range describing {
+		if !slices.Equal(values(a, name), values(b, name)) {
+			list = append(list, "--"+name)
+		}
+	}
+	return list
+}
 
 // gates lists the figures that got worse, and those of which that can't be told.
 func gates(c *report.Comparison) (worse, unsure []string) {
@@ -153,7 +198,16 @@ func gates(c *report.Comparison) (worse, unsure []string) {
 func readResults(arg string) (runs []report.Run, err error) {
 	paths := []string{arg}
 	if info, err := os.Stat(arg); err == nil && info.IsDir() {
-		paths, _ = filepath.Glob(filepath.Join(arg, "*.json"))
+		entries, err := os.ReadDir(arg)
+		if err != nil {
+			return nil, usage(err, "name a folder that can be read")
+		}
+		paths = nil
+		for _, entry := range entries {
+			if strings.HasSuffix(entry.Name(), report.JSON.Extension()) {
+				paths = append(paths, filepath.Join(arg, entry.Name()))
+			}
+		}
 	} else if err != nil {
 		if paths, err = filepath.Glob(arg); err != nil {
 			return nil, usage(fmt.Errorf("%q is no pattern: %w", arg, err), "such as 'base/*.json'")
@@ -161,6 +215,9 @@ func readResults(arg string) (runs []report.Run, err error) {
 	}
 	if len(paths) == 0 {
 		return nil, usage(fmt.Errorf("there is no result in %s", arg), "`rtbench sse URL -o base.json` stores one")
+	}
+	if len(paths) > maxResults {
+		return nil, usage(fmt.Errorf("%s has %d results, and %d are the most that are compared", arg, len(paths), maxResults), "a few dozen tell as much")
 	}
 	for _, path := range paths {
 		run, err := readResult(path)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -124,6 +125,9 @@ const maxMetrics = 16 << 20
 // Use implements bench.Probe.
 func (p *metricsProbe) Use(ctx context.Context) (use bench.Use, err error) {
 	answer, err := http.DefaultClient.Do(p.request.Clone(ctx))
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		err = failed.Err // without the URL, which may hold a secret
+	}
 	if err != nil {
 		return use, fmt.Errorf("its metrics can't be read: %w", err)
 	}
@@ -143,7 +147,7 @@ func parseUse(r io.Reader) (use bench.Use, err error) {
 		name, value, ok := metricLine(lines.Text())
 		switch {
 		case !ok:
-		case name == "process_cpu_seconds_total":
+		case name == "process_cpu_seconds_total" && value < mostSeconds:
 			use.CPU += time.Duration(value * float64(time.Second))
 			cpu = true
 		case name == "process_resident_memory_bytes":
@@ -162,8 +166,11 @@ func parseUse(r io.Reader) (use bench.Use, err error) {
 	return use, nil
 }
 
-// mostUse is beyond what a figure of a process can be.
-const mostUse = 1e15
+// mostUse is beyond what a figure of a process can be: bytes; and mostSeconds, of processor time.
+const (
+	mostUse     = 1e15
+	mostSeconds = 9e9
+)
 
 // metricLine reads a line of metrics: NAME VALUE or NAME{LABELS} VALUE, and maybe a time stamp.
 func metricLine(line string) (name string, value float64, ok bool) {
@@ -171,6 +178,7 @@ func metricLine(line string) (name string, value float64, ok bool) {
 	if end <= 0 || line[0] == '#' {
 		return "", 0, false
 	}
+	line, _, _ = strings.Cut(line, " # ") // what an exemplar says
 	name, rest := line[:end], line[end:]
 	if rest[0] == '{' {
 		close := strings.LastIndexByte(rest, '}')

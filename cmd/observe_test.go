@@ -21,6 +21,8 @@ func TestParseUse(t *testing.T) {
 		{"process_cpu_seconds_total{pid=\"1\",cmd=\"a } b\"} 1 1700000000000\nprocess_cpu_seconds_total{pid=\"2\"} 2\nprocess_resident_memory_bytes{pid=\"1\"} 7\r\n", bench.Use{CPU: 3 * time.Second, Memory: 7}, ""},
 		{"process_cpu_seconds_total 1\n", bench.Use{}, "no process_resident_memory_bytes"},
 		{"process_resident_memory_bytes NaN\nprocess_cpu_seconds_total +Inf\n{} 1\n x\nprocess_cpu_seconds_total\nprocess_cpu_seconds_total{a 1\n", bench.Use{}, "no process_cpu_seconds_total"},
+		{"process_cpu_seconds_total 1e11\nprocess_resident_memory_bytes 1\n", bench.Use{}, "no process_cpu_seconds_total"},
+		{"process_cpu_seconds_total 5 # {trace_id=\"x\"} 7\nprocess_resident_memory_bytes 1\n", bench.Use{CPU: 5 * time.Second, Memory: 1}, ""},
 		{"", bench.Use{}, "no process_cpu_seconds_total"},
 	} {
 		got, err := parseUse(strings.NewReader(test.text))

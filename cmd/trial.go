@@ -3,8 +3,10 @@ package cmd
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -86,11 +88,24 @@ func (c *contender) run(ctx context.Context, t measuring) (*bench.Result, error)
 	}
 	limited, cancel := context.WithTimeout(ctx, t.duration+trialLimit)
 	defer cancel()
-	args := append(c.command(t), "--json", "--quiet", "--seed", fmt.Sprint(t.seed))
-	command := exec.CommandContext(limited, program, args...)
-	command.Env = withoutVariables(os.Environ())
-	command.SysProcAttr = ownGroup() // an interrupt is for us, who pass it on
-	command.Cancel = func() error { return errors.Join(command.Process.Signal(os.Interrupt)) }
+	args, err := json.Marshal(append(c.command(t), "--json", "--quiet", "--seed", fmt.Sprint(t.seed)))
+	if err != nil {
+		return nil, err
+	}
+	command := exec.CommandContext(limited, program, c.protocol.name)
+	command.Env = append(withoutVariables(os.Environ()), trialVariable+"="+string(args)) // and not where everybody can read them
+	command.SysProcAttr = ownGroup()                                                     // an interrupt is for us, who pass it on
+	stdin, err := command.StdinPipe()                                                    // by which it knows that we are gone
+	if err != nil {
+		return nil, err
+	}
+	defer stdin.Close()
+	command.Cancel = func() error {
+		if command.Process.Signal(os.Interrupt) != nil { // as on Windows
+			return command.Process.Kill()
+		}
+		return nil
+	}
 	command.WaitDelay = childStop
 	complaint := &bounded{left: maxComplaint}
 	var out bytes.Buffer
@@ -114,6 +129,37 @@ func (c *contender) run(ctx context.Context, t measuring) (*bench.Result, error)
 	return nil, &failure{code, fmt.Errorf("%s: %s", c.name, text), ""}
 }
 
+// trialVariable holds the command line of a trial, as JSON.
+const trialVariable = "RTBENCH_TRIAL"
+
+// trialArgs gives the command line of the trial that this process is, where it is one, and sees to it that it ends with the
+// comparison that it is of.
+func trialArgs(args []string, stdin io.Reader) []string {
+	text, ok := os.LookupEnv(trialVariable)
+	if !ok {
+		return args
+	}
+	os.Unsetenv(trialVariable)
+	var own []string
+	if json.Unmarshal([]byte(text), &own) != nil {
+		return args
+	}
+	go func() {
+		_, _ = io.Copy(io.Discard, stdin)
+		os.Exit(int(exitFailed))
+	}()
+	return own
+}
+
+// shown is the command line of a side for people, without secrets.
+func (c *contender) shown(t measuring) string {
+	args := c.command(t)
+	if c.url != "" {
+		args[1] = report.RedactURL(c.url)
+	}
+	return "rtbench " + quoted(redactFlags(args))
+}
+
 // words reads a value that holds flags as a shell would.
 func words(flag, value string) ([]string, error) {
 	parser := shellwords.NewParser()
@@ -121,9 +167,9 @@ func words(flag, value string) ([]string, error) {
 	list, err := parser.Parse(value)
 	switch {
 	case err != nil:
-		return nil, usage(fmt.Errorf("%s: a quote in %q has no end", flag, value), "quote what has spaces, such as \"-m 'a b'\"")
+		return nil, usage(fmt.Errorf("%s: a quote has no end", flag), "quote what has spaces, such as \"-m 'a b'\"")
 	case parser.Position >= 0:
-		return nil, usage(fmt.Errorf("%s: %q ends at %q", flag, value, value[parser.Position:]), "put URLs and the like in quotes of their own")
+		return nil, usage(fmt.Errorf("%s ends at %q", flag, value[parser.Position:parser.Position+1]), "put URLs and the like in quotes of their own")
 	}
 	return list, nil
 }

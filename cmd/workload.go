@@ -25,12 +25,12 @@ type workload struct {
 var workloads = []workload{
 	{"feed", 100, 100, 200, false, false, "a live feed: one server, many readers"},
 	{"chat", 100, 20, 200, true, false, "a chat room: what one says, all read"},
-	{"collab", 20, 50, 100, true, false, "a document that several edit: many small changes, seen by all"},
+	{"collab", 20, 50, 120, true, false, "a document that several edit: many small changes, seen by all"},
 	{"game", 50, 60, 300, false, true, "the state of a game, 60 times a second, binary"},
-	{"trading", 200, 200, 120, false, false, "prices: frequent, small, to many"},
+	{"trading", 200, 200, 150, false, false, "prices: frequent, small, to many"},
 	{"dashboard", 100, 10, 2000, false, false, "a dashboard: a few large updates a second"},
 	{"notify", 500, 10, 250, false, false, "notifications: rare, to very many"},
-	{"progress", 50, 20, 80, false, false, "the progress of a job: small steps"},
+	{"progress", 50, 20, 130, false, false, "the progress of a job: small steps"},
 	{"logs", 50, 500, 300, false, false, "log lines: a torrent, to a few"},
 }
 

@@ -224,7 +224,7 @@ func (c *Contrast) sentence(a, b string) string {
 		}
 		return fmt.Sprintf("%s takes %s more than %s (%s to %s)", more, shareText(ratio-1), than, shareText(low-1), shareText(high-1))
 	}
-	if smallest, ok := c.Smallest(); ok {
+	if smallest, ok := c.Smallest(); ok && c.Low <= 1 && c.High >= 1 {
 		return fmt.Sprintf("no significant difference; one of %s would have shown", shareText(smallest))
 	}
 	return "no significant difference"

@@ -41,8 +41,12 @@ func (c *Contrast) Smallest() (share float64, ok bool) {
 	return half, c.Unknown == "" && c.Low > 0 && !math.IsInf(half, 0) && !math.IsNaN(half)
 }
 
-// FewestPairs is how many pairs it takes for the least p-value that five in a hundred allow.
-const FewestPairs = 6
+// FewestPairs is how many pairs it takes: the least p-value of as many is 2⁻⁷, which six figures that are looked at leave below
+// five in a hundred.
+const FewestPairs = 8
+
+// mostLeftOut is which share of the pairs a figure may be missing in.
+const mostLeftOut = .25
 
 // A figureKind is one figure that sides are compared by.
 type figureKind struct {
@@ -67,7 +71,7 @@ func figureKinds(headline bench.Metric) []figureKind {
 			if r.Count(bench.Received) == 0 {
 				return 0, "nothing was received"
 			}
-			return float64(r.Count(from)-min(r.Count(from), r.Count(less))) / float64(r.Count(bench.Received)), ""
+			return anEvent(r, from, less), ""
 		}}
 	}
 	perOpened := func(name string, m bench.Metric) figureKind {
@@ -98,6 +102,14 @@ func figureKinds(headline bench.Metric) []figureKind {
 		perOpened("handshake bytes in", bench.HandshakeIn), perOpened("handshake bytes out", bench.HandshakeOut),
 	}
 }
+
+// anEvent is a count of bytes without those of handshakes, for each event that was received.
+func anEvent(r *bench.Result, from, less bench.Metric) float64 {
+	return float64(r.Count(from)-min(r.Count(from), r.Count(less))) / float64(max(1, r.Count(bench.Received)))
+}
+
+// WireAnEvent is how many bytes came in for each event, without those of handshakes.
+func WireAnEvent(r *bench.Result) float64 { return anEvent(r, bench.WireIn, bench.HandshakeIn) }
 
 // unless says why a figure of the target isn't known.
 func unless(ok bool, target *bench.TargetUse, why string) string {
@@ -134,6 +146,8 @@ func Unfit(r *bench.Result) string {
 		return string(r.Verdict) + ": " + why.Text
 	}
 	switch {
+	case r.Stop == bench.StopInterrupted || r.Stop == bench.StopAborted:
+		return "it was not made to its end"
 	case r.Drift != nil:
 		return fmt.Sprintf("NON-STATIONARY: %s changed by %.0f %% over the trial", r.Drift.Metric, 100*math.Abs(r.Drift.Share))
 	case r.Unmeasured[bench.Lost] == "" && r.Count(bench.Lost) > 0:
@@ -187,7 +201,11 @@ func Contrasts(a, b []*bench.Result, alpha float64) []Contrast {
 		if len(as) > 0 {
 			c.A, c.B = median(as), median(bs)
 		}
-		c.compare(as, bs)
+		if n := min(len(a), len(b)); float64(n-len(as)) > mostLeftOut*float64(n) { // those that have it may not be like the others
+			c.Unknown = fmt.Sprintf("%d of %d pairs have it: %s", len(as), n, c.Unknown)
+		} else {
+			c.compare(as, bs)
+		}
 		list = append(list, c)
 	}
 	holm(list)
@@ -198,7 +216,7 @@ func Contrasts(a, b []*bench.Result, alpha float64) []Contrast {
 func (c *Contrast) compare(a, b []float64) {
 	switch {
 	case len(a) < FewestPairs && c.Unknown == "":
-		c.Unknown = fmt.Sprintf("%d pairs of trials are too few: it takes %d", len(a), FewestPairs)
+		c.Unknown = fmt.Sprintf("there are too few pairs of trials, %d of the %d that it takes", len(a), FewestPairs)
 		return
 	case len(a) < FewestPairs:
 		return
@@ -210,6 +228,13 @@ func (c *Contrast) compare(a, b []float64) {
 	}
 	if c.Paired = ComparePairs(a, b); math.IsNaN(c.Ratio) {
 		c.Unknown = "it is nothing on one of the sides, so that there is no ratio"
+		return
+	}
+	if !c.Tested { // all of them, or there is no difference
+		c.Low, c.High = math.Inf(1), 0
+		for i := range a {
+			c.Low, c.High = min(c.Low, b[i]/a[i]), max(c.High, b[i]/a[i])
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/rtbench/rtbench/bench"
 )
@@ -17,8 +18,11 @@ const (
 	Inconclusive Gate = "INCONCLUSIVE"
 )
 
-// enoughResults is how many results of each side it takes to compare them by how they scatter.
-const enoughResults = 4
+// confidence is that of the intervals.
+const confidence = .95
+
+// EnoughResults is how many results of each side it takes to compare them by how they scatter.
+const EnoughResults = 4
 
 // apart is by which factor an interval is widened where the sides weren't measured in turns: nobody knows what else changed.
 const apart = 1.05
@@ -34,20 +38,25 @@ func Differences(base, head []*bench.Result, alpha, margin float64) []Contrast {
 	if !inTurns(base, head) {
 		widen = apart
 	}
+	outside := 0
+	if len(base) >= EnoughResults && len(head) >= EnoughResults {
+		outside = shiftRank(len(base), len(head), 1-confidence)
+	}
 	var list []Contrast
 	for _, kind := range figureKinds(headline) {
-		c := Contrast{Name: kind.name, Unit: kind.unit, Tested: kind.tested, Alpha: alpha, Adjusted: math.NaN()}
+		c := Contrast{Name: kind.name, Unit: kind.unit, Alpha: alpha, Adjusted: math.NaN()} // it is the interval that tells
 		bases, whyBase := figuresOf(base, kind)
 		heads, whyHead := figuresOf(head, kind)
 		if c.Unknown = cmp.Or(whyBase, whyHead); c.Unknown == "" {
 			c.A, c.B = median(bases), median(heads)
-			c.differ(bases, heads, kind, base, head)
-			c.Low, c.High = c.Low/widen, c.High*widen
+			c.differ(bases, heads, kind, base, head, outside)
+			if kind.tested {
+				c.Low, c.High = c.Low/widen, c.High*widen
+			}
 		}
-		c.gate(margin)
+		c.gate(margin, whyBase == "" && kind.tested)
 		list = append(list, c)
 	}
-	holm(list)
 	return append(list, losses(base, head, alpha))
 }
 
@@ -63,22 +72,39 @@ func figuresOf(results []*bench.Result, kind figureKind) (values []float64, why 
 	return values, ""
 }
 
-// inTurns reports whether the results of two sides were made in the same time.
+// Apart reports whether two sides weren't measured in turns.
+func Apart(base, head []*bench.Result) bool { return !inTurns(base, head) }
+
+// inTurns reports whether the sides took turns, more or less.
 func inTurns(a, b []*bench.Result) bool {
-	first := func(list []*bench.Result) *bench.Result {
-		return slices.MinFunc(list, func(x, y *bench.Result) int { return x.Start.Compare(y.Start) })
+	type made struct {
+		at   time.Time
+		head bool
 	}
-	last := func(list []*bench.Result) *bench.Result {
-		return slices.MaxFunc(list, func(x, y *bench.Result) int { return x.Start.Compare(y.Start) })
+	var all []made
+	for _, r := range a {
+		all = append(all, made{r.Start, false})
 	}
-	return first(a).Start.Before(last(b).Start) && first(b).Start.Before(last(a).Start)
+	for _, r := range b {
+		all = append(all, made{r.Start, true})
+	}
+	slices.SortStableFunc(all, func(x, y made) int { return x.at.Compare(y.at) })
+	changes := 0
+	for i := range all[1:] {
+		if all[i].head != all[i+1].head {
+			changes++
+		}
+	}
+	least := min(len(a), len(b))
+	return least > 1 && changes >= least
 }
 
 // differ fills in the ratio and its interval: by how the results scatter, where there are enough; else by what each result knows
 // of its own quantile.
-func (c *Contrast) differ(a, b []float64, kind figureKind, base, head []*bench.Result) {
+// outside is how many of the sorted ratios lie outside the interval at either end, 0 where there are too few results for that.
+func (c *Contrast) differ(a, b []float64, kind figureKind, base, head []*bench.Result, outside int) {
 	c.Pairs = min(len(a), len(b))
-	c.P, c.Low, c.High = 1, 0, math.Inf(1)
+	c.P, c.Low, c.High = math.NaN(), 0, math.Inf(1)
 	var logs []float64
 	for _, x := range a {
 		for _, y := range b {
@@ -98,21 +124,15 @@ func (c *Contrast) differ(a, b []float64, kind figureKind, base, head []*bench.R
 	c.Ratio = math.Exp((logs[(n-1)/2] + logs[n/2]) / 2)
 	switch {
 	case !kind.tested:
-		c.Low, c.High, c.P = math.Exp(logs[0]), math.Exp(logs[n-1]), math.NaN()
-	case len(a) >= enoughResults && len(b) >= enoughResults:
-		c.P = rankSum(a, b)
-		if k := shiftRank(len(a), len(b), .05); k > 0 {
-			c.Low, c.High = math.Exp(logs[k-1]), math.Exp(logs[n-k])
-		}
+		c.Low, c.High = math.Exp(logs[0]), math.Exp(logs[n-1])
+	case outside > 0:
+		c.Low, c.High = math.Exp(logs[outside-1]), math.Exp(logs[n-outside])
 	case kind.within != nil:
-		c.Tested = false // what one run knows of itself is no test of two
 		lowA, highA, okA := withinAll(base, kind)
 		lowB, highB, okB := withinAll(head, kind)
 		if okA && okB {
 			c.Low, c.High = lowB/highA, highB/lowA
 		}
-	default:
-		c.Tested = false
 	}
 }
 
@@ -129,9 +149,11 @@ func withinAll(results []*bench.Result, kind figureKind) (low, high float64, ok 
 	return low, high, low > 0
 }
 
-// gate holds the interval against a margin.
-func (c *Contrast) gate(margin float64) {
+// gate holds the interval against a margin. known says that base has the figure: where head hasn't it, nobody can tell.
+func (c *Contrast) gate(margin float64, known bool) {
 	switch {
+	case c.Unknown != "" && known:
+		c.Gate = Inconclusive
 	case c.Unknown != "":
 	case c.Low > 1+margin:
 		c.Gate = Regress
@@ -158,6 +180,7 @@ func losses(base, head []*bench.Result, alpha float64) Contrast {
 	c.A, c.B = share(base), share(head)
 	switch {
 	case c.Unknown != "":
+		c.Gate = Inconclusive
 	case c.B > c.A:
 		c.Gate, c.Ratio, c.Low, c.High = Regress, c.B/c.A, c.B/c.A, c.B/c.A
 	default:
@@ -167,30 +190,6 @@ func losses(base, head []*bench.Result, alpha float64) Contrast {
 		}
 	}
 	return c
-}
-
-// rankSum is the exact two-sided p-value of the Mann–Whitney test; ties count half, which makes it a little too large.
-func rankSum(a, b []float64) float64 {
-	u := 0.0
-	for _, x := range a {
-		for _, y := range b {
-			switch {
-			case x < y:
-				u++
-			case x == y:
-				u += .5
-			}
-		}
-	}
-	n := float64(len(a) * len(b))
-	u = min(u, n-u)
-	p := 0.0
-	for k, weight := range uDistribution(len(a), len(b)) {
-		if float64(k) <= u {
-			p += weight
-		}
-	}
-	return min(1, 2*p)
 }
 
 // uDistribution is the distribution of Mann and Whitney's U of two samples of the same population: how often an order of them has

@@ -10,8 +10,8 @@ import (
 	"github.com/rtbench/rtbench/bench"
 )
 
-// TestRankSum holds the exact distribution against all orders of two small samples.
-func TestRankSum(t *testing.T) {
+// TestUDistribution holds the exact distribution against all orders of two small samples.
+func TestUDistribution(t *testing.T) {
 	for _, size := range [][2]int{{1, 1}, {2, 3}, {4, 4}, {3, 5}} {
 		m, n := size[0], size[1]
 		counts, total := make([]float64, m*n+1), 0.0
@@ -35,12 +35,6 @@ func TestRankSum(t *testing.T) {
 				t.Errorf("%d and %d: U = %d: %v, want %v", m, n, u, got, counts[u]/total)
 			}
 		}
-	}
-	if p := rankSum([]float64{1, 2, 3, 4}, []float64{5, 6, 7, 8}); math.Abs(p-2.0/70) > 1e-12 {
-		t.Errorf("apart: %v", p)
-	}
-	if p := rankSum([]float64{1, 2, 3, 4}, []float64{1, 2, 3, 4}); p != 1 {
-		t.Errorf("the same: %v", p)
 	}
 	if k := shiftRank(3, 3, .05); k != 0 {
 		t.Errorf("three each have an interval: %d", k)
@@ -109,7 +103,39 @@ func TestDifferencesOfLoss(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	head[1].Unmeasured = map[bench.Metric]string{bench.Lost: "no ids"}
-	if c := contrastOf(t, Differences(base, head, .05, .1), "lost"); c.Gate != "" || c.Unknown == "" {
+	if c := contrastOf(t, Differences(base, head, .05, .1), "lost"); c.Gate != Inconclusive || c.Unknown == "" {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestInTurns: one late result doesn't make turns.
+func TestInTurns(t *testing.T) {
+	at := func(seconds ...int64) (list []*bench.Result) {
+		for _, s := range seconds {
+			list = append(list, &bench.Result{Start: time.Unix(s, 0)})
+		}
+		return list
+	}
+	for _, test := range []struct {
+		base, head []*bench.Result
+		want       bool
+	}{
+		{at(0, 2, 4, 6), at(1, 3, 5, 7), true}, {at(0, 3, 4, 7), at(1, 2, 5, 6), true}, {at(0, 1, 2, 8), at(3, 4, 5, 6), false}, {at(0, 1), at(2, 3), false}, {at(0), at(1), false},
+	} {
+		if got := inTurns(test.base, test.head); got != test.want {
+			t.Errorf("%v and %v: %v", test.base, test.head, got)
+		}
+	}
+}
+
+// TestDifferencesOfNothing: a figure that head hasn't is no pass.
+func TestDifferencesOfNothing(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	base, head := results(4, time.Millisecond, 0, random, 0), results(4, time.Millisecond, 0, random, 1)
+	for _, r := range head {
+		r.Absent = map[bench.Metric]uint64{bench.Delivery: 10_000}
+	}
+	if c := contrastOf(t, Differences(base, head, .05, .1), "delivery p50"); c.Gate != Inconclusive {
 		t.Errorf("%+v", c)
 	}
 }

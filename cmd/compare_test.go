@@ -1,0 +1,57 @@
+package cmd
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestRedactFlags: whatever may be a secret in a command line is hidden, in each of the ways in which it can be given.
+func TestRedactFlags(t *testing.T) {
+	args := []string{"sse", "http://me:SECRET@host/events?token=SECRET&room=a", "-c", "10", "-H", "Authorization: Bearer SECRET", "-HCookie: a=SECRET", "--header=X-Api-Key: SECRET",
+		"--bearer", "SECRET", "--bearer=SECRET", "--publish", "http://host/p?token=SECRET", "--clock=https://host/t?key=SECRET", "--publish-body", "{SECRET}", "-m", "SECRET", "-mSECRET",
+		"--subscribe", "{\"token\":\"SECRET\"}", "--resume", "header:Authorization: SECRET", "--target-metrics=http://me:SECRET@host/metrics", "--data=SECRET"}
+	got := redactFlags(args)
+	if text := strings.Join(got, " "); strings.Contains(text, "SECRET") {
+		t.Errorf("%s", text)
+	}
+	for _, kept := range []string{"sse", "-c", "10", "--publish", "--subscribe"} {
+		if !slices.Contains(got, kept) {
+			t.Errorf("%s is gone: %s", kept, got)
+		}
+	}
+	if got := redactFlags([]string{"--resume", "query:after={{.LastID}}", "--publish-body", "@body.json"}); got[1] != "query:after={{.LastID}}" || got[3] != "@body.json" {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestWords(t *testing.T) {
+	got, err := words("--both", `-H "Cookie: a=b c" --stamp json:ts -m 'x "y"'`)
+	if err != nil || !slices.Equal(got, []string{"-H", "Cookie: a=b c", "--stamp", "json:ts", "-m", `x "y"`}) {
+		t.Errorf("%q, %v", got, err)
+	}
+	for value, says := range map[string]string{`-m "a`: "a quote has no end", "a & b": `ends at "&"`, "a > b": `ends at ">"`} {
+		if _, err := words("--both", value); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+	if got := quoted([]string{"a", "b c", "it's", ""}); got != `a 'b c' 'it'\''s' ''` {
+		t.Error(got)
+	}
+}
+
+// TestWorkloads: each is one that the reference server can serve, with a payload of about the size that is said.
+func TestWorkloads(t *testing.T) {
+	for _, w := range workloads {
+		const least = 128 // which an event of the reference server takes
+		if !w.up && w.size < least {
+			t.Errorf("%s: %d bytes", w.name, w.size)
+		}
+		if message := strings.Replace(w.message(), "{{.Stamp}}", strings.Repeat("x", 64), 1); w.up && len(message) != w.size {
+			t.Errorf("%s: a message of %d bytes, not %d", w.name, len(message), w.size)
+		}
+		if parsed, err := parseWorkload(strings.ToUpper(w.name)); err != nil || parsed != w {
+			t.Errorf("%s: %v", w.name, err)
+		}
+	}
+}
