@@ -28,7 +28,7 @@ func (f *loadFlags) openOutputs() ([]output, error) {
 		format, ok := report.FormatForFile(path)
 		if !ok {
 			if !f.given("format") && !f.json {
-				return nil, usage(fmt.Errorf("--output %s: its ending says no format", path), "end it in .json, .csv, .hlog or .txt, or give --format")
+				return nil, usage(fmt.Errorf("--output %s: its ending says no format", path), "end it in %s, or give --format", strings.Join(endings(), ", "))
 			}
 			format = f.reportFormat()
 		}
@@ -48,6 +48,14 @@ func (f *loadFlags) openOutputs() ([]output, error) {
 		outputs = append(outputs, output{path, format})
 	}
 	return outputs, nil
+}
+
+// endings are those of files by which a format is known.
+func endings() (list []string) {
+	for _, f := range report.Formats() {
+		list = append(list, f.Extension())
+	}
+	return list
 }
 
 // reportFormat is the format of what goes to stdout.
