@@ -27,6 +27,7 @@ var scaled = []struct {
 }{
 	{regexp.MustCompile(`^go run \. compare$`), "rtbench compare --pairs 8 -d 200ms -c 5 --evidence=false"},
 	{regexp.MustCompile(`--max-regression 10%`), "--max-regression 10000%"},
+	{regexp.MustCompile(`--workload chat`), "--workload chat --both '--warmup 50ms'"},
 	{regexp.MustCompile(`^rtbench compare .*$`), "$0 --pairs 8 -d 200ms --evidence=false"},
 	{regexp.MustCompile(`-d \d+s`), "-d 300ms"},
 	{regexp.MustCompile(`(--(?:drop|slow) \S+@)\d+s`), "${1}100ms"},
