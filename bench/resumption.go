@@ -395,6 +395,7 @@ type resumeTally struct {
 	sum    Resumption
 	heads  heads
 	either heads                         // of which nobody can say by themselves whether anything was replayed
+	fewest int                           // of the events of each of those that may have been
 	reach  struct{ begin, short uint64 } // streams that sent again what had come before, back to the first event or not
 }
 
@@ -428,6 +429,10 @@ func (h *heads) join(o heads) {
 	h.least, h.most = min(h.least, o.least), max(h.most, o.most)
 	h.shortest, h.longest = min(h.shortest, o.shortest), max(h.longest, o.longest)
 }
+
+// someBetween is how many events every resume must have brought, published while its stream was being opened, to be more than
+// what may come by chance.
+const someBetween = 3
 
 const (
 	fewMissing = 2 // as by counting one too far
@@ -491,6 +496,10 @@ func (r *resumeTally) add(p *resuming, unclear bool, base uint64) {
 	switch {
 	case ignored && sure:
 	case ignored:
+		if r.either.n == 0 {
+			r.fewest = p.between
+		}
+		r.fewest = min(r.fewest, p.between)
 		r.either.add(p)
 	case p.head > 0:
 		r.heads.add(p)
@@ -526,7 +535,7 @@ func (r *resumeTally) resumption(distrust string, renumbered bool) *Resumption {
 	}
 	sum := r.sum
 	switch heads := r.heads; {
-	case sum.Faults[Ignored] > 0 && heads.n == 0: // as the others
+	case heads.n == 0 && (sum.Faults[Ignored] > 0 || r.fewest < someBetween): // as the others; or they came while it was being opened
 		sum.Faults[Ignored] += r.either.n
 	default:
 		heads.join(r.either)

@@ -107,8 +107,9 @@ func TestComplaintsOfTheProxy(t *testing.T) {
 	}
 	result := &bench.Result{Failure: "nothing ever connected", NotNoted: 4}
 	d.account(result, faults)
-	if len(result.Warnings) != 2 || result.Warnings[0].Text != "the fault proxy complained: connection 1: no route" ||
-		result.Warnings[1].Text != "there were too many faults, or ends of connections: 7 aren't in the account of the faults" {
+	if len(result.Warnings) != 3 || result.Warnings[0].Text != "the fault proxy complained: connection 1: no route" ||
+		result.Warnings[1].Text != "1 connections that faults had struck had not noticed it when the run ended" ||
+		result.Warnings[2].Text != "there were too many faults, or ends of connections: 7 aren't in the account of the faults" {
 		t.Errorf("%+v", result.Warnings)
 	}
 	if result.Failure != "nothing ever connected; the fault proxy says: connection 1: no route" || result.Injected.Faults[0].Struck != 1 {

@@ -54,7 +54,10 @@ func contrastOf(t *testing.T, list []Contrast, name string) Contrast {
 // is said to differ than alpha allows, however many figures are looked at.
 func TestContrastsFindDifferences(t *testing.T) {
 	found, held, false_ := 0, 0, 0
-	const repeats = 200
+	repeats := 200
+	if underRace {
+		repeats = 30
+	}
 	for seed := range uint64(repeats) {
 		a, b := trialsOf(12, 1.1, .03, seed)
 		if c := contrastOf(t, Contrasts(a, b, .05), "delivery p50"); c.Different() {
@@ -71,7 +74,7 @@ func TestContrastsFindDifferences(t *testing.T) {
 			}
 		}
 	}
-	if found < repeats*95/100 || held < found*90/100 || false_ > repeats*9/100 {
+	if found < repeats*95/100 || held < found*90/100 || false_ > 1+repeats*9/100 {
 		t.Errorf("of %d: %d found, of which the interval holds %d; %d found where there was nothing", repeats, found, held, false_)
 	}
 }
