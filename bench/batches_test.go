@@ -194,6 +194,9 @@ func TestIntervalCovers(t *testing.T) {
 		{"correlated", 0.9, 0.99, 2.326348, 300},
 		{"short and correlated", 0.9, 0.5, 0, 12},
 	} {
+		if underRace && c.phi > 0 && c.ticks > 12 { // it is arithmetic, and takes long
+			continue
+		}
 		const trials = 200
 		covered := 0
 		for range trials {
