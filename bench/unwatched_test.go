@@ -307,3 +307,27 @@ func TestSilentWatchers(t *testing.T) {
 		judgeResumes(t, "silent watchers", "correct", result.Resumption, 4)
 	})
 }
+
+// TestCountingAnewAlike: a server that was restarted counts anew, and its events are all alike. Those under old numbers come as live
+// ones do, and so they are: nothing was sent again.
+func TestCountingAnewAlike(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const restart = 5 * second
+		f := newFakeServer(func(a attempt) (*fakeStream, error) {
+			event := func(n int, _ time.Duration) client.Event { return numbered(fmt.Sprint(n), "tick") }
+			if a.at < restart {
+				return &fakeStream{end: restart, lines: ticker(50*millisecond, restart, millisecond, event)}, nil
+			}
+			s := &fakeStream{lines: since(a.at, ticker(50*millisecond, 20*second, restart, event))}
+			s.info.Resumed = true
+			return s, nil
+		})
+		result := f.run(t, Plan{Stages: []Stage{{0, 6}}, Duration: 12 * second, Warmup: -1, Drain: 1, Backoff: fixed, Sequence: Sequence{ID: true}})
+		if r := result.Resumption; r == nil || r.Verdict != Undecidable || r.Judged != 0 || result.Unmeasured[Lost] == "" {
+			t.Errorf("%+v, lost %q", r, result.Unmeasured[Lost])
+		}
+		if h := result.Histogram(Outage); h == nil || h.TotalCount() != 6 || h.Max() > int64(750*millisecond) {
+			t.Errorf("outages: %v", show(h))
+		}
+	})
+}
