@@ -20,6 +20,7 @@ const (
 	Markdown
 	JUnit
 	HTML
+	GoBench
 	numFormats
 )
 
@@ -32,6 +33,7 @@ var formats = [numFormats]struct{ name, extension, sentence string }{
 	Markdown: {"markdown", ".md", "a summary for a pull request or a decision"},
 	JUnit:    {"junit", ".xml", "one test case a threshold, or a figure that was compared, for CI"},
 	HTML:     {"html", ".html", "a page with pictures that needs nothing else"},
+	GoBench:  {"gobench", ".bench", "quantiles in Go's benchmark format, for benchstat"},
 }
 
 // Formats lists every format.

@@ -1,7 +1,7 @@
 // Package report turns a finished run into something to read: a summary for people, JSON for programs, CSV for
 // spreadsheets, and an HdrHistogram log for the tools that draw those. It also reads its own JSON back.
 //
-//	bench.Result + Config → Run → Write(text | json | csv | hlog | markdown | junit | html)
+//	bench.Result + Config → Run → Write(text | json | csv | hlog | markdown | junit | html | gobench)
 //	                         Run ← Read(json)
 //
 // Values stay in base units (ns, bytes, fractions) in every format that a program reads and are scaled only in text.
@@ -60,6 +60,8 @@ func Write(w io.Writer, f Format, run Run, opts TextOptions) error {
 		return writeJUnit(w, run)
 	case HTML:
 		return writeHTML(w, run)
+	case GoBench:
+		return writeGoBench(w, run)
 	}
 	return fmt.Errorf("report: no such format: %d", f)
 }
