@@ -409,7 +409,7 @@ type heads struct {
 }
 
 func (h *heads) add(p *resuming) {
-	wanted := p.max - p.last
+	wanted := p.head + p.replayed // not what was published while the stream was being opened, which takes now this and now that long
 	if h.n++; h.n == 1 {
 		h.least, h.shortest = p.head, wanted
 	}
