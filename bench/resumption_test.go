@@ -335,8 +335,11 @@ func TestResumptionOfAllAtOnce(t *testing.T) {
 	if underRace {
 		runs = 1
 	}
-	for _, server := range replays {
-		for _, how := range []client.Break{client.BreakRST, client.BreakBlackhole} {
+	for i, server := range replays {
+		for j, how := range []client.Break{client.BreakRST, client.BreakBlackhole} {
+			if underRace && (i+j)%2 > 0 { // each in one way
+				continue
+			}
 			t.Run(string(how)+", "+server.name, func(t *testing.T) {
 				for seed := range runs {
 					synctest.Test(t, func(t *testing.T) { resumeAllAtOnce(t, how, seed, server.fault, server.replay) })
