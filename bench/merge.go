@@ -22,10 +22,9 @@ func Merge(results []*Result) (*Result, error) {
 	}
 	first := results[0]
 	m := &Result{
-		Start: first.Start, Stop: first.Stop, Environment: first.Environment, SeriesStep: first.SeriesStep, Waited: first.Waited,
+		Start: first.Start, Stop: first.Stop, Environment: first.Environment.Host(), SeriesStep: first.SeriesStep, Waited: first.Waited,
 		Absent: make(map[Metric]uint64), Estimates: make(map[Metric][]Estimate), Sources: make(map[Metric]string), Unmeasured: make(map[Metric]string),
 	}
-	m.Environment.CPU, m.Environment.WindowCPU, m.Environment.MaxRSS = 0, 0, 0
 	together := overlap(results)
 	count := func(have *int, more int) {
 		if together {

@@ -156,6 +156,21 @@ type Environment struct {
 	GOMEMLIMIT uint64        // from how many bytes on collections come sooner; math.MaxInt64 for never
 }
 
+// Host is the environment without what one run used of it.
+func (e Environment) Host() Environment {
+	e.CPU, e.WindowCPU, e.MaxRSS = 0, 0, 0
+	return e
+}
+
+// CPUPerEvent is the processor time that this process took for each event that arrived in the window, ns; ok is false where
+// that isn't known.
+func (r *Result) CPUPerEvent() (ns float64, ok bool) {
+	if r.Window.Received == 0 || r.Environment.WindowCPU <= 0 {
+		return 0, false
+	}
+	return float64(r.Environment.WindowCPU) / float64(r.Window.Received), true
+}
+
 // Count gives one of the counters.
 func (r *Result) Count(m Metric) uint64 { return r.Counts[m-numTimings] }
 

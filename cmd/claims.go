@@ -292,11 +292,12 @@ func (c *comparing) resumption() report.Claim {
 
 // cost is the processor time of client and server for an event, ns; ok is false where it isn't known.
 func cost(r *bench.Result) (ns float64, ok bool) {
-	if r == nil || r.Window.Received == 0 || r.Environment.WindowCPU <= 0 {
+	if r == nil {
 		return 0, false
 	}
+	client, known := r.CPUPerEvent()
 	server, ok := r.Target.PerEvent(r.Window, r.End-r.Begin)
-	return float64(server) + float64(r.Environment.WindowCPU)/float64(r.Window.Received), ok
+	return client + float64(server), known && ok
 }
 
 // telling is by which share a figure that was measured once must differ to say anything.

@@ -378,8 +378,7 @@ func (c *comparing) conclude(interrupted bool, failed error) {
 		})
 	}
 	if n > 0 {
-		r.Environment = c.fit[0][0].Environment
-		r.Environment.CPU, r.Environment.WindowCPU, r.Environment.MaxRSS = 0, 0, 0
+		r.Environment = c.fit[0][0].Environment.Host()
 	}
 	r.Environment.Version = buildVersion()
 	r.Entries = c.entries()

@@ -137,20 +137,8 @@ func (f *compareFlags) register(set *pflag.FlagSet) {
 	heading(set, "sides")
 	set.BoolVar(&f.strict, "strict", false, "exit 95 where there is no verdict")
 	heading(set, "verdict")
-	f.output.registerComparisonOutput(set)
-}
-
-// registerComparisonOutput declares the flags that say where the report of a comparison goes.
-func (f *loadFlags) registerComparisonOutput(set *pflag.FlagSet) {
-	f.set = set
-	set.StringArrayVarP(&f.outputs, "output", "o", nil, "write the report to a `FILE` as well; its ending says the format (repeatable)")
-	f.format = parsed[report.Format]{kind: "format", parse: report.ParseFormat}
-	set.Var(&f.format, "format", "format of the report on stdout, and of files whose ending says none: "+joined(report.ComparisonFormats()))
-	byDefault(set, "format", "text")
-	set.BoolVar(&f.json, "json", false, "the same as --format json")
-	set.BoolVar(&f.noColor, "no-color", false, "no colours")
-	set.BoolVar(&f.quiet, "quiet", false, "no progress, and no report on stdout unless --format or --json asks for one that is not text")
-	heading(set, "output")
+	f.output.set = set
+	f.output.registerOutput(report.ComparisonFormats())
 }
 
 // openComparisonOutputs is openOutputs for a comparison, which not every format can hold.

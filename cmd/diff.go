@@ -48,7 +48,8 @@ func newDiffCommand(std streams) *cobra.Command {
 	byDefault(set, "max-regression", "10%")
 	set.BoolVar(&f.strict, "strict", false, "exit 95 where a figure can be told neither to pass nor to regress")
 	heading(set, "verdict")
-	f.output.registerComparisonOutput(set)
+	f.output.set = set
+	f.output.registerOutput(report.ComparisonFormats())
 	_ = command.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(names(report.ComparisonFormats()), cobra.ShellCompDirectiveNoFileComp))
 	groupedHelp(command)
 	return command
@@ -135,7 +136,7 @@ func (f *diffFlags) compare(args []string, sides [2][]report.Run) *report.Compar
 	if names := settingsThatDiffer(sides[0][0], sides[1][0]); len(names) > 0 {
 		c.Warnings = append(c.Warnings, bench.Warning{Text: "the sides were measured in different ways: " + strings.Join(names, ", "), Advice: "what differs may be that"})
 	}
-	if report.Apart(results[0], results[1]) {
+	if !report.InTurns(results[0], results[1]) {
 		c.Warnings = append(c.Warnings, bench.Warning{Text: "the sides were not measured in turns, and nobody knows what else changed meanwhile: intervals are wider by 5 % at either end", Advice: "measure base and head one after the other, again and again, or use `rtbench compare`"})
 	}
 	if len(sides[0]) < report.EnoughResults || len(sides[1]) < report.EnoughResults {
@@ -144,8 +145,7 @@ func (f *diffFlags) compare(args []string, sides [2][]report.Run) *report.Compar
 			Advice: "store more of each, made in turns, or use `rtbench compare`",
 		})
 	}
-	c.Environment = results[1][0].Environment
-	c.Environment.CPU, c.Environment.WindowCPU, c.Environment.MaxRSS = 0, 0, 0
+	c.Environment = results[1][0].Environment.Host()
 	if a, b := results[0][0].Environment, results[1][0].Environment; a.OS != b.OS || a.Arch != b.Arch || a.CPUs != b.CPUs || a.Kernel != b.Kernel {
 		c.Warnings = append(c.Warnings, bench.Warning{Text: "the sides were measured on different machines", Advice: "measure both on one, in turns"})
 	}

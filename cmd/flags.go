@@ -235,18 +235,18 @@ func (f *loadFlags) registerReport() {
 	set.BoolVar(&f.abort, "abort-on-fail", false, "end the run as soon as a threshold has failed")
 	set.BoolVar(&f.strict, "strict", false, "exit 95 where the result is not to be trusted")
 	heading(set, "verdict")
-	f.registerOutput()
+	f.registerOutput(report.Formats())
 	set.BoolVar(&f.noTUI, "no-tui", false, "progress as plain lines")
 	set.BoolVar(&f.debug, "debug", false, "open one connection and show all that happens on it; with --publish, post one message, or go on at --rate")
 	heading(set, "output")
 }
 
-// registerOutput declares the flags that say where a report goes.
-func (f *loadFlags) registerOutput() {
+// registerOutput declares the flags that say where a report goes, which can be written in some formats.
+func (f *loadFlags) registerOutput(formats []report.Format) {
 	set := f.set
 	set.StringArrayVarP(&f.outputs, "output", "o", nil, "write the report to a `FILE` as well; its ending says the format (repeatable)")
 	f.format = parsed[report.Format]{kind: "format", parse: report.ParseFormat}
-	set.Var(&f.format, "format", "format of the report on stdout, and of files whose ending says none: "+joined(report.Formats()))
+	set.Var(&f.format, "format", "format of the report on stdout, and of files whose ending says none: "+joined(formats))
 	byDefault(set, "format", "text")
 	set.BoolVar(&f.json, "json", false, "the same as --format json")
 	set.BoolVar(&f.noColor, "no-color", false, "no colours")

@@ -55,7 +55,7 @@ type processProbe struct {
 	title string
 	tree  []*process.Process
 	found time.Time
-	gone  map[int32]time.Duration // processor time of those that have been seen
+	used  map[int32]time.Duration // processor time of each that was ever seen
 }
 
 // treeAge is how long a list of children is used: finding them looks at every process of the host.
@@ -69,7 +69,7 @@ func newProcessProbe(pid int, title string) (*processProbe, error) {
 	if err != nil {
 		return nil, errors.New("there is no such process")
 	}
-	return &processProbe{root: root, title: title, gone: make(map[int32]time.Duration)}, nil
+	return &processProbe{root: root, title: title, used: make(map[int32]time.Duration)}, nil
 }
 
 func (p *processProbe) String() string { return p.title }
@@ -84,7 +84,7 @@ func (p *processProbe) Use(ctx context.Context) (use bench.Use, err error) {
 		if err == nil {
 			var memory *process.MemoryInfoStat
 			if memory, err = one.MemoryInfoWithContext(ctx); err == nil {
-				p.gone[one.Pid] = time.Duration((times.User + times.System) * float64(time.Second))
+				p.used[one.Pid] = time.Duration((times.User + times.System) * float64(time.Second))
 				use.Memory += memory.RSS
 			}
 		}
@@ -92,7 +92,7 @@ func (p *processProbe) Use(ctx context.Context) (use bench.Use, err error) {
 			return use, fmt.Errorf("the process %d can't be read: it has ended, or is another user's", one.Pid)
 		}
 	}
-	for _, cpu := range p.gone {
+	for _, cpu := range p.used {
 		use.CPU += cpu
 	}
 	return use, nil

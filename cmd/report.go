@@ -11,7 +11,7 @@ import (
 
 // newReportCommand makes the command that writes stored results anew.
 func newReportCommand(std streams) *cobra.Command {
-	f := &loadFlags{quiet: false}
+	f := &loadFlags{}
 	command := &cobra.Command{
 		Use:   "report FILE...",
 		Short: "Write stored results in another format, several merged into one",
@@ -32,7 +32,7 @@ func newReportCommand(std streams) *cobra.Command {
 	f.thresholds = parsed[bench.Threshold]{kind: "condition", parse: bench.ParseThreshold, many: true}
 	set.Var(&f.thresholds, "threshold", "exit 99 unless this holds, in the place of those stored (repeatable)")
 	heading(set, "verdict")
-	f.registerOutput()
+	f.registerOutput(report.Formats())
 	_ = command.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(names(report.Formats()), cobra.ShellCompDirectiveNoFileComp))
 	groupedHelp(command)
 	return command

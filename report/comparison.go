@@ -168,7 +168,7 @@ func (s *sheet) contrasts(c *Comparison) {
 			st = yellow
 		}
 		rows = append(rows, []span{{"  " + Plain(x.Name), normal}, {s.own(Scale(x.A, x.Unit)), normal}, {s.own(Scale(x.B, x.Unit)), normal},
-			{ratioText(x.Ratio), st}, {s.own(ratioText(x.Low) + "–" + ratioText(x.High)), dim}, {x.pText(), dim}})
+			{ratioText(x.Ratio), st}, {s.own(x.interval()), dim}, {x.pText(), dim}})
 		if c.gated() {
 			last := len(rows) - 1
 			rows[last] = append(rows[last], span{string(x.Gate), map[Gate]style{Pass: green, Regress: red, Inconclusive: yellow}[x.Gate]})
@@ -203,6 +203,9 @@ func ratioText(r float64) string {
 	}
 	return strconv.FormatFloat(r, 'f', 2, 64)
 }
+
+// interval is between which ratios the figure's lies.
+func (c *Contrast) interval() string { return ratioText(c.Low) + "–" + ratioText(c.High) }
 
 func (c *Contrast) pText() string {
 	switch {
@@ -283,7 +286,7 @@ func markdownComparison(c *Comparison) string {
 		if c.gated() {
 			verdict = " " + string(x.Gate) + " |"
 		}
-		line("| %s | %s | %s | %s | %s–%s | %s |%s", mark(x.Name), Scale(x.A, x.Unit), Scale(x.B, x.Unit), ratio, ratioText(x.Low), ratioText(x.High), strings.ReplaceAll(x.pText(), "<", "&lt;"), verdict)
+		line("| %s | %s | %s | %s | %s | %s |%s", mark(x.Name), Scale(x.A, x.Unit), Scale(x.B, x.Unit), ratio, x.interval(), strings.ReplaceAll(x.pText(), "<", "&lt;"), verdict)
 	}
 	if len(c.Claims) > 0 {
 		line("\n| | claim | measured here | verdict |\n|---:|---|---|---|")

@@ -85,10 +85,11 @@ func figureKinds(headline bench.Metric) []figureKind {
 	return []figureKind{
 		quantile(headline, .5), quantile(headline, .99), quantile(bench.Connect, .5),
 		{name: "client CPU an event", unit: bench.Nanoseconds, tested: true, of: func(r *bench.Result) (float64, string) {
-			if r.Environment.WindowCPU <= 0 || r.Window.Received == 0 {
+			each, ok := r.CPUPerEvent()
+			if !ok {
 				return 0, "the system does not tell"
 			}
-			return float64(r.Environment.WindowCPU) / float64(r.Window.Received), ""
+			return each, ""
 		}},
 		{name: "server CPU an event", unit: bench.Nanoseconds, tested: true, of: func(r *bench.Result) (float64, string) {
 			each, ok := r.Target.PerEvent(r.Window, r.End-r.Begin)

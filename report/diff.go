@@ -35,7 +35,7 @@ func Differences(base, head []*bench.Result, alpha, margin float64) []Contrast {
 	}
 	headline := commonHeadline(base[0], head[0])
 	widen := 1.0
-	if !inTurns(base, head) {
+	if !InTurns(base, head) {
 		widen = apart
 	}
 	outside := 0
@@ -72,11 +72,8 @@ func figuresOf(results []*bench.Result, kind figureKind) (values []float64, why 
 	return values, ""
 }
 
-// Apart reports whether two sides weren't measured in turns.
-func Apart(base, head []*bench.Result) bool { return !inTurns(base, head) }
-
-// inTurns reports whether the sides took turns, more or less.
-func inTurns(a, b []*bench.Result) bool {
+// InTurns reports whether the sides were measured in turns, more or less.
+func InTurns(a, b []*bench.Result) bool {
 	type made struct {
 		at   time.Time
 		head bool

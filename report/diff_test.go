@@ -122,7 +122,7 @@ func TestInTurns(t *testing.T) {
 	}{
 		{at(0, 2, 4, 6), at(1, 3, 5, 7), true}, {at(0, 3, 4, 7), at(1, 2, 5, 6), true}, {at(0, 1, 2, 8), at(3, 4, 5, 6), false}, {at(0, 1), at(2, 3), false}, {at(0), at(1), false},
 	} {
-		if got := inTurns(test.base, test.head); got != test.want {
+		if got := InTurns(test.base, test.head); got != test.want {
 			t.Errorf("%v and %v: %v", test.base, test.head, got)
 		}
 	}

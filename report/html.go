@@ -170,15 +170,9 @@ func madeWith(env bench.Environment) string {
 
 func (d *pageData) addThresholds(r *bench.Result) {
 	for _, j := range r.Judgements {
-		t := pageThreshold{Text: Plain(j.Threshold.Text), Measured: Scale(j.Value, j.Threshold.Unit()), Verdict: "failed", Class: "bad"}
+		t := pageThreshold{Text: Plain(j.Threshold.Text), Measured: Plain(measured(j)), Verdict: "failed", Class: "bad"}
 		if j.Passed {
 			t.Verdict, t.Class = "passed", "good"
-		}
-		switch {
-		case j.Unknown != "":
-			t.Measured = Plain(j.Unknown)
-		case j.AtLeast:
-			t.Measured = "≥ " + t.Measured
 		}
 		d.Thresholds = append(d.Thresholds, t)
 	}
@@ -186,15 +180,25 @@ func (d *pageData) addThresholds(r *bench.Result) {
 
 func (d *pageData) addTimings(r *bench.Result) {
 	for _, t := range timings(r) {
-		row := pageTiming{Name: t.metric.String(), Sentence: t.metric.Sentence(), Count: count(uint64(t.histogram.TotalCount())), Max: Scale(float64(t.histogram.Max()), bench.Nanoseconds)}
-		if r.Absent[t.metric] > 0 {
-			row.Max = "≥ " + row.Max
-		}
+		row := pageTiming{Name: t.metric.String(), Sentence: t.metric.Sentence(), Count: count(uint64(t.histogram.TotalCount())), Max: maxText(r, t)}
 		for _, q := range shownQuantiles {
 			row.Quantiles = append(row.Quantiles, cellText(t.estimate(q)))
 		}
 		d.Timings = append(d.Timings, row)
 	}
+}
+
+// measured is what a threshold was held against, or why that isn't known.
+func measured(j bench.Judgement) string {
+	if j.Unknown != "" {
+		return j.Unknown
+	}
+	return atLeast(j.AtLeast) + Scale(j.Value, j.Threshold.Unit())
+}
+
+// maxText is the longest sample of a timing in a cell.
+func maxText(r *bench.Result, t timing) string {
+	return atLeast(r.Absent[t.metric] > 0) + Scale(float64(t.histogram.Max()), bench.Nanoseconds)
 }
 
 // cellText is a quantile in a cell.
@@ -292,7 +296,7 @@ func (c *Comparison) html(w io.Writer) error {
 	for i := range c.Contrasts {
 		x := &c.Contrasts[i]
 		row := pageContrast{Name: Plain(x.Name), Unknown: Plain(x.Unknown), A: Scale(x.A, x.Unit), B: Scale(x.B, x.Unit), Ratio: ratioText(x.Ratio),
-			Interval: ratioText(x.Low) + "–" + ratioText(x.High), P: x.pText(), Gate: string(x.Gate), GateClass: map[Gate]string{Pass: "good", Regress: "bad", Inconclusive: "warn"}[x.Gate]}
+			Interval: x.interval(), P: x.pText(), Gate: string(x.Gate), GateClass: map[Gate]string{Pass: "good", Regress: "bad", Inconclusive: "warn"}[x.Gate]}
 		if x.Different() {
 			row.Class = "warn"
 		}

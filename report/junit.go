@@ -117,7 +117,7 @@ func (c *Comparison) junit(w io.Writer) error {
 	for i := range c.Contrasts {
 		x := &c.Contrasts[i]
 		one := junitCase{Name: Plain(x.Name)}
-		said := fmt.Sprintf("%s ÷ %s is %s (%s–%s): %s against %s", b, a, ratioText(x.Ratio), ratioText(x.Low), ratioText(x.High), Scale(x.B, x.Unit), Scale(x.A, x.Unit))
+		said := fmt.Sprintf("%s ÷ %s is %s (%s): %s against %s", b, a, ratioText(x.Ratio), x.interval(), Scale(x.B, x.Unit), Scale(x.A, x.Unit))
 		switch {
 		case x.Unknown != "":
 			one.Skipped = because(x.Unknown)

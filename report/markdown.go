@@ -37,17 +37,11 @@ func writeMarkdown(w io.Writer, run Run) error {
 	if len(r.Judgements) > 0 {
 		line("| threshold | measured | |\n|---|---:|---|")
 		for _, j := range r.Judgements {
-			verdict, measured := "❌ failed", Scale(j.Value, j.Threshold.Unit())
+			verdict := "❌ failed"
 			if j.Passed {
 				verdict = "✅ passed"
 			}
-			switch {
-			case j.Unknown != "":
-				measured = mark(j.Unknown)
-			case j.AtLeast:
-				measured = "≥ " + measured
-			}
-			line("| %s | %s | %s |", code(strings.ReplaceAll(j.Threshold.Text, "|", "/")), measured, verdict)
+			line("| %s | %s | %s |", code(strings.ReplaceAll(j.Threshold.Text, "|", "/")), mark(measured(j)), verdict)
 		}
 		line("")
 	}
@@ -79,23 +73,9 @@ func markdownTimings(line func(string, ...any), r *bench.Result) {
 	for _, t := range list {
 		cells := []string{t.metric.String(), count(uint64(t.histogram.TotalCount()))}
 		for _, q := range shownQuantiles {
-			e := t.estimate(q)
-			cell := "–"
-			switch {
-			case e.AtLeast:
-				cell = "≥ " + Scale(float64(e.Value), bench.Nanoseconds)
-			case e.Unknown == "":
-				cell = Scale(float64(e.Value), bench.Nanoseconds)
-			case e.Indicative:
-				cell = `\~` + Scale(float64(e.Value), bench.Nanoseconds)
-			}
-			cells = append(cells, cell)
+			cells = append(cells, mark(cellText(t.estimate(q))))
 		}
-		most := Scale(float64(t.histogram.Max()), bench.Nanoseconds)
-		if r.Absent[t.metric] > 0 {
-			most = "≥ " + most
-		}
-		line("| %s |", strings.Join(append(cells, most), " | "))
+		line("| %s |", strings.Join(append(cells, maxText(r, t)), " | "))
 	}
 	line("")
 }

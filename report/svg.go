@@ -216,7 +216,8 @@ const maxColumns = 120
 // heatMap draws where the samples of the headline are over time, darker where there are more, with the median and p99.
 func heatMap(r *bench.Result, metric bench.Metric) (figure, bool) {
 	steps := r.Series
-	each := (len(steps) + maxColumns - 1) / maxColumns
+	each := max(1, (len(steps)+maxColumns-1)/maxColumns)
+	width := float64(r.SeriesStep) * float64(each)
 	first, last, most := math.MaxInt, 0, uint64(0)
 	type column struct {
 		at     float64
@@ -224,10 +225,10 @@ func heatMap(r *bench.Result, metric bench.Metric) (figure, bool) {
 	}
 	var columns []column
 	var median, tail []point
-	for i := 0; i < len(steps); i += max(1, each) {
+	for i := 0; i < len(steps); i += each {
 		col := column{float64(steps[i].At), map[int]uint64{}}
 		worst := bench.Quantiles{}
-		for _, b := range steps[i:min(len(steps), i+max(1, each))] {
+		for _, b := range steps[i:min(len(steps), i+each)] {
 			for j, n := range b.Spread.Counts {
 				col.counts[b.Spread.First+j] += n
 			}
@@ -237,7 +238,7 @@ func heatMap(r *bench.Result, metric bench.Metric) (figure, bool) {
 		for level, n := range col.counts {
 			first, last, most = min(first, level), max(last, level), max(most, n)
 		}
-		middle := col.at + float64(r.SeriesStep)*float64(max(1, each))/2
+		middle := col.at + width/2
 		p50, p99 := math.NaN(), math.NaN()
 		if worst.Samples >= bench.SamplesFor(.5) {
 			p50 = float64(worst.P50)
@@ -253,11 +254,11 @@ func heatMap(r *bench.Result, metric bench.Metric) (figure, bool) {
 	}
 	low := max(500, bench.LevelFrom(first))
 	c := &chart{title: metric.String() + " over time", x: timeAxis(r.Elapsed), y: logAxis(low, bench.LevelFrom(last+1)),
-		summary: fmt.Sprintf("samples between %s and %s, in steps of %s", Scale(low, bench.Nanoseconds), Scale(bench.LevelFrom(last+1), bench.Nanoseconds), Scale(float64(r.SeriesStep)*float64(max(1, each)), bench.Nanoseconds))}
+		summary: fmt.Sprintf("samples between %s and %s, in steps of %s", Scale(low, bench.Nanoseconds), Scale(bench.LevelFrom(last+1), bench.Nanoseconds), Scale(width, bench.Nanoseconds))}
 	c.frame()
 	for _, col := range columns {
 		x, _ := c.at(col.at, low)
-		right, _ := c.at(col.at+float64(r.SeriesStep)*float64(max(1, each)), low)
+		right, _ := c.at(col.at+width, low)
 		for level := first; level <= last; level++ {
 			n := col.counts[level]
 			if n == 0 {

@@ -457,8 +457,8 @@ func (s *sheet) footer(run Run) {
 	s.line()
 	env := run.Result.Environment
 	var parts []string
-	if received := run.Result.Window.Received; received > 0 && env.WindowCPU > 0 {
-		parts = append(parts, Scale(float64(env.WindowCPU)/float64(received), bench.Nanoseconds)+" of CPU time an event")
+	if each, ok := run.Result.CPUPerEvent(); ok {
+		parts = append(parts, Scale(each, bench.Nanoseconds)+" of CPU time an event")
 	}
 	s.environment(env, run.Config.Entries, parts...)
 }
