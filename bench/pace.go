@@ -1,6 +1,10 @@
 package bench
 
-import "time"
+import (
+	"time"
+
+	"github.com/rtbench/rtbench/client"
+)
 
 // A pacer waits for points in time of a run, as exactly as the system can. One goroutine uses it.
 type pacer struct {
@@ -47,3 +51,25 @@ type goTimer struct{}
 
 func (goTimer) sleep(d time.Duration) { <-time.After(d) }
 func (goTimer) close()                {}
+
+// kernelTimer is one of the kernel's, which is late by tens of microseconds.
+type kernelTimer struct{ *client.ExactTimer }
+
+// newExactTimer gives Go's own timer where there is no better one.
+func newExactTimer() exactTimer {
+	timer, err := client.NewExactTimer()
+	if err != nil {
+		return goTimer{}
+	}
+	return kernelTimer{timer}
+}
+
+func (t kernelTimer) sleep(d time.Duration) {
+	if t.Set(d) != nil {
+		goTimer{}.sleep(d)
+		return
+	}
+	_ = t.Wait() // it fails only when closed
+}
+
+func (t kernelTimer) close() { t.Close() }

@@ -29,6 +29,7 @@ type run struct {
 	errors   errorLog
 	ctx      context.Context // of the sessions
 	cancel   context.CancelFunc
+	alarms   *client.Alarms  // nil for Go's timers
 	slowCtx  context.Context // of those that read slowly
 	endSlow  context.CancelFunc
 	quit     chan struct{} // closed when nothing more is to be started or sent
@@ -122,6 +123,8 @@ func newRun(runner *Runner) *run {
 	sample := sampleHost
 	if runner.fakable {
 		sample = unknownHost
+	} else {
+		r.alarms = &client.Alarms{}
 	}
 	r.watch = newWatch(r.start, r.times.begin, sample)
 	if plan.Send.forAll() {
@@ -302,6 +305,7 @@ func (r *run) newSubscriber(index int, backoff client.Backoff) *subscriber {
 	}
 	s.session = client.Session{
 		Dialer: dialer, Backoff: backoff, Observer: s, From: r.plan.From, Seed: r.plan.Seed + uint64(index),
+		Alarms: r.alarms,
 	}
 	r.mu.Lock()
 	r.all = append(r.all, s)
@@ -362,7 +366,7 @@ func (r *run) place(places int) *subscriber {
 	backoff := client.Backoff{Policy: client.NoReconnect}
 	if s != nil {
 		old := &s.session
-		s.session = client.Session{Dialer: old.Dialer, Backoff: backoff, Observer: s, From: r.plan.From, Seed: old.Seed}
+		s.session = client.Session{Dialer: old.Dialer, Backoff: backoff, Observer: s, From: r.plan.From, Seed: old.Seed, Alarms: r.alarms}
 		return s
 	}
 	if index >= places {

@@ -226,6 +226,7 @@ func (r *run) finish() {
 	asked.Wait()
 	<-ended
 	r.senders.Wait()
+	r.alarms.Close()
 }
 
 // waitForEnds waits until every session has ended, or none has for a while: a busy host needs longer than one whose

@@ -41,7 +41,7 @@ type eventLoop struct {
 	places []place
 	free   []int // places without a socket
 	count  int   // sockets
-	quiet  quietest
+	quiet  timeHeap[*socket]
 }
 
 // A place is where an event finds its socket.
@@ -271,30 +271,7 @@ func (l *eventLoop) expire() {
 	}
 }
 
-// quietest is a heap of sockets by when they will have been quiet for too long, as far as was known when that was looked
-// at last: what is read moves no timer.
-type quietest []*socket
-
-func (q quietest) Len() int           { return len(q) }
-func (q quietest) Less(i, j int) bool { return q[i].quietUntil.Before(q[j].quietUntil) }
-func (q quietest) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].rank, q[j].rank = i+1, j+1
-}
-
-// Push implements heap.Interface.
-func (q *quietest) Push(x any) {
-	s := x.(*socket)
-	*q = append(*q, s)
-	s.rank = len(*q)
-}
-
-// Pop implements heap.Interface.
-func (q *quietest) Pop() any {
-	last := len(*q) - 1
-	s := (*q)[last]
-	(*q)[last] = nil
-	*q = (*q)[:last]
-	s.rank = 0
-	return s
-}
+// dueAt is when the socket will have been quiet for too long, as far as was known when that was looked at last: what is read
+// moves no timer.
+func (s *socket) dueAt() time.Time { return s.quietUntil }
+func (s *socket) rankAt() *int     { return &s.rank }

@@ -16,8 +16,9 @@ type Session struct {
 	Dialer   Dialer
 	Backoff  Backoff
 	Observer Observer
-	From     Cursor // where to start; empty for "from now"
-	Seed     uint64 // of the jitter
+	From     Cursor  // where to start; empty for "from now"
+	Seed     uint64  // of the jitter
+	Alarms   *Alarms // that end its waits; nil for Go's timers
 
 	// What runs the session has these: its goroutine, or what pushes the open stream.
 	cursor   Cursor
@@ -64,7 +65,7 @@ type Closed struct {
 	BrokenAt  time.Time     // when
 	Asked     bool          // it ended because Finish or the context asked for it
 	Final     bool          // the session won't dial again; one that is asked to end while it waits says no more
-	Wait      time.Duration // until the next attempt
+	Wait      time.Duration // until the next attempt, from At on
 	RetryHint time.Duration // reconnection time in force, set by the server; negative if none
 	Info      Info          // of the stream that ended
 }
@@ -218,7 +219,7 @@ func (s *Session) closed(ctx context.Context, closed Closed) (over bool) {
 	closed.Wait, closed.Final = s.next(ctx, &closed)
 	s.failed++
 	s.Observer.Closed(closed)
-	if !closed.Final && s.sleep(ctx, closed.Wait) {
+	if !closed.Final && s.Alarms.Wait(ctx, closed.At.Add(closed.Wait), s.wake) {
 		return false
 	}
 	for _, stream := range s.unheard {
@@ -289,19 +290,6 @@ func (s *Session) next(ctx context.Context, closed *Closed) (wait time.Duration,
 	}
 	wait, ok := s.Backoff.Wait(s.failed, closed.RetryHint, s.random)
 	return max(wait, e.RetryAfter), !ok
-}
-
-// sleep waits for d; false if Finish or ctx ended the wait.
-func (s *Session) sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-	case <-s.wake:
-	}
-	return false
 }
 
 // Send writes one message on the open stream. It fails with ErrNotOpen between two, and where the stream can't send.

@@ -41,6 +41,7 @@ type evidence struct {
 	scene
 	result        *bench.Result
 	truth         server.Truth
+	late          []int64        // by how much a bare timer beside the run was; sorted, ns; nil where that isn't needed
 	before, after []int64        // how long after they were due the deliveries of the window were written; sorted, ns
 	unfit         *bench.Warning // why the run isn't the one that was to be made; nil if it is
 	resumed       []resumed      // what became of the streams of each server that resumes in its own way
@@ -60,15 +61,19 @@ func (s scene) run(ctx context.Context) (*evidence, error) {
 	plan, stop := s.plan(child.url)
 	defer stop()
 	runner := &bench.Runner{Plan: plan, Dialer: s.dialers(child.url)}
-	result, err := runner.Run(ctx)
+	e := &evidence{scene: s}
+	if s.retry > 0 {
+		e.late = beside(func() { e.result, err = runner.Run(ctx) })
+	} else {
+		e.result, err = runner.Run(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	e := &evidence{scene: s, result: result}
-	e.unfit = s.unfit(result)
+	e.unfit = s.unfit(e.result)
 	return e, e.ask(ctx, child.url)
 }
 

@@ -236,17 +236,22 @@ func TestJudgeReconnect(t *testing.T) {
 		median, other time.Duration
 		gap           time.Duration // the longest that the server saw
 		scheduler     time.Duration
+		bare          time.Duration // by how much a bare timer was late
 		want          string
 	}{
-		{"right", 137 * ms, 138 * ms, 139 * ms, 0, "median PASSED, max PASSED"},
-		{"one is late, as the server saw", 137 * ms, 150 * ms, 151 * ms, 0, "median PASSED, max REFUSED"},
-		{"one is late, and the server saw nothing of it", 137 * ms, 150 * ms, 140 * ms, 0, "median PASSED, max FAILED"},
-		{"all are late", 150 * ms, 150 * ms, 151 * ms, 0, "median FAILED, max FAILED"},
-		{"all are late on a busy host", 150 * ms, 150 * ms, 151 * ms, 20 * ms, "median REFUSED, max REFUSED"},
-		{"all are late on a busy host, one of them more than the server saw", 150 * ms, 160 * ms, 151 * ms, 20 * ms, "median REFUSED, max FAILED"},
-		{"too early", 120 * ms, 120 * ms, 121 * ms, 20 * ms, "median FAILED, max FAILED"},
+		{"right", 137 * ms, 138 * ms, 139 * ms, 0, 0, "median PASSED, max PASSED"},
+		{"one is late, as the server saw", 137 * ms, 150 * ms, 151 * ms, 0, 0, "median PASSED, max REFUSED"},
+		{"one is late, and the server saw nothing of it", 137 * ms, 150 * ms, 140 * ms, 0, 0, "median PASSED, max FAILED"},
+		{"all are late", 150 * ms, 150 * ms, 151 * ms, 0, 0, "median FAILED, max FAILED"},
+		{"all are late on a busy host", 150 * ms, 150 * ms, 151 * ms, 20 * ms, 0, "median REFUSED, max REFUSED"},
+		{"all are late on a busy host, one of them more than the server saw", 150 * ms, 160 * ms, 151 * ms, 20 * ms, 0, "median REFUSED, max FAILED"},
+		{"too early", 120 * ms, 120 * ms, 121 * ms, 20 * ms, 20 * ms, "median FAILED, max FAILED"},
+		{"one is late, as a bare timer was", 137 * ms, 142 * ms, 140 * ms, 0, 4 * ms, "median PASSED, max PASSED"},
+		{"one is later than a bare timer was, and the server saw nothing of it", 137 * ms, 150 * ms, 140 * ms, 0, 4 * ms, "median PASSED, max FAILED"},
+		{"all are late, as a bare timer was", 142 * ms, 142 * ms, 151 * ms, 0, 4 * ms, "median REFUSED, max PASSED"},
+		{"all are late, and a bare timer wasn't", 142 * ms, 142 * ms, 151 * ms, 0, 1 * ms, "median FAILED, max FAILED"},
 	} {
-		e := &evidence{scene: scene{retry: 137 * ms}, result: &bench.Result{}}
+		e := &evidence{scene: scene{retry: 137 * ms}, result: &bench.Result{}, late: []int64{int64(test.bare)}}
 		h := bench.NewHistogram()
 		at := int64(1)
 		for i := range 11 {

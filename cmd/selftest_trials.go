@@ -104,7 +104,7 @@ func loss(bool) scene {
 func reconnect(retry, duration time.Duration) scene {
 	return scene{
 		what: fmt.Sprintf("the server hangs up, and asks its clients to come back after %s", scaled(retry)),
-		path: "/sse", connections: 5, duration: duration, hangups: true, retry: retry,
+		path: "/sse", connections: 5, pace: 50, duration: duration, hangups: true, retry: retry,
 		server: fmt.Sprintf("--rate 100 --retry %v --fault hangup@50", retry),
 	}
 }
