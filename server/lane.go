@@ -66,8 +66,11 @@ func (l *lane) NetConn() net.Conn { return l.Conn }
 // CloseWrite closes the writing side, where the connection under l can.
 func (l *lane) CloseWrite() error { return closeWrite(l.Conn) }
 
-// closeOpcode is the first byte of a Close, of RFC 6455.
-const closeOpcode = 0x88
+// The first bytes of a Close and a Pong, of RFC 6455, 5.2.
+const (
+	closeOpcode = 0x88
+	pongOpcode  = 0x8A
+)
 
 // Write writes what isn't a message of the subscription, after the rest of one that was begun. The WebSocket library
 // writes nothing else here unless it compresses, and each frame at once.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/tmaxmax/go-sse"
 	"pgregory.net/rapid"
@@ -104,7 +105,7 @@ func stalled(t *testing.T, g *target) (bodies []string, slowSSE *sseClient, slow
 	t.Cleanup(func() { quickSSE.conn.Close(); quickWS.conn.Close() })
 	topic := g.srv.hub.scheduled()[0]
 	got := make([]byte, 128<<10)
-	for n := range 400 {
+	for n := range 150 { // far more than sockets hold
 		body := fmt.Sprintf("<%d%s>", n, strings.Repeat("x", 64<<10))
 		bodies = append(bodies, body)
 		if _, err := g.srv.hub.publish(t.Context(), topic, message{data: []byte(body)}); err != nil {
@@ -235,5 +236,29 @@ func TestLaneKeepsMessagesWhole(t *testing.T) {
 		if _, err := l.Write([]byte("x")); !errors.Is(err, io.ErrClosedPipe) {
 			t.Error(err)
 		}
+	}
+}
+
+// A client that pings and then reads nothing for long gets its pong, after the message that was begun.
+func TestPongOfSlowSubscriber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		c := &wsConn{lane: newLane(near, false)}
+		message := (&event{data: []byte("a message")}).frame()
+		c.lane.rest = message[3:]
+		go func() {
+			if c.pinged(t.Context(), []byte("there?")) {
+				t.Error("it is left to the library")
+			}
+			near.Close()
+		}()
+		time.Sleep(time.Minute)
+		got, err := io.ReadAll(far)
+		if want := string(message[3:]) + "\x8A\x06there?"; err != nil || string(got) != want {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	})
+	if !(&wsConn{}).pinged(t.Context(), nil) {
+		t.Error("without a lane nobody answers")
 	}
 }

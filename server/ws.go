@@ -47,16 +47,28 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) *wsConn {
 	if s.hub.opts.Compression {
 		o.CompressionMode = websocket.CompressionNoContextTakeover
 	}
+	c := &wsConn{}
+	o.OnPingReceived = c.pinged
 	conn, err := websocket.Accept(hw, r, o)
 	if err != nil {
 		return nil
 	}
 	conn.SetReadLimit(maxBody)
-	c := &wsConn{Conn: conn, raw: hw.conn}
+	c.Conn, c.raw = conn, hw.conn
 	if l := laneOf(r); l != nil && l.raw != nil && r.TLS == nil && w.Header().Get("Sec-WebSocket-Extensions") == "" {
 		c.lane = l
 	}
 	return c
+}
+
+// pinged answers a ping, and reports whether that is left to the library, which breaks the connection of a client that takes
+// no pong within 5 s: how long one may read nothing is for WriteTimeout to say.
+func (c *wsConn) pinged(_ context.Context, payload []byte) (leave bool) {
+	if c.lane == nil {
+		return true
+	}
+	_, _ = c.lane.Write(append([]byte{pongOpcode, byte(len(payload))}, payload...)) // of one that fails, the reader hears
+	return false
 }
 
 // goodbye closes cleanly: it sends a Close and waits for the client's, for as long as grace.
