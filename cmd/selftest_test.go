@@ -118,16 +118,25 @@ func TestJudgeDelivery(t *testing.T) {
 }
 
 func TestJudgeStall(t *testing.T) {
+	const ms = time.Millisecond
 	for _, test := range []struct {
-		late time.Duration
-		want outcome
-	}{{0, passed}, {5 * time.Millisecond, passed}, {7 * time.Millisecond, wrong}, {-7 * time.Millisecond, wrong}} {
-		took := slices.Repeat([]time.Duration{280*time.Millisecond + test.late}, 1000)
-		e := madeUp(bench.UpperBound, 0, took...)
+		name       string
+		took, late time.Duration // for which the server held them back, and by which the tester is wrong
+		want       outcome
+	}{
+		{"right", 280 * ms, 0, passed},
+		{"a little late", 280 * ms, 5 * ms, passed},
+		{"late", 280 * ms, 7 * ms, wrong},
+		{"early", 280 * ms, -7 * ms, wrong},
+		{"a server that took long to catch up", 310 * ms, 0, passed},
+		{"the same, and early", 310 * ms, -30 * ms, wrong},
+		{"a server that didn't stall", 200 * ms, 0, wrong},
+	} {
+		e := madeUp(bench.UpperBound, test.late, slices.Repeat([]time.Duration{test.took}, 1000)...)
 		e.result.Estimates[bench.Delivery][4].Verdict = bench.Trusted
-		e.stall, e.result.End = 400*time.Millisecond, 12*time.Second
-		if f := judgeStall(e)[0]; f.outcome != test.want || f.injected != exactly(int64(280*time.Millisecond)) {
-			t.Errorf("%v late: %s, %v", test.late, f.outcome, f.injected)
+		e.stall, e.result.End = 400*ms, 12*time.Second
+		if f := judgeStall(e)[0]; f.outcome != test.want || f.reason == "" && test.want == wrong {
+			t.Errorf("%s: %s, %q, %v and %v", test.name, f.outcome, f.reason, f.injected, f.recovered)
 		}
 	}
 }

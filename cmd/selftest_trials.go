@@ -60,9 +60,13 @@ const settle = time.Second
 func many(what, path, flags string) scene {
 	s := scene{path: path, connections: broad(), lead: settle, duration: 10 * time.Second, writes: true}
 	s.what = fmt.Sprintf("%d connections get 10 events a second, %s", s.connections, what)
-	seconds := s.duration + 5*settle // and what is sent around the window
-	s.server = fmt.Sprintf("--rate 10 --truth-writes %d %s", s.connections*10*int(seconds.Seconds()), flags)
+	s.server = fmt.Sprintf("--rate 10 --truth-writes %d %s", s.writesAt(10), flags)
 	return s
+}
+
+// writesAt is how many deliveries there are at most at a rate of events a second, with what is sent around the window.
+func (s scene) writesAt(rate int) int {
+	return s.connections * rate * int((s.duration + 5*settle).Seconds())
 }
 
 func burst(bool) scene { return many("in bursts", "/sse", "") }
@@ -73,12 +77,13 @@ func spread(bool) scene {
 
 // stall has its stall in the second half of the window, where no warm-up is looked for.
 func stall(long bool) scene {
-	s := scene{path: "/sse", connections: 10, lead: settle, duration: 12 * time.Second, stall: 400 * time.Millisecond}
+	const rate = 500
+	s := scene{path: "/sse", connections: 10, lead: settle, duration: 12 * time.Second, stall: 400 * time.Millisecond, writes: true}
 	if long {
 		s.duration, s.stall = 60*time.Second, 2*time.Second
 	}
 	s.what = fmt.Sprintf("the server stalls for %s in %s, and then catches up", scaled(s.stall), scaled(s.duration))
-	s.server = fmt.Sprintf("--rate 500 --fault stall=%v@%v", s.stall, settle+s.duration*2/3)
+	s.server = fmt.Sprintf("--rate %d --fault stall=%v@%v --truth-writes %d", rate, s.stall, settle+s.duration*2/3, s.writesAt(rate))
 	return s
 }
 
