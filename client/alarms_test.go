@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -17,6 +18,10 @@ func TestAlarms(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	stop := make(chan struct{})
 	var short, long sync.WaitGroup
+	distant, forget := alarms.at(time.Now().Add(time.Hour)) // what comes first is due later
+	if (distant == nil) != (runtime.GOOS != "linux") {
+		t.Errorf("on %s, there is an exact timer: %v", runtime.GOOS, distant != nil)
+	}
 	const n = 200
 	random := rand.New(rand.NewPCG(1, 0))
 	start := time.Now()
@@ -42,6 +47,9 @@ func TestAlarms(t *testing.T) {
 	cancel()
 	close(stop)
 	long.Wait()
+	if forget != nil {
+		forget()
+	}
 	if len(alarms.pending) > 0 {
 		t.Errorf("%d waits that were given up are kept", len(alarms.pending))
 	}

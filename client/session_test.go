@@ -112,6 +112,37 @@ func TestSessionWaitsAreSeeded(t *testing.T) {
 	}
 }
 
+// slowObserver takes its time with an end.
+type slowObserver struct {
+	scenarioLog
+	closed time.Time
+}
+
+func (o *slowObserver) Closed(c Closed) {
+	o.closed = c.At
+	time.Sleep(60 * time.Millisecond)
+}
+
+// A wait begins with the end that it is for, however long that takes to be taken note of.
+func TestSessionWaitsFromTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		observer := &slowObserver{scenarioLog: scenarioLog{start: time.Now()}}
+		var dialed []time.Time
+		s := &Session{Observer: observer, Backoff: Backoff{Policy: Fixed, Base: 137 * time.Millisecond, Attempts: 1}}
+		s.Dialer = dialFunc(func(context.Context, Cursor) (Stream, error) {
+			if dialed = append(dialed, time.Now()); len(dialed) > 1 {
+				if wait := time.Since(observer.closed); wait != 137*time.Millisecond {
+					t.Errorf("it waited for %v", wait)
+				}
+			}
+			return nil, syscall.ECONNREFUSED
+		})
+		if err := s.Run(t.Context()); err == nil || len(dialed) != 2 {
+			t.Errorf("%v after %d attempts", err, len(dialed))
+		}
+	})
+}
+
 // Which ends are worth another attempt.
 func TestSessionComesBackAfter(t *testing.T) {
 	for _, test := range []struct {

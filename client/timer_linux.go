@@ -32,6 +32,10 @@ func NewExactTimer() (*ExactTimer, error) {
 		file.Close()
 		return nil, err
 	}
+	if err := file.SetReadDeadline(time.Time{}); err != nil { // Go's poller couldn't take it: nothing would wait for it
+		file.Close()
+		return nil, err
+	}
 	return &ExactTimer{file, raw}, nil
 }
 

@@ -11,7 +11,7 @@ import (
 const nap = 2 * time.Millisecond
 
 // oversleep lets a bare timer run, again and again, until stop is closed, and gives by how much it was late each time,
-// sorted, in ns: nobody who waits on this host can rely on less.
+// sorted, in ns: of waits in this process, on this host, nobody can expect more than that.
 func oversleep(stop <-chan struct{}) (late []int64) {
 	sleep := func() { <-time.After(nap) }
 	if timer, err := client.NewExactTimer(); err == nil {

@@ -66,9 +66,10 @@ func (l *lane) NetConn() net.Conn { return l.Conn }
 // CloseWrite closes the writing side, where the connection under l can.
 func (l *lane) CloseWrite() error { return closeWrite(l.Conn) }
 
-// The first bytes of a Close and a Pong, of RFC 6455, 5.2.
+// The first bytes of control frames, of RFC 6455, 5.2.
 const (
 	closeOpcode = 0x88
+	pingOpcode  = 0x89
 	pongOpcode  = 0x8A
 )
 
@@ -94,14 +95,29 @@ func (l *lane) send(messages []byte) error {
 	return err
 }
 
+// control writes a control frame, likewise. When it was written is nobody's time.
+func (l *lane) control(frame []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	under := l.Conn
+	if l.timed != nil {
+		under = l.timed.Conn
+	}
+	_, err := l.putOn(under, frame)
+	return err
+}
+
 // put writes the rest and then b. l.mu is held.
-func (l *lane) put(b []byte) (n int, err error) {
+func (l *lane) put(b []byte) (n int, err error) { return l.putOn(l.Conn, b) }
+
+// putOn writes the rest, and then b to conn. l.mu is held.
+func (l *lane) putOn(conn net.Conn, b []byte) (n int, err error) {
 	if l.err == nil && len(l.rest) > 0 {
 		_, l.err = l.Conn.Write(l.rest)
 		l.rest = nil
 	}
 	if l.err == nil && len(b) > 0 {
-		n, l.err = l.Conn.Write(b)
+		n, l.err = conn.Write(b)
 	}
 	return n, l.err
 }

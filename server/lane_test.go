@@ -243,7 +243,7 @@ func TestLaneKeepsMessagesWhole(t *testing.T) {
 func TestPongOfSlowSubscriber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
-		c := &wsConn{lane: newLane(near, false)}
+		c := &wsConn{raw: near, lane: newLane(near, false), patience: time.Hour}
 		message := (&event{data: []byte("a message")}).frame()
 		c.lane.rest = message[3:]
 		go func() {
@@ -261,4 +261,19 @@ func TestPongOfSlowSubscriber(t *testing.T) {
 	if !(&wsConn{}).pinged(t.Context(), nil) {
 		t.Error("without a lane nobody answers")
 	}
+}
+
+// One that reads nothing for longer than it may is cut, though nothing but a pong is written to it.
+func TestPongThatNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		start := time.Now()
+		c := &wsConn{raw: near, lane: newLane(near, false), patience: 10 * time.Second}
+		if c.pinged(t.Context(), nil); time.Since(start) != c.patience {
+			t.Errorf("it was cut after %v", time.Since(start))
+		}
+		if _, err := far.Read(make([]byte, 1)); err == nil {
+			t.Error("it is still open")
+		}
+	})
 }

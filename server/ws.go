@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -25,8 +26,9 @@ const keepBuffer = 64 << 10
 // A wsConn is a WebSocket with the connection under it, which deadlines and resets need.
 type wsConn struct {
 	*websocket.Conn
-	raw  net.Conn
-	lane *lane // nil where messages have to go through Conn
+	raw      net.Conn
+	lane     *lane         // nil where messages have to go through Conn
+	patience time.Duration // with a client that reads nothing
 }
 
 // A hijackWriter remembers the connection that is hijacked through it.
@@ -47,7 +49,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) *wsConn {
 	if s.hub.opts.Compression {
 		o.CompressionMode = websocket.CompressionNoContextTakeover
 	}
-	c := &wsConn{}
+	c := &wsConn{patience: s.hub.opts.WriteTimeout}
 	o.OnPingReceived = c.pinged
 	conn, err := websocket.Accept(hw, r, o)
 	if err != nil {
@@ -64,11 +66,21 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) *wsConn {
 // pinged answers a ping, and reports whether that is left to the library, which breaks the connection of a client that takes
 // no pong within 5 s: how long one may read nothing is for WriteTimeout to say.
 func (c *wsConn) pinged(_ context.Context, payload []byte) (leave bool) {
+	return !c.control(pongOpcode, payload)
+}
+
+// control writes a control frame past the library, and breaks the connection that doesn't take it in time. It reports whether
+// frames can be written so.
+func (c *wsConn) control(opcode byte, payload []byte) bool {
 	if c.lane == nil {
-		return true
+		return false
 	}
-	_, _ = c.lane.Write(append([]byte{pongOpcode, byte(len(payload))}, payload...)) // of one that fails, the reader hears
-	return false
+	timer := time.AfterFunc(c.patience, func() { breakConn(c.raw, false) })
+	defer timer.Stop()
+	if err := c.lane.control(append([]byte{opcode, byte(len(payload))}, payload...)); err != nil {
+		breakConn(c.raw, false)
+	}
+	return true
 }
 
 // goodbye closes cleanly: it sends a Close and waits for the client's, for as long as grace.
@@ -153,7 +165,7 @@ func (k *wsSink) pings(ctx context.Context) {
 	for {
 		select {
 		case <-k.ping:
-			if k.conn.Ping(ctx) != nil {
+			if !k.conn.control(pingOpcode, nil) && k.conn.Ping(ctx) != nil {
 				return
 			}
 		case <-ctx.Done():
@@ -303,6 +315,6 @@ func (s *Server) serveEcho(w http.ResponseWriter, r *http.Request) {
 		if err := conn.raw.SetWriteDeadline(time.Now().Add(s.hub.opts.WriteTimeout)); err != nil {
 			return err
 		}
-		return conn.Write(context.Background(), typ, data)
+		return errors.Join(conn.Write(context.Background(), typ, data), conn.raw.SetWriteDeadline(time.Time{}))
 	})
 }
