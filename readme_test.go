@@ -30,6 +30,7 @@ var scaled = []struct {
 	{regexp.MustCompile(`--workload chat`), "--workload chat --both '--warmup 50ms'"},
 	{regexp.MustCompile(`^rtbench compare .*$`), "$0 --pairs 8 -d 200ms --evidence=false"},
 	{regexp.MustCompile(`-d \d+s`), "-d 300ms"},
+	{regexp.MustCompile(`^(rtbench run load.yaml)$`), "$1 -c 20 -d 300ms"},
 	{regexp.MustCompile(`(--(?:drop|slow) \S+@)\d+s`), "${1}100ms"},
 	{regexp.MustCompile(`-c \d+`), "-c 20"},
 	{regexp.MustCompile(`--stage \d+s:\d+ --stage \d+s:\d+ --stage \d+s:0`), "--stage 100ms:5 --stage 200ms:5 --stage 100ms:0"},
@@ -55,6 +56,9 @@ func TestREADME(t *testing.T) {
 	model := httptest.NewServer(http.HandlerFunc(answerInStream))
 	t.Cleanup(model.Close)
 	hosts := strings.NewReplacer("localhost:8080", reference, "localhost:8081", reference, "localhost:9000", model.Listener.Addr().String())
+	if err := os.WriteFile(filepath.Join(dir, "load.yaml"), []byte(hosts.Replace(strings.ReplaceAll(scenarios(t, "README.md"), "p99(delivery) < 250ms", "max(delivery) < 250s"))), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"base.json", "head.json"} { // others may not have been stored yet
 		store := exec.Command(filepath.Join(dir, "rtbench"), "sse", "http://"+reference+"/sse", "-c", "5", "-d", "200ms", "--quiet", "-o", filepath.Join(dir, name))
 		if out, err := store.CombinedOutput(); err != nil {
@@ -82,6 +86,16 @@ func TestREADME(t *testing.T) {
 			}
 		})
 	}
+}
+
+// scenarios gives the scenario file in a document.
+func scenarios(t *testing.T, path string) string {
+	text, err := os.ReadFile(path)
+	found := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(text)
+	if err != nil || found == nil {
+		t.Fatalf("no scenario file in %s, %v", path, err)
+	}
+	return string(found[1])
 }
 
 // startReference serves the reference server until the test ends.

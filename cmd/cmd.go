@@ -91,7 +91,7 @@ func newRoot(std streams) *cobra.Command {
 	for _, p := range protocols {
 		root.AddCommand(newLoadCommand(std, p))
 	}
-	root.AddCommand(newCompareCommand(std), newDiffCommand(std), newReportCommand(std), newServeCommand(std), newProxyCommand(std), newMetricsCommand(std), newManCommand(std), newSelftestCommand(std))
+	root.AddCommand(newCompareCommand(std), newRunCommand(std), newDiffCommand(std), newReportCommand(std), newServeCommand(std), newProxyCommand(std), newMetricsCommand(std), newManCommand(std), newSelftestCommand(std))
 	root.SetHelpCommand(newHelpCommand())
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {

@@ -390,66 +390,20 @@ func (c *comparing) conclude(interrupted bool, failed error) {
 	}
 }
 
-// entries are the settings that were given, without secrets.
-func (c *comparing) entries() (list []report.Entry) {
-	c.flags.set.Visit(func(flag *pflag.Flag) {
-		value := flag.Value.String()
-		switch flag.Name {
-		case "a", "b", "both", "sse", "ws":
-			if args, err := words("", value); err == nil {
-				value = quoted(redactFlags(args))
-			}
-		case "target-metrics":
-			value = report.RedactURL(value)
+// config is what is in force, without secrets.
+func (f *compareFlags) config(args []string) report.Config {
+	config := report.Config{Command: "rtbench compare", Target: strings.Join(redactFlags(args), " ")}
+	f.set.VisitAll(func(flag *pflag.Flag) {
+		if effective(flag) {
+			config.Entries = append(config.Entries, shown(flag)...)
 		}
-		list = append(list, report.Entry{Name: flag.Name, Value: value})
 	})
-	return list
+	return config
 }
 
-// secrets are the flags whose values may be, and how they are shown.
-var secrets = map[string]func(string) string{
-	"--header": redactHeader, "-H": redactHeader, "--publish-header": redactHeader,
-	"--bearer": hidden, "--publish-body": hidden, "--message": hidden, "-m": hidden, "--subscribe": hidden, "--data": hidden, "--resume": hiddenSecret,
-	"--publish": report.RedactURL, "--clock": report.RedactURL, "--target-metrics": report.RedactURL, "--origin": report.RedactURL,
-}
-
-func hidden(value string) string {
-	if strings.HasPrefix(value, "@") { // a file
-		return value
-	}
-	return report.Redacted
-}
-
-// hiddenSecret shows how a WebSocket resumes, but for the values of headers and messages.
-func hiddenSecret(value string) string {
-	if strings.HasPrefix(value, "query:") {
-		return value
-	}
-	return report.Redacted
-}
-
-// redactFlags hides what may be secret in a command line.
-func redactFlags(args []string) []string {
-	list := slices.Clone(args)
-	for i := 0; i < len(list); i++ {
-		arg := list[i]
-		name, value, joined := strings.Cut(arg, "=")
-		redact := secrets[name]
-		switch {
-		case redact != nil && joined:
-			list[i] = name + "=" + redact(value)
-		case redact != nil && i+1 < len(list):
-			i++
-			list[i] = redact(list[i])
-		case len(arg) > 2 && (strings.HasPrefix(arg, "-H") || strings.HasPrefix(arg, "-m")):
-			list[i] = arg[:2] + secrets[arg[:2]](arg[2:])
-		case !strings.Contains(arg, "://"):
-		case strings.HasPrefix(arg, "-"):
-			list[i] = name + "=" + report.RedactURL(value)
-		default:
-			list[i] = report.RedactURL(arg)
-		}
-	}
+// entries are the settings that were given, without secrets.
+func (c *comparing) entries() []report.Entry {
+	list := named(c.flags.scenario)
+	c.flags.set.Visit(func(flag *pflag.Flag) { list = append(list, shown(flag)...) })
 	return list
 }

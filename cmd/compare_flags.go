@@ -17,6 +17,7 @@ import (
 // compareFlags are the flags of `rtbench compare`. Those of loadFlags that say where reports go are used as they are.
 type compareFlags struct {
 	set      *pflag.FlagSet
+	scenario string // whose comparison it is; "" for none's
 	output   loadFlags
 	workload parsed[workload]
 	pairs    parsed[pairs]
@@ -98,8 +99,7 @@ func newCompareCommand(std streams) *cobra.Command {
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), std, args) },
 	}
 	f.register(command.Flags())
-	_ = command.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(names(report.ComparisonFormats()), cobra.ShellCompDirectiveNoFileComp))
-	_ = command.RegisterFlagCompletionFunc("workload", cobra.FixedCompletions(workloadNames(), cobra.ShellCompDirectiveNoFileComp))
+	completions(command)
 	groupedHelp(command)
 	return command
 }

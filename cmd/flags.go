@@ -17,7 +17,8 @@ import (
 
 // loadFlags are the flags of `rtbench sse` and `rtbench ws`.
 type loadFlags struct {
-	set *pflag.FlagSet
+	set      *pflag.FlagSet
+	scenario string // whose run it is; "" for none's
 	clockFlags
 
 	connections countValue
@@ -262,13 +263,11 @@ func (f *loadFlags) registerRate(what, unlessGiven string) {
 
 // completions offers the values of flags that have but a few.
 func completions(command *cobra.Command) {
-	for name, values := range map[string][]string{
-		"reconnect": names(client.Policies()), "jitter": names(jitters[:]), "format": names(report.Formats()), "rate-scope": scopes[:],
-	} {
-		if command.Flags().Lookup(name) != nil {
-			_ = command.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	command.Flags().VisitAll(func(f *pflag.Flag) {
+		if values := choices(command.Name(), f.Name); values != nil {
+			_ = command.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 		}
-	}
+	})
 }
 
 func parseSequence(s string) (bench.Sequence, error) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -53,11 +52,7 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	if f.given("watch-deploy") && !f.given("duration") && !f.given("z") {
 		f.duration = deployDuration
 	}
-	path := f.referencePath(p)
-	rawURL := p.schemes[0] + "://127.0.0.1" + path // checked like any other; the port follows
-	if hasURL {
-		rawURL = args[0]
-	}
+	rawURL := f.rawURL(p, args)
 	plan, t, dialers, err := f.plan(p, rawURL)
 	if err != nil {
 		return err
@@ -77,7 +72,7 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 		}
 		defer server.stop()
 		child = server.pid
-		rawURL, err = childURL(server.url, p, path)
+		rawURL, err = childURL(server.url, p, f.referencePath(p))
 		if err != nil {
 			return err
 		}
@@ -141,6 +136,14 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 		result.Warnings = append(result.Warnings, bench.Warning{Text: live.Error(), Advice: "what was told while the run went on is incomplete; this report isn't"})
 	}
 	return f.verdict(ctx, p, run, f.write(std, outputs, run))
+}
+
+// rawURL is the URL among args, or else one of the reference server, to be checked like any other; its port follows.
+func (f *loadFlags) rawURL(p *protocol, args []string) string {
+	if len(args) > 0 {
+		return args[0]
+	}
+	return p.schemes[0] + "://127.0.0.1" + f.referencePath(p)
 }
 
 // referencePath is what there is of the reference server for what the flags ask for.
@@ -337,33 +340,18 @@ func failedThresholds(judgements []bench.Judgement) error {
 	return fmt.Errorf("%d thresholds failed: %s", len(failed), strings.Join(failed, "; "))
 }
 
-// unset is what flags look like that have no effect unless they are given.
-var unset = [...]string{"", "false", "[]", "0", "0s", "0/s", "-1ns"}
-
 // config is the effective configuration, without its secrets.
 func (f *loadFlags) config(p *protocol, rawURL string) report.Config {
-	config := report.Config{Command: "rtbench " + p.name, Target: report.RedactURL(rawURL)}
+	config := report.Config{Command: "rtbench " + p.name, Target: report.RedactURL(rawURL), Entries: named(f.scenario)}
 	f.set.VisitAll(func(flag *pflag.Flag) {
-		value := flag.Value.String()
-		switch {
-		case flag.Hidden || flag.Name == "help" || !flag.Changed && slices.Contains(unset[:], value):
-			return
-		case len(f.stages) > 0 && !flag.Changed && (flag.Name == "connections" || flag.Name == "duration"):
-			return // the stages say it
-		case flag.Name == "bearer":
-			value = report.Redacted
-		case flag.Name == "publish-body" && flag.Changed && !strings.HasPrefix(value, "@"): // it may hold a key
-			value = fmt.Sprintf("%s (%d bytes)", report.Redacted, len(value))
-		case flag.Name == "publish", flag.Name == "clock", flag.Name == "target-metrics":
-			value = report.RedactURL(value)
-		case flag.Name == "header" || flag.Name == "publish-header":
-			list, _ := flag.Value.(pflag.SliceValue)
-			for _, h := range list.GetSlice() {
-				config.Entries = append(config.Entries, report.Entry{Name: flag.Name, Value: redactHeader(h)})
-			}
-			return
+		if effective(flag) && !f.staged(flag) {
+			config.Entries = append(config.Entries, shown(flag)...)
 		}
-		config.Entries = append(config.Entries, report.Entry{Name: flag.Name, Value: value})
 	})
 	return config
+}
+
+// staged reports whether the stages say what a flag would.
+func (f *loadFlags) staged(flag *pflag.Flag) bool {
+	return len(f.stages) > 0 && !flag.Changed && (flag.Name == "connections" || flag.Name == "duration")
 }

@@ -131,9 +131,3 @@ func (f *loadFlags) textOptions(w io.Writer) report.TextOptions {
 	_, noColor := os.LookupEnv("NO_COLOR")
 	return report.TextOptions{Color: !f.noColor && !noColor && os.Getenv("TERM") != "dumb", Width: width}
 }
-
-// redactHeader hides the value of a header where it is a secret.
-func redactHeader(h string) string {
-	name, value, _ := strings.Cut(h, ":")
-	return name + ": " + report.RedactHeader(strings.TrimSpace(name), strings.TrimSpace(value))
-}

@@ -32,7 +32,7 @@ import (
 //	exits CODE PROGRAM ARG...             the program ends with the code, and says what it must and nothing it mustn't
 //	interrupts CODE SIGNALS NAME PROGRAM ARG...
 //	                                      the same, and gets each of the signals (INT or TERM, with commas between) when
-//	                                      the target NAME says that the moment has come
+//	                                      the target NAME, whose address is in $TARGET, says that the moment has come
 //	serve NAME FLAG...                    rtbench serve, as $NAME_http, $NAME_ws (URLs without a path) and $NAME_addr
 //	proxy NAME FLAG...                    rtbench proxy, likewise
 //	target NAME KIND ARG...               a server of targets_test.go, likewise
@@ -148,6 +148,7 @@ func interrupts(ts *testscript.TestScript, neg bool, args []string) {
 	var stdout, stderr bytes.Buffer
 	command := exec.Command(args[3], args[4:]...)
 	command.Stdout, command.Stderr, command.Dir = &stdout, &stderr, ts.MkAbs(".")
+	command.Env = append(os.Environ(), "TARGET="+t.ln.Addr().String())
 	ts.Check(command.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- command.Wait() }()

@@ -109,21 +109,22 @@ func variable(flag string) string {
 	return "RTBENCH_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
+// overruled reports whether a flag contradicts those that were given.
+func overruled(given map[string]bool, name string) bool {
+	return slices.ContainsFunc(conflicts[:], func(c conflict) bool {
+		return (c.a == name || c.b == name) && c.of(func(flag string) bool { return flag == name || given[flag] })
+	})
+}
+
 // fromEnvironment sets every flag that wasn't given from its variable, where there is one, and where it doesn't
 // contradict a flag that was given.
 func fromEnvironment(flags *pflag.FlagSet) error {
-	given := make(map[string]bool)
-	flags.Visit(func(f *pflag.Flag) { given[f.Name] = true })
-	overruled := func(name string) bool {
-		return slices.ContainsFunc(conflicts[:], func(c conflict) bool {
-			return (c.a == name || c.b == name) && c.of(func(flag string) bool { return flag == name || given[flag] })
-		})
-	}
+	given := changed(flags)
 	var failed error
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := variable(f.Name)
 		value := os.Getenv(name)
-		if value == "" || given[f.Name] || f.Name == "help" || f.Name == "version" || overruled(f.Name) || failed != nil {
+		if value == "" || given[f.Name] || f.Name == "help" || f.Name == "version" || overruled(given, f.Name) || failed != nil {
 			return
 		}
 		if e, ok := errors.AsType[*pflag.InvalidValueError](flags.Set(f.Name, value)); ok {

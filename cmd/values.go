@@ -100,6 +100,9 @@ func (v *stagesValue) String() string {
 	return strings.Join(parts, ",")
 }
 
+func (v *stagesValue) repeats() bool  { return true }
+func (v *stagesValue) list() []string { return strings.Split(v.String(), ",") }
+
 func (v *stagesValue) Set(s string) error {
 	for part := range strings.SplitSeq(s, ",") {
 		length, target, _ := strings.Cut(part, ":")
@@ -124,6 +127,8 @@ type parsed[T any] struct {
 }
 
 func (v *parsed[T]) Type() string   { return v.kind }
+func (v *parsed[T]) repeats() bool  { return v.many }
+func (v *parsed[T]) list() []string { return v.texts }
 func (v *parsed[T]) String() string { return strings.Join(v.texts, ", ") }
 
 func (v *parsed[T]) Set(s string) error {
