@@ -119,8 +119,8 @@ func (f *scenarioFile) fault(at *token.Token, hint, format string, args ...any) 
 // A line's key, behind the dash of a list, with its value; and the URLs and flags in it.
 var (
 	flagInLine = regexp.MustCompile(`(^|[\s"'])-`)
-	keyedLine = regexp.MustCompile(`^((?:- +)?["']?([A-Za-z-]+)["']?:)\s*(.*)$`)
-	urlInLine = regexp.MustCompile(`[A-Za-z]+://[^\s"',\]}]+`)
+	keyedLine  = regexp.MustCompile(`^((?:- +)?["']?([A-Za-z-]+)["']?:)\s*(.*)$`)
+	urlInLine  = regexp.MustCompile(`[A-Za-z]+://[^\s"',\]}]+`)
 )
 
 // line is a line of the file for people, without what may be secret.
