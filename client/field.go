@@ -86,11 +86,13 @@ func (f Field) Time(data []byte) (ns int64, ok bool) {
 	case gjson.Number:
 		return epochTime(r.Raw, r.Num)
 	case gjson.String:
-		if t, err := time.Parse(time.RFC3339Nano, r.Str); err == nil {
-			return unixNano(t)
-		}
-		if t, err := time.Parse("2006-01-02T15:04:05.999999999Z0700", r.Str); err == nil {
-			return unixNano(t)
+		if date := len("2006"); len(r.Str) > date && r.Str[date] == '-' { // what is no date costs an error
+			if t, err := time.Parse(time.RFC3339Nano, r.Str); err == nil {
+				return unixNano(t)
+			}
+			if t, err := time.Parse("2006-01-02T15:04:05.999999999Z0700", r.Str); err == nil {
+				return unixNano(t)
+			}
 		}
 		n := gjson.Parse(r.Str)
 		if n.Type == gjson.Number {
