@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,16 +39,29 @@ func (f *loadFlags) openOutputs() ([]output, error) {
 			}
 			written[path] = true
 		}
-		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
-		if err != nil {
-			return nil, usage(fmt.Errorf("--output: %w", err), "name a file that can be written")
-		}
-		if err := file.Close(); err != nil {
+		if err := writable(path); err != nil {
 			return nil, usage(fmt.Errorf("--output: %w", err), "name a file that can be written")
 		}
 		outputs = append(outputs, output{path, format})
 	}
 	return outputs, nil
+}
+
+// writable finds out whether a file can be written, and leaves none behind that there wasn't.
+func writable(path string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	fresh := err == nil
+	if errors.Is(err, fs.ErrExist) {
+		file, err = os.OpenFile(path, os.O_WRONLY, 0o644)
+	}
+	if err != nil {
+		return err
+	}
+	err = file.Close()
+	if fresh {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
 }
 
 // endings are those of files by which a format is known.
