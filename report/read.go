@@ -51,6 +51,9 @@ func decode(data []byte) (*document, error) {
 	if err := json.Unmarshal(data, &head); err != nil || !strings.Contains(head.Schema, "rtbench") {
 		return nil, fmt.Errorf("not a result of rtbench: it names no schema of rtbench's")
 	}
+	if head.Schema == ComparisonSchema {
+		return nil, errors.New("a comparison, not the result of one run")
+	}
 	if head.Version != schemaVersion || head.Schema != schemaID {
 		return nil, fmt.Errorf("version %d of the format; this rtbench reads version %d", head.Version, schemaVersion)
 	}

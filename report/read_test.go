@@ -54,6 +54,7 @@ func TestReadRefuses(t *testing.T) {
 		"a list":              {"[]", "not a result of rtbench"},
 		"a number":            {"1", "not a result of rtbench"},
 		"another tool":        {`{"schema":"https://example.com/x.json","version":1}`, "not a result of rtbench"},
+		"a comparison":        {`{"schema":"` + ComparisonSchema + `","version":1}`, "a comparison, not the result of one run"},
 		"a later version":     {swap(`"version": 1,`, `"version": 2,`), "version 2 of the format; this rtbench reads version 1"},
 		"a later schema":      {swap(`result.v1.json`, `result.v2.json`), "this rtbench reads version 1"},
 		"a surplus key":       {swap(`"tool": {`, `"toool": 1, "tool": {`), `unknown field "toool"`},
