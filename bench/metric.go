@@ -62,6 +62,8 @@ const (
 	Sent
 	Unsent
 	PublishErrors
+	PublishIn
+	PublishOut
 	Expected
 	Delivered
 	Late
@@ -162,6 +164,8 @@ var metrics = [endMetrics]struct {
 	Due:            {"due", Number, false, none, "messages that the schedule wanted sent"},
 	Sent:           {"sent", Number, false, Due, "messages sent"},
 	Unsent:         {"unsent", Number, true, Due, "messages due that could not be sent: no open connection, or its queue was full"},
+	PublishIn:      {"publish_in", ByteCount, true, none, "bytes of the replies to what was published, as read from the sockets"},
+	PublishOut:     {"publish_out", ByteCount, true, none, "bytes written to the sockets to publish, with connecting"},
 	PublishErrors:  {"publish_errors", Number, true, Due, "messages whose publishing was refused or got no reply"},
 	Expected:       {"expected", Number, false, none, "(event, subscriber) pairs that should have arrived"},
 	Delivered:      {"delivered", Number, false, Expected, "expected pairs that did arrive"},

@@ -63,6 +63,12 @@ type Publisher interface {
 	Publish(ctx context.Context, message []byte) (sent time.Time, err error)
 }
 
+// A counting Publisher tells how many bytes its requests, and the replies to them, took on the wire so far.
+type countingPublisher interface {
+	Publisher
+	Wire() (in, out uint64)
+}
+
 // A quick Publisher can hand a message to the system without waiting, where it has a connection that is idle. Where it
 // isn't ok nothing was sent, and Publish is to be used; else reply must be called, and returns as Publish does. Prepare
 // opens such a connection.

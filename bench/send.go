@@ -113,6 +113,25 @@ type post struct {
 	inbox     chan parcel // taken by whoever is free
 	workers   int
 	under     atomic.Int64 // messages under way
+
+	mu      sync.Mutex
+	in, out uint64 // bytes on the wire that were counted
+}
+
+// wire counts what publishing has taken on the wire since it was counted last.
+func (p *post) wire(r *run) {
+	counting, ok := p.publisher.(countingPublisher)
+	if !ok {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	in, out := counting.Wire()
+	r.recorder.record(func(c *cell) {
+		c.add(PublishIn, in-p.in)
+		c.add(PublishOut, out-p.out)
+	})
+	p.in, p.out = in, out
 }
 
 // enqueue hands over a message; false where too many are under way. Called by the sending goroutine only, which sends it
@@ -169,6 +188,7 @@ func (p *post) published(r *run, m parcel, sent time.Time, err error) {
 	defer r.posting.Add(-1)
 	defer p.under.Add(-1)
 	accepted := r.now()
+	p.wire(r)
 	if err != nil {
 		r.refused(m, sent, err)
 		return

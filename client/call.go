@@ -31,7 +31,11 @@ type caller struct {
 	mu     sync.Mutex
 	idle   []idleConn // the one used last is at the end
 	closed bool
+	wire   wire // of all requests whose replies have been read, or have failed
 }
+
+// wire is bytes on the wire, connecting and TLS included.
+type wire struct{ in, out uint64 }
 
 // An idleConn waits for the next request.
 type idleConn struct {
@@ -163,16 +167,16 @@ func send(c *conn, req *http.Request) (sent time.Time, err error) {
 func (k *caller) reply(ctx context.Context, c *conn, req *http.Request, sendErr error, take func(*http.Response) error) error {
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
+	kept := false
+	defer func() { k.end(c, kept) }()
 	resp, err := readHead(c, req)
 	if err != nil {
-		c.Close()
 		if sendErr != nil { // the reply, where there is one, says more
 			err = sendErr
 		}
 		return replyFailure(ctx, headError(err))
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols { // nothing bounds reading what follows
-		c.Close()
 		return &Error{Class: ClassProtocol, Code: resp.StatusCode, Detail: "it switches protocols, which was not asked for"}
 	}
 	resp.Body = io.NopCloser(bodyReader(c, resp))
@@ -183,12 +187,24 @@ func (k *caller) reply(ctx context.Context, c *conn, req *http.Request, sendErr 
 	}
 	_, restErr := io.CopyN(io.Discard, resp.Body, maxReply)
 	ends := resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0
-	if ends && restErr == io.EOF && !resp.Close && sendErr == nil && len(c.pending) == 0 && stop() {
-		k.keep(c)
-	} else {
+	kept = ends && restErr == io.EOF && !resp.Close && sendErr == nil && len(c.pending) == 0 && stop()
+	return err
+}
+
+// end counts what a request and its reply took, and keeps the connection or closes it.
+func (k *caller) end(c *conn, kept bool) {
+	if !kept {
 		c.Close()
 	}
-	return err
+	now := wire{c.in.Load(), c.out.Load()}
+	k.mu.Lock()
+	k.wire.in += now.in - c.told.in
+	k.wire.out += now.out - c.told.out
+	k.mu.Unlock()
+	c.told = now
+	if kept {
+		k.keep(c)
+	}
 }
 
 // replyFailure is err, or that the time for the reply is over where that has caused it.

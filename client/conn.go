@@ -45,6 +45,8 @@ type conn struct {
 	deaf     atomic.Bool // nothing is read or sent any more
 	gone     gone
 
+	told wire // of a caller: what was counted already
+
 	closing            sync.Once // takes the last sample, while the kernel still knows
 	resent, outOfOrder int64     // segments, at that time
 }

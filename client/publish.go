@@ -72,6 +72,17 @@ func (p *Publisher) Post(body []byte) (reply func(context.Context) error, sent t
 	}, sent, true
 }
 
+// Wire is how many bytes the requests whose replies are there, or have failed, took on the wire, connecting and TLS included.
+func (p *Publisher) Wire() (in, out uint64) {
+	k, err := p.caller()
+	if err != nil {
+		return 0, 0
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.wire.in, k.wire.out
+}
+
 // Prepare opens a connection for the first message, unless one is open, within Net.Timeout.
 func (p *Publisher) Prepare(ctx context.Context) error {
 	k, err := p.caller()

@@ -389,3 +389,72 @@ func TestPostAfterHandshake(t *testing.T) {
 		})
 	}
 }
+
+// A weighingListener counts what its connections read and write.
+type weighingListener struct {
+	net.Listener
+	in, out atomic.Uint64
+}
+
+type weighedConn struct {
+	net.Conn
+	on *weighingListener
+}
+
+func (l *weighingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &weighedConn{c, l}, nil
+}
+
+func (c *weighedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.on.in.Add(uint64(n))
+	return n, err
+}
+
+func (c *weighedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.on.out.Add(uint64(n))
+	return n, err
+}
+
+// What publishing took on the wire is what the server read and wrote, over connections that are kept and that aren't.
+func TestPublisherWire(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	weighing := &weighingListener{Listener: ln}
+	n := 0
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n++; n%3 == 0 {
+			w.Header().Set("Connection", "close")
+		}
+		if n%4 == 0 {
+			http.Error(w, "no more", http.StatusServiceUnavailable)
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+	})}
+	go srv.Serve(weighing)
+	t.Cleanup(func() { srv.Close() })
+	p := &Publisher{Net: &Net{}, Request: Request{URL: "http://" + ln.Addr().String()}}
+	t.Cleanup(p.Close)
+	if in, out := p.Wire(); in != 0 || out != 0 {
+		t.Errorf("%d and %d bytes before the first message", in, out)
+	}
+	for i := range 10 {
+		_, err := p.Publish(t.Context(), []byte("a message"))
+		if (err != nil) != (i%4 == 3) {
+			t.Errorf("message %d: %v", i, err)
+		}
+	}
+	if err := srv.Shutdown(t.Context()); err != nil { // it has counted all it wrote then
+		t.Error(err)
+	}
+	if in, out := p.Wire(); in != weighing.out.Load() || out != weighing.in.Load() || out == 0 {
+		t.Errorf("%d bytes in of %d, %d out of %d", in, weighing.out.Load(), out, weighing.in.Load())
+	}
+}

@@ -362,21 +362,22 @@ type (
 		Command string `json:"command"`
 	}
 	docContrast struct {
-		Name      string     `json:"name"`
-		Unit      bench.Unit `json:"unit"`
-		A         *float64   `json:"a"`
-		B         *float64   `json:"b"`
-		Pairs     int        `json:"pairs"`
-		Ratio     *float64   `json:"ratio"`
-		Low       *float64   `json:"low"`
-		High      *float64   `json:"high"`
-		P         *float64   `json:"p"`
-		Adjusted  *float64   `json:"p_adjusted"`
-		Alpha     float64    `json:"alpha"`
-		Different bool       `json:"different"`
-		Smallest  *float64   `json:"smallest_detectable"`
-		Unknown   string     `json:"unknown"`
-		Gate      *Gate      `json:"gate"`
+		Name      string       `json:"name"`
+		Unit      bench.Unit   `json:"unit"`
+		A         *float64     `json:"a"`
+		B         *float64     `json:"b"`
+		Pairs     int          `json:"pairs"`
+		Trials    [][2]float64 `json:"trials"`
+		Ratio     *float64     `json:"ratio"`
+		Low       *float64     `json:"low"`
+		High      *float64     `json:"high"`
+		P         *float64     `json:"p"`
+		Adjusted  *float64     `json:"p_adjusted"`
+		Alpha     float64      `json:"alpha"`
+		Different bool         `json:"different"`
+		Smallest  *float64     `json:"smallest_detectable"`
+		Unknown   string       `json:"unknown"`
+		Gate      *Gate        `json:"gate"`
 	}
 	docClaim struct {
 		Name    string       `json:"name"`
@@ -401,7 +402,7 @@ func writeComparisonJSON(w io.Writer, c *Comparison) error {
 		x := &c.Contrasts[i]
 		ok := x.Unknown == ""
 		smallest, told := x.Smallest()
-		d.Contrasts = append(d.Contrasts, docContrast{x.Name, x.Unit, finite(x.A, ok), finite(x.B, ok), x.Pairs, finite(x.Ratio, ok), finite(x.Low, ok), finite(x.High, ok),
+		d.Contrasts = append(d.Contrasts, docContrast{x.Name, x.Unit, finite(x.A, ok), finite(x.B, ok), x.Pairs, append([][2]float64{}, x.Trials...), finite(x.Ratio, ok), finite(x.Low, ok), finite(x.High, ok),
 			finite(x.P, ok && x.Tested), finite(x.Adjusted, ok && x.Tested), x.Alpha, x.Different(), finite(smallest, told), x.Unknown, known(x.Gate, x.Gate != "")})
 	}
 	for _, claim := range c.Claims {

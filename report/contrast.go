@@ -14,13 +14,14 @@ import (
 type Contrast struct {
 	Name     string // such as "delivery p99"
 	Unit     bench.Unit
-	A, B     float64 // the median of each side's trials
-	Paired           // of B to A
-	Adjusted float64 // P, given that several figures were looked at (Holm 1979); NaN where the figure isn't tested
-	Alpha    float64 // below which Adjusted there is a difference
-	Tested   bool    // what trials don't differ in, as bytes, needs no test
-	Unknown  string  // why there is no comparison; "" where there is
-	Gate     Gate    // whether B is worse than is allowed; "" where nobody asked
+	A, B     float64      // the median of each side's trials
+	Trials   [][2]float64 // A's and B's figure, of each pair of trials that both have it
+	Paired                // of B to A
+	Adjusted float64      // P, given that several figures were looked at (Holm 1979); NaN where the figure isn't tested
+	Alpha    float64      // below which Adjusted there is a difference
+	Tested   bool         // what trials don't differ in, as bytes, needs no test
+	Unknown  string       // why there is no comparison; "" where there is
+	Gate     Gate         // whether B is worse than is allowed; "" where nobody asked
 }
 
 // Different reports whether the sides differ.
@@ -48,6 +49,9 @@ const FewestPairs = 8
 // mostLeftOut is which share of the pairs a figure may be missing in.
 const mostLeftOut = .25
 
+// moot is why a figure is none of a trial's that sends nothing: where no trial has it, it isn't told at all.
+const moot = "nothing was sent"
+
 // A figureKind is one figure that sides are compared by.
 type figureKind struct {
 	name   string
@@ -66,12 +70,12 @@ func figureKinds(headline bench.Metric) []figureKind {
 				return float64(e.From), float64(e.To), e.From > 0 && e.To > 0
 			}}
 	}
-	each := func(name string, from, less bench.Metric) figureKind {
+	each := func(name string, bytes func(*bench.Result) float64) figureKind {
 		return figureKind{name: name, unit: bench.ByteCount, of: func(r *bench.Result) (float64, string) {
 			if r.Count(bench.Received) == 0 {
 				return 0, "nothing was received"
 			}
-			return anEvent(r, from, less), ""
+			return bytes(r), ""
 		}}
 	}
 	perOpened := func(name string, m bench.Metric) figureKind {
@@ -99,18 +103,44 @@ func figureKinds(headline bench.Metric) []figureKind {
 			bytes, ok := r.Target.PerConnection(r.Peak)
 			return float64(bytes), unless(ok, r.Target, "it did not grow: a server that keeps what it had shows nothing")
 		}},
-		each("bytes in an event", bench.WireIn, bench.HandshakeIn), each("bytes out an event", bench.WireOut, bench.HandshakeOut),
+		each("bytes in an event", WireAnEvent), each("bytes out an event", wireOutAnEvent),
+		{name: "bytes for a message sent", unit: bench.ByteCount, of: func(r *bench.Result) (float64, string) {
+			bytes, ok := WireAMessage(r)
+			if !ok {
+				return 0, moot
+			}
+			return bytes, ""
+		}},
 		perOpened("handshake bytes in", bench.HandshakeIn), perOpened("handshake bytes out", bench.HandshakeOut),
 	}
 }
 
-// anEvent is a count of bytes without those of handshakes, for each event that was received.
-func anEvent(r *bench.Result, from, less bench.Metric) float64 {
-	return float64(r.Count(from)-min(r.Count(from), r.Count(less))) / float64(max(1, r.Count(bench.Received)))
+// less is a count without what another one counts of it.
+func less(r *bench.Result, from, part bench.Metric) uint64 {
+	return r.Count(from) - min(r.Count(from), r.Count(part))
+}
+
+// anEvent is bytes for each event that was received.
+func anEvent(r *bench.Result, bytes uint64) float64 {
+	return float64(bytes) / float64(max(1, r.Count(bench.Received)))
 }
 
 // WireAnEvent is how many bytes came in for each event, without those of handshakes.
-func WireAnEvent(r *bench.Result) float64 { return anEvent(r, bench.WireIn, bench.HandshakeIn) }
+func WireAnEvent(r *bench.Result) float64 {
+	return anEvent(r, less(r, bench.WireIn, bench.HandshakeIn))
+}
+
+// wireOutAnEvent is how many went out, with what publishing took.
+func wireOutAnEvent(r *bench.Result) float64 {
+	return anEvent(r, less(r, bench.WireOut, bench.HandshakeOut)+r.Count(bench.PublishOut))
+}
+
+// WireAMessage is how many bytes it takes to send a message, without those of handshakes: a frame, or a request and its reply.
+// ok is false where nothing was sent.
+func WireAMessage(r *bench.Result) (bytes float64, ok bool) {
+	frames := less(r, bench.WireOut, bench.HandshakeOut)
+	return float64(frames+r.Count(bench.PublishOut)+r.Count(bench.PublishIn)) / float64(max(1, r.Count(bench.Sent))), r.Count(bench.Sent) > 0
+}
 
 // unless says why a figure of the target isn't known.
 func unless(ok bool, target *bench.TargetUse, why string) string {
@@ -198,6 +228,10 @@ func Contrasts(a, b []*bench.Result, alpha float64) []Contrast {
 				continue
 			}
 			as, bs = append(as, x), append(bs, y)
+			c.Trials = append(c.Trials, [2]float64{x, y})
+		}
+		if len(as) == 0 && c.Unknown == moot {
+			continue
 		}
 		if len(as) > 0 {
 			c.A, c.B = median(as), median(bs)

@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +108,21 @@ func TestContrastsKnowWhatTheyDont(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	if c := contrastOf(t, list, "bytes out an event"); c.Unknown != "" || c.Ratio != 1 {
+		t.Errorf("%+v", c)
+	}
+	if slices.ContainsFunc(list, func(c Contrast) bool { return c.Name == "bytes for a message sent" }) {
+		t.Error("nothing was sent, and it is told what that took")
+	}
+	for _, r := range a { // one side posts, the other one has frames
+		r.Counts[bench.Sent-bench.Counts()[0]] = 10
+		r.Counts[bench.PublishOut-bench.Counts()[0]] = 4000
+		r.Counts[bench.PublishIn-bench.Counts()[0]] = 1000
+	}
+	for _, r := range b {
+		r.Counts[bench.Sent-bench.Counts()[0]] = 10
+		r.Counts[bench.WireOut-bench.Counts()[0]] += 2000
+	}
+	if c := contrastOf(t, Contrasts(a, b, .05), "bytes for a message sent"); c.A != 500 || c.B != 200 || len(c.Trials) != 8 || c.Trials[0] != [2]float64{500, 200} {
 		t.Errorf("%+v", c)
 	}
 	for _, r := range b { // WebSocket has a frame of another size: it is known without a test

@@ -33,7 +33,7 @@ var countGroups = []struct {
 		bench.RetriesAsked, bench.RetriesKept}},
 	{"Delivery", []bench.Metric{bench.Received, bench.Expected}, []bench.Metric{bench.Expected, bench.Delivered, bench.Late, bench.Lost, bench.Reach,
 		bench.Duplicate, bench.Reordered, bench.Ancient, bench.Boundary, bench.Unstamped, bench.OutOfRange}},
-	{"Publishing", []bench.Metric{bench.Due}, []bench.Metric{bench.Due, bench.Sent, bench.Unsent, bench.PublishErrors}},
+	{"Publishing", []bench.Metric{bench.Due}, []bench.Metric{bench.Due, bench.Sent, bench.Unsent, bench.PublishErrors, bench.PublishOut, bench.PublishIn}},
 	{"Streams", []bench.Metric{bench.StreamsStarted}, []bench.Metric{bench.StreamsStarted, bench.StreamsDone, bench.StreamsFailed}},
 	{"Traffic", []bench.Metric{bench.Opened}, []bench.Metric{bench.Received, bench.Throughput, bench.Bytes, bench.Heartbeats, bench.WireIn, bench.WireOut, bench.HandshakeIn, bench.HandshakeOut}},
 	{"Slow readers", []bench.Metric{bench.SlowReceived, bench.SlowDrops}, []bench.Metric{bench.SlowReceived, bench.SlowDrops}},
