@@ -134,6 +134,7 @@ type shard struct {
 	cell  *cell
 	spare *cell
 	stamp lastStamp
+	grain grain
 	_     [64]byte // keep two shards' locks on different cache lines
 }
 
@@ -142,6 +143,27 @@ type lastStamp struct {
 	client.Stamp
 	text  [client.StampLen]byte
 	known bool // there is one
+}
+
+// A grain is to which unit (ns) a server's stamps are cut, as the first of them show.
+type grain struct {
+	looked int
+	unit   int64
+}
+
+// enoughStamps is how many are looked at: among so many of a finer clock, one shows it.
+const enoughStamps = 100
+
+// look takes a stamp, in ns.
+func (g *grain) look(stamp int64) {
+	if g.looked == enoughStamps {
+		return
+	}
+	unit := client.UnitOf(stamp)
+	if g.looked == 0 || unit < g.unit {
+		g.unit = unit
+	}
+	g.looked++
 }
 
 // find is Stamp.Find.

@@ -218,6 +218,7 @@ func (s *subscriber) timing(c *cell, ev *client.Event, a arrival) (due int64, kn
 	case !field.IsZero():
 		var ns int64
 		if ns, known = field.Time(ev.Data); known {
+			s.shard.grain.look(ns)
 			due = s.stampedAt(c, ns, a)
 		} else {
 			c.add(Unstamped, 1)

@@ -40,6 +40,9 @@ func (r *run) warnings(result *Result) (list []Warning) {
 	if n := count(Unstamped); n > 0 {
 		warn("compare --stamp with one event as --debug shows it", "%d of %d events had no stamp at %s", n, count(Received), r.plan.Stamp)
 	}
+	if unit, coarse := r.coarse(result); coarse {
+		warn("stamp events in microseconds, or have rtbench publish (--publish)", "the server's stamps are whole multiples of %v: a delivery may look longer than it was by up to that much", unit)
+	}
 	if n := count(Unsent); n > 0 {
 		what := "messages"
 		advice := "use more connections, a lower --rate, or look at the errors: a message is not sent while its connection is down"
@@ -119,6 +122,28 @@ func (r *run) warnings(result *Result) (list []Warning) {
 			"nothing that was published was recognised in what was received")
 	}
 	return list
+}
+
+// coarseness is how many times the unit of the stamps a delivery is at least, where that unit is no matter.
+const coarseness = 20
+
+// coarse reports whether the unit that a server's stamps are cut to is a part of what its deliveries seem to take.
+func (r *run) coarse(result *Result) (unit time.Duration, ok bool) {
+	looked := 0
+	for i := range r.recorder.shards {
+		s := &r.recorder.shards[i]
+		s.mu.Lock()
+		if g := s.grain; g.looked > 0 && (looked == 0 || g.unit < int64(unit)) {
+			unit = time.Duration(g.unit)
+		}
+		looked += s.grain.looked
+		s.mu.Unlock()
+	}
+	if looked < enoughStamps || result.Histogram(Delivery) == nil {
+		return 0, false
+	}
+	median := result.Estimate(Delivery, .5)
+	return unit, median.Value > 0 && time.Duration(median.Value) < coarseness*unit
 }
 
 // lossWarnings are those about loss that isn't counted, where something that is printed seems to hold it.

@@ -139,3 +139,29 @@ func TestLossInSomeSequences(t *testing.T) {
 		}
 	})
 }
+
+// TestCoarseStamps: where the server's stamps are cut to a unit that is a part of what deliveries take, that is said.
+func TestCoarseStamps(t *testing.T) {
+	for _, row := range []struct {
+		unit, delivery time.Duration
+		coarse         bool
+	}{
+		{millisecond, 3 * millisecond, true},
+		{millisecond, 80 * millisecond, false},
+		{time.Microsecond, 3 * millisecond, false},
+		{1, 3 * millisecond, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFakeServer(nil)
+			f.dial = func(a attempt) (*fakeStream, error) {
+				return &fakeStream{lines: since(a.at, ticker(17*millisecond+1003, 8*second, row.delivery, func(n int, due time.Duration) client.Event {
+					return numbered(fmt.Sprint(n), fmt.Sprintf(`{"at":%q}`, time.Unix(0, f.epoch(due)).Truncate(row.unit).UTC().Format(time.RFC3339Nano)))
+				}))}, nil
+			}
+			result := f.run(t, Plan{Stages: []Stage{{0, 1}}, Duration: 8 * second, Warmup: -1, Stamp: field("json:at")})
+			if result.Histogram(Delivery) == nil || warned(result, "the server's stamps are whole multiples of "+row.unit.String()) != row.coarse {
+				t.Errorf("%+v: %v", row, result.Warnings)
+			}
+		})
+	}
+}

@@ -113,7 +113,7 @@ func (c *Clock) field(r *ClockReading, body []byte) error {
 // may have been left out, or filled up to microseconds. The finest of all answers does, and until it has come, what is
 // taken is too wide.
 func (c *Clock) grain(stamp int64) int64 {
-	unit := unitOf(stamp)
+	unit := UnitOf(stamp)
 	for {
 		finest := c.finest.Load()
 		if finest > 0 && finest <= unit {
@@ -134,8 +134,8 @@ func (c *Clock) grain(stamp int64) int64 {
 // millisecond ends in nines or ones.
 const floatNoise = 250
 
-// unitOf is the greatest power of ten, up to a second, that a stamp is a multiple of.
-func unitOf(stamp int64) int64 {
+// UnitOf is the greatest power of ten of nanoseconds, up to a second, that a time is a multiple of.
+func UnitOf(stamp int64) int64 {
 	unit := int64(time.Second)
 	for ; unit > 1; unit /= 10 {
 		rest, noise := stamp%unit, int64(0)

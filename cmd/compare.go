@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/url"
 	"slices"
@@ -377,6 +378,9 @@ func (c *comparing) conclude(interrupted bool, failed error) {
 			Advice: "give the tester processors of its own, or look at what takes longer than that",
 		})
 	}
+	for i, trials := range c.fit {
+		r.Warnings = append(r.Warnings, recurring(c.sides[i].name, trials)...)
+	}
 	if n > 0 {
 		r.Environment = c.fit[0][0].Environment.Host()
 	}
@@ -388,6 +392,24 @@ func (c *comparing) conclude(interrupted bool, failed error) {
 	if c.protocols() && n >= report.FewestPairs {
 		c.claim()
 	}
+}
+
+// recurring are the warnings that most trials of a side have, in the words of the last: they are about the side, and not about a trial.
+func recurring(side string, trials []*bench.Result) (list []bench.Warning) {
+	last := map[string]bench.Warning{} // by the advice, which says what kind it is: the words have the trial's figures in them
+	times := map[string]int{}
+	for _, trial := range trials {
+		for _, w := range trial.Warnings {
+			last[w.Advice] = w
+			times[w.Advice]++
+		}
+	}
+	for _, advice := range slices.Sorted(maps.Keys(times)) {
+		if n := times[advice]; 2*n > len(trials) {
+			list = append(list, bench.Warning{Text: fmt.Sprintf("%s, in %d of %d trials: %s", side, n, len(trials), last[advice].Text), Advice: advice})
+		}
+	}
+	return list
 }
 
 // config is what is in force, without secrets.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/rtbench/rtbench/bench"
 )
 
 // TestRedactFlags: whatever may be a secret in a command line is hidden, in each of the ways in which it can be given.
@@ -53,5 +55,20 @@ func TestWorkloads(t *testing.T) {
 		if parsed, err := parseWorkload(strings.ToUpper(w.name)); err != nil || parsed != w {
 			t.Errorf("%s: %v", w.name, err)
 		}
+	}
+}
+
+// TestRecurringWarnings: what most trials of a side warn of is about the side, whatever figures it has in it.
+func TestRecurringWarnings(t *testing.T) {
+	trial := func(texts ...string) *bench.Result {
+		r := new(bench.Result)
+		for _, text := range texts {
+			r.Warnings = append(r.Warnings, bench.Warning{Text: text, Advice: "advice on " + strings.TrimRight(text, " 0123456789")})
+		}
+		return r
+	}
+	got := recurring("A", []*bench.Result{trial("gap 1", "drift 5"), trial("gap 2"), trial("drift 6", "gap 3"), trial()})
+	if want := []bench.Warning{{Text: "A, in 3 of 4 trials: gap 3", Advice: "advice on gap"}}; !slices.Equal(got, want) {
+		t.Errorf("%v", got)
 	}
 }
