@@ -164,6 +164,9 @@ func (c *comparing) framing() report.Claim {
 // equivalent is within which share two latencies are the same for a user.
 const equivalent = .1
 
+// slightly is by which share a latency is slightly higher than another, at most.
+const slightly = .5
+
 // latencies are the two figures of the latency; ok is false where none is known: how events follow each other is no latency.
 func (c *comparing) latencies() (list []report.Contrast, ok bool) {
 	list = c.result.Contrasts[:2]
@@ -178,7 +181,7 @@ func (c *comparing) latencies() (list []report.Contrast, ok bool) {
 func (c *comparing) latency() report.Claim {
 	const claim = "SSE has a slightly higher latency than WebSocket."
 	var parts []string
-	higher, lower, same := false, false, true
+	higher, lower, same, slight := false, false, true, true
 	latencies, ok := c.latencies()
 	if !ok {
 		return untold("latency", claim, "no event says when it was published: --stamp says where, or --publish has rtbench publish", "")
@@ -190,6 +193,7 @@ func (c *comparing) latency() report.Claim {
 		}
 		parts = append(parts, fmt.Sprintf("%s: WebSocket takes %.2f × SSE's (95 %%: %.2f–%.2f)", x.Name, x.Ratio, x.Low, x.High))
 		higher, lower = higher || x.Different() && x.Ratio < 1, lower || x.Different() && x.Ratio > 1
+		slight = slight && x.Ratio > 1/(1+slightly)
 		same = same && x.Low > 1/(1+equivalent) && x.High < 1+equivalent
 	}
 	figures := strings.Join(parts, "; ")
@@ -198,6 +202,8 @@ func (c *comparing) latency() report.Claim {
 		return untold("latency", claim, latencies[0].Unknown, "")
 	case higher && lower:
 		return untold("latency", claim, "by one quantile it is, and by another one it isn't", "%s", figures)
+	case higher && !slight:
+		return told("latency", claim, false, "%s: higher, and by far more than slightly", figures)
 	case higher, lower, same:
 		return told("latency", claim, higher, "%s", figures)
 	}
