@@ -40,6 +40,7 @@ type pageData struct {
 	Errors     []pageError
 	Made       string
 	Config     []Entry
+	Commands   []Entry // each side's
 }
 
 type (
@@ -309,7 +310,7 @@ func (c *Comparison) html(w io.Writer) error {
 		d.Claims = append(d.Claims, pageClaim{Plain(x.Claim), x.Verdict, map[ClaimVerdict]string{Holds: "good", HoldsNot: "warn", Untellable: "soft"}[x.Verdict], Plain(x.Why), Plain(x.Figures)})
 	}
 	for _, side := range c.Sides {
-		d.Config = append(d.Config, Entry{Plain(side.Name), Plain(side.Command)})
+		d.Commands = append(d.Commands, Entry{Plain(side.Name), Plain(side.Command)})
 	}
 	return d.write(w)
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"github.com/rtbench/rtbench/bench"
 )
 
@@ -14,6 +16,7 @@ import (
 type chart struct {
 	title, summary string
 	x, y           axis
+	names, taller  float64 // room for names to the left of the plot, and how much taller than others it is
 	b              strings.Builder
 }
 
@@ -48,8 +51,11 @@ func (a axis) part(v float64) float64 {
 	return min(1, max(0, (v-a.low)/(a.high-a.low)))
 }
 
+func (c *chart) left() float64   { return chartLeft + c.names }
+func (c *chart) bottom() float64 { return chartTop + plotHeight + c.taller }
+
 func (c *chart) at(x, y float64) (px, py float64) {
-	return chartLeft + plotWidth*c.x.part(x), chartTop + plotHeight*(1-c.y.part(y))
+	return c.left() + (plotWidth-c.names)*c.x.part(x), c.bottom() - (plotHeight+c.taller)*c.y.part(y)
 }
 
 // logAxis has ticks at 1, 2 and 5 of each decade of nanoseconds, as many as fit.
@@ -112,7 +118,7 @@ func (c *chart) frame() {
 	for _, t := range c.y.ticks {
 		_, y := c.at(c.x.low, t.at)
 		fmt.Fprintf(&c.b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/><text class="tick" x="%.1f" y="%.1f" text-anchor="end">%s</text>`,
-			chartLeft, chartWidth-chartRight, y, y, chartLeft-6, y+4, template.HTMLEscapeString(t.label))
+			c.left(), chartWidth-chartRight, y, y, c.left()-6, y+4, template.HTMLEscapeString(t.label))
 	}
 	for _, t := range c.x.ticks {
 		x, _ := c.at(t.at, c.y.low)
@@ -120,9 +126,9 @@ func (c *chart) frame() {
 		if x > chartWidth-chartRight-16 {
 			x, anchor = chartWidth-2, "end"
 		}
-		fmt.Fprintf(&c.b, `<text class="tick" x="%.1f" y="%.1f" text-anchor="%s">%s</text>`, x, chartHeight-chartBottom+18, anchor, template.HTMLEscapeString(t.label))
+		fmt.Fprintf(&c.b, `<text class="tick" x="%.1f" y="%.1f" text-anchor="%s">%s</text>`, x, c.bottom()+18, anchor, template.HTMLEscapeString(t.label))
 	}
-	fmt.Fprintf(&c.b, `<line class="axis" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, chartLeft, chartWidth-chartRight, chartTop+plotHeight, chartTop+plotHeight)
+	fmt.Fprintf(&c.b, `<line class="axis" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, c.left(), chartWidth-chartRight, c.bottom(), c.bottom())
 }
 
 type point struct{ x, y float64 }
@@ -146,7 +152,7 @@ func (c *chart) line(color int, points []point) {
 // svg is the picture.
 func (c *chart) svg() template.HTML {
 	return template.HTML(fmt.Sprintf(`<svg viewBox="0 0 %g %g" role="img" aria-label="%s"><title>%s</title><desc>%s</desc>%s</svg>`, // every text in it is escaped here
-		chartWidth, chartHeight, template.HTMLEscapeString(c.title+": "+c.summary), template.HTMLEscapeString(c.title), template.HTMLEscapeString(c.summary), c.b.String()))
+		chartWidth, chartHeight+c.taller, template.HTMLEscapeString(c.title+": "+c.summary), template.HTMLEscapeString(c.title), template.HTMLEscapeString(c.summary), c.b.String()))
 }
 
 // A legend names the lines of a chart.
@@ -307,6 +313,12 @@ func overTime(r *bench.Result, title string, lines []legend, of ...func(bench.Bu
 	return c.figure(shown...), true
 }
 
+// A row of the picture of intervals has a name, of some columns at most, to the left of the plot.
+const (
+	namesWidth, rowHeight = 190.0, 24.0
+	mostOfAName           = 28
+)
+
 // forest draws the ratios of a comparison with their intervals, on a scale on which twice and half are as far from the same.
 func forest(c *Comparison) (figure, bool) {
 	var list []*Contrast
@@ -322,14 +334,15 @@ func forest(c *Comparison) (figure, bool) {
 		return figure{}, false
 	}
 	var said []string
-	p := &chart{title: Plain(c.Sides[1].Name) + " ÷ " + Plain(c.Sides[0].Name), x: axis{low: low, high: high, log: true}, y: axis{high: float64(len(list))}}
+	p := &chart{title: Plain(c.Sides[1].Name) + " ÷ " + Plain(c.Sides[0].Name), x: axis{low: low, high: high, log: true}, y: axis{high: float64(len(list))},
+		names: namesWidth - chartLeft, taller: max(0, rowHeight*float64(len(list))-plotHeight)}
 	for _, v := range []float64{.1, .25, .5, .8, 1, 1.25, 2, 4, 10} {
 		if v >= low && v <= high {
 			p.x.ticks = append(p.x.ticks, tick{v, ratioText(v)})
 		}
 	}
 	one, _ := p.at(1, 0)
-	fmt.Fprintf(&p.b, `<line class="one" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, one, one, chartTop, chartTop+plotHeight)
+	fmt.Fprintf(&p.b, `<line class="one" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, one, one, chartTop, p.bottom())
 	p.frame()
 	for i, x := range list {
 		y := float64(len(list)-i) - .5
@@ -340,8 +353,8 @@ func forest(c *Comparison) (figure, bool) {
 		if x.Different() {
 			class = "different"
 		}
-		fmt.Fprintf(&p.b, `<line class="interval %s" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/><circle class="%s" cx="%.1f" cy="%.1f" r="4"/><text class="name" x="%.1f" y="%.1f">%s</text>`,
-			class, from, to, py, py, class, middle, py, chartLeft-56, py-7, template.HTMLEscapeString(Plain(x.Name)))
+		fmt.Fprintf(&p.b, `<line class="interval %s" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/><circle class="%s" cx="%.1f" cy="%.1f" r="4"/><text class="name" x="0" y="%.1f">%s</text>`,
+			class, from, to, py, py, class, middle, py, py+4, template.HTMLEscapeString(ansi.Truncate(Plain(x.Name), mostOfAName, "…")))
 		said = append(said, fmt.Sprintf("%s %s (%s to %s)", Plain(x.Name), ratioText(x.Ratio), ratioText(x.Low), ratioText(x.High)))
 	}
 	p.summary = strings.Join(said, "; ")
