@@ -193,7 +193,7 @@ func (c *comparing) latency() report.Claim {
 		}
 		parts = append(parts, fmt.Sprintf("%s: WebSocket takes %.2f × SSE's (95 %%: %.2f–%.2f)", x.Name, x.Ratio, x.Low, x.High))
 		higher, lower = higher || x.Different() && x.Ratio < 1, lower || x.Different() && x.Ratio > 1
-		slight = slight && x.Ratio > 1/(1+slightly)
+		slight = slight && (!x.Different() || x.Ratio > 1/(1+slightly))
 		same = same && x.Low > 1/(1+equivalent) && x.High < 1+equivalent
 	}
 	figures := strings.Join(parts, "; ")
