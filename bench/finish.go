@@ -37,6 +37,7 @@ func (r *run) result() *Result {
 		Unmeasured: r.unmeasured(), Window: r.tally.inWindow,
 		SeriesStep: r.series.step, Errors: r.errors.all(), Environment: r.environment(),
 	}
+	result.Annotations = r.steering.all()
 	result.Noted, result.NotNoted = r.endings.all()
 	result.Target = r.target.result()
 	result.Storms = r.storms.all(r.window.end.Load(), r.plan.policies())
@@ -298,12 +299,5 @@ func (r *run) wantedSends(end time.Duration) uint64 {
 	if r.times.sends == nil || r.stop == StopUnreachable {
 		return 0
 	}
-	total := 0.0
-	var start time.Duration
-	for _, segment := range r.times.sends {
-		length := min(segment.Length, max(0, end-start))
-		total += segment.arrivals(length)
-		start += segment.Length
-	}
-	return uint64(total)
+	return uint64(r.steering.warp.arrivals(end))
 }

@@ -64,6 +64,7 @@ func Merge(results []*Result) (*Result, error) {
 		m.Doubts = append(m.Doubts, r.Doubts...)
 		m.Warnings = append(m.Warnings, r.Warnings...)
 		m.Storms = append(m.Storms, r.Storms...)
+		m.Annotations = append(m.Annotations, r.Annotations...)
 		m.mergeErrors(r.Errors)
 		m.Resumption = m.Resumption.merge(r.Resumption)
 		m.Health = worstOf(m.Health, r.Health, r == first)

@@ -23,13 +23,18 @@ type exactTimer interface {
 const slack = 2 * time.Millisecond
 
 // until waits until due after the start; false if the run stopped before.
-func (p *pacer) until(due time.Duration) bool {
+func (p *pacer) until(due time.Duration) bool { return p.untilOr(due, nil) }
+
+// untilOr is until, which something else may end too.
+func (p *pacer) untilOr(due time.Duration, other <-chan struct{}) bool {
 	if left := due - time.Since(p.start) - slack; left > 0 {
 		timer := time.NewTimer(left)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
 		case <-p.stop:
+			return false
+		case <-other:
 			return false
 		}
 	}

@@ -135,7 +135,8 @@ type shard struct {
 	spare *cell
 	stamp lastStamp
 	grain grain
-	_     [64]byte // keep two shards' locks on different cache lines
+	kinds kindTable // while somebody looks
+	_     [64]byte  // keep two shards' locks on different cache lines
 }
 
 // A lastStamp is the stamp that was read last, and what it was read from: the same event comes to many connections.
@@ -409,6 +410,12 @@ func (s *series) halve() {
 	}
 	s.buckets, s.metrics = s.buckets[:half], s.metrics[:half]
 	s.step *= 2
+}
+
+// shown is a copy of the buckets, with the headline only where it is of metric m.
+func (s *series) shown(m Metric) []Bucket {
+	copied := series{buckets: slices.Clone(s.buckets), metrics: s.metrics}
+	return copied.of(m)
 }
 
 // of gives the buckets, with the headline only where it is of metric m.

@@ -17,6 +17,7 @@ const (
 	StopDuration    Stop = "duration"    // its time was over
 	StopEvents      Stop = "events"      // it had received as many events as were asked for
 	StopInterrupted Stop = "interrupted" // the user stopped it
+	StopFinished    Stop = "finished"    // the user ended it, and let what was under way arrive
 	StopAborted     Stop = "aborted"     // a threshold failed with --abort-on-fail
 	StopUnreachable Stop = "unreachable" // nothing ever connected
 	StopEnded       Stop = "ended"       // every connection had ended for good
@@ -54,13 +55,14 @@ type Result struct {
 	Verdict     Verdict   // of the headline's p99, or of the highest quantile below it that has a value
 	Doubts      []Warning // why there is no verdict on anything; empty otherwise
 	Warnings    []Warning
-	Storms      []Storm     // drops of many connections at once, oldest first
-	Noted       []NotedEnd  // the ends of connections, where the plan asks for them
-	NotNoted    uint64      // how many more of them there were
-	Injected    *Injected   // what became of faults that something on the way has injected; nil where nothing did
-	Resumption  *Resumption // what became of the streams that were opened again after a drop; nil where none was
-	Target      *TargetUse  // what the target used; nil where nobody asked
-	DistinctIDs uint64      // different events seen by anybody; 0 where events carry no identity
+	Annotations []Annotation // what was done to the run by hand, oldest first
+	Storms      []Storm      // drops of many connections at once, oldest first
+	Noted       []NotedEnd   // the ends of connections, where the plan asks for them
+	NotNoted    uint64       // how many more of them there were
+	Injected    *Injected    // what became of faults that something on the way has injected; nil where nothing did
+	Resumption  *Resumption  // what became of the streams that were opened again after a drop; nil where none was
+	Target      *TargetUse   // what the target used; nil where nobody asked
+	DistinctIDs uint64       // different events seen by anybody; 0 where events carry no identity
 	Environment Environment
 }
 

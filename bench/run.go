@@ -32,6 +32,8 @@ type run struct {
 	alarms   *client.Alarms  // nil for Go's timers
 	slowCtx  context.Context // of those that read slowly
 	endSlow  context.CancelFunc
+	steering *steering     // what is done to the run by hand
+	dialed   int           // connections that the plan has started, once it has all; then keepSize's
 	quit     chan struct{} // closed when nothing more is to be started or sent
 	enough   chan struct{} // closed when Plan.Events have arrived
 	giveUp   chan struct{} // closed when nothing will ever connect
@@ -87,6 +89,7 @@ type run struct {
 	deafAtEnd             uint64        // black holes of the run's own that nobody had noticed when it ended
 	past                  []moment      // of the snapshots of the last second
 	watch                 watch
+	detail                *Detail  // as made last, while somebody looks
 	target                observed // until the senders have ended, only whoever observes it
 	clocks                clocks
 	shifted               bool                           // deliveries were recorded by a guess of the offset
@@ -113,6 +116,7 @@ func newRun(runner *Runner) *run {
 	}
 	r.wall = r.start.UnixNano()
 	r.clocks.run = r
+	r.steering = newSteering(r.times.sends)
 	r.ahead.Store(never)
 	r.tally.batches = newBatches(numBatchSlots, r.times.begin)
 	r.window.begin = int64(r.times.begin)
@@ -199,6 +203,7 @@ func (r *run) startAll() {
 	}
 	r.pacers.Go(r.openConnections)
 	r.pacers.Go(r.closeConnections)
+	r.pacers.Go(r.keepSize)
 	r.slowDown()
 	if r.plan.Ping > 0 {
 		r.pacers.Go(r.ping)
@@ -218,31 +223,37 @@ func (r *run) openConnections() {
 	for n := uint64(0); ; n++ {
 		due, ok := r.times.opens.At(n)
 		if !ok {
+			r.dialed = int(n)
 			r.allStarted.Store(true)
 			return
 		}
 		if !pace.until(due) {
 			return
 		}
-		backoff, policy := r.plan.backoff(int(n))
-		s := r.newSubscriber(int(n), backoff)
-		if s == nil {
-			continue
-		}
-		s.policy, s.slow = policy, r.plan.Slow.Is(int(n))
-		if r.times.sends != nil && len(r.posts) == 0 && s.sends() {
-			s.outbox = &outbox{waiting: make(chan parcel, outboxSize)}
-		}
-		r.mu.Lock()
-		r.active = append(r.active, s)
-		r.mu.Unlock()
-		r.sessions.Add(1)
-		ctx := r.ctx
-		if s.slow {
-			ctx = r.slowCtx
-		}
-		s.session.Start(ctx, s.unsubscribed)
+		r.openConnection(int(n))
 	}
+}
+
+// openConnection starts a subscription.
+func (r *run) openConnection(n int) {
+	backoff, policy := r.plan.backoff(n)
+	s := r.newSubscriber(n, backoff)
+	if s == nil {
+		return
+	}
+	s.policy, s.slow = policy, r.plan.Slow.Is(n)
+	if r.times.sends != nil && len(r.posts) == 0 && s.sends() {
+		s.outbox = &outbox{waiting: make(chan parcel, outboxSize)}
+	}
+	r.mu.Lock()
+	r.active = append(r.active, s)
+	r.mu.Unlock()
+	r.sessions.Add(1)
+	ctx := r.ctx
+	if s.slow {
+		ctx = r.slowCtx
+	}
+	s.session.Start(ctx, s.unsubscribed)
 }
 
 // ping has every connection ask for a sign of life, one after the other, so that each does so in every interval.
@@ -276,19 +287,24 @@ func (r *run) closeConnections() {
 		if !ok || !pace.until(due) {
 			return
 		}
-		r.mu.Lock()
-		var s *subscriber
-		if last := len(r.active) - 1; last >= 0 {
-			s, r.active = r.active[last], r.active[:last]
-		}
-		r.mu.Unlock()
-		if s != nil {
-			s.shard.mu.Lock()
-			s.retired = true
-			s.leave()
-			s.shard.mu.Unlock()
-			r.sessions.Go(s.session.Finish) // which may have to wait for a peer that reads nothing
-		}
+		r.retireYoungest()
+	}
+}
+
+// retireYoungest ends the subscription that was started last, if there is one.
+func (r *run) retireYoungest() {
+	r.mu.Lock()
+	var s *subscriber
+	if last := len(r.active) - 1; last >= 0 {
+		s, r.active = r.active[last], r.active[:last]
+	}
+	r.mu.Unlock()
+	if s != nil {
+		s.shard.mu.Lock()
+		s.retired = true
+		s.leave()
+		s.shard.mu.Unlock()
+		r.sessions.Go(s.session.Finish) // which may have to wait for a peer that reads nothing
 	}
 }
 
@@ -328,8 +344,8 @@ func (r *run) startStreams() {
 	pace := r.pacer()
 	defer pace.close()
 	for n := uint64(0); ; n++ {
-		due, ok := r.times.sends.At(n)
-		if !ok || !pace.until(due) {
+		due, ok := r.until(pace, n)
+		if !ok {
 			return
 		}
 		s := r.place(places)

@@ -29,8 +29,11 @@ type Runner struct {
 	// Dialer gives the dialer of one connection, counted from 0. It is called once for each.
 	Dialer func(connection int) (client.Dialer, error)
 
-	live    atomic.Pointer[Snapshot]
-	fakable bool // run on Go's timers alone and don't look at the host, so that a test's fake world rules
+	live     atomic.Pointer[Snapshot]
+	running  atomic.Pointer[run]
+	followed atomic.Pointer[following]
+	looked   atomic.Bool // by somebody who wants details
+	fakable  bool        // run on Go's timers alone and don't look at the host, so that a test's fake world rules
 }
 
 const (
@@ -57,6 +60,8 @@ func (r *Runner) Run(ctx context.Context) (*Result, error) {
 	run := newRun(r)
 	run.target = target
 	run.publish()
+	r.running.Store(run)
+	defer r.running.Store(nil)
 	run.startAll()
 	run.collectUntilEnd(ctx)
 	run.stopSending()
@@ -98,6 +103,9 @@ func (r *run) collectUntilEnd(ctx context.Context) {
 			return
 		case <-r.giveUp:
 			r.close(StopUnreachable, r.dialError.Load().Error())
+			return
+		case <-r.steering.ended:
+			r.close(StopFinished, "")
 			return
 		case <-ctx.Done():
 			r.close(StopInterrupted, "")

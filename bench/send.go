@@ -35,8 +35,8 @@ func (r *run) send() {
 	}
 	r.prepare()
 	for n := uint64(0); ; n++ {
-		due, ok := r.times.sends.At(n)
-		if !ok || !pace.until(due) {
+		due, ok := r.until(pace, n)
+		if !ok {
 			return
 		}
 		taken := r.dispatch(n, due)

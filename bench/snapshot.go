@@ -25,6 +25,10 @@ type Snapshot struct {
 	Quantiles  Quantiles // of the headline; no samples where there is none yet
 	Judgements []Judgement
 	LastError  string // the last one of the most frequent kind; "" if there was none for a while; may quote the server
+
+	Annotations []Annotation // what was done to the run by hand so far
+	Estimates   []Estimate   // of the headline: its percentiles, with how far each can be trusted; only while somebody looks
+	Detail      *Detail      // nil unless somebody looks
 }
 
 // Count gives one of the counters.
@@ -93,7 +97,11 @@ func (r *run) snapshot() *Snapshot {
 	if errors := r.errors.all(); len(errors) > 0 && errors[0].Last > s.At-recent {
 		s.LastError = errors[0].Text
 	}
+	s.Annotations = r.steering.all()
 	figures := r.figures()
+	if r.runner.looked.Load() {
+		r.look(s, &figures)
+	}
 	for _, t := range r.plan.Thresholds {
 		s.Judgements = append(s.Judgements, t.Judge(figures))
 	}

@@ -50,6 +50,10 @@ type subscriber struct {
 	storm    *gathering // where the drop is kept that it is recovering from, as which; nil for nowhere
 	inStorm  int
 	policy   uint8 // back-off
+	isOpen   bool  // a stream is
+	drops    uint64
+	longest  int64       // delivery, ns, while somebody looks
+	history  []Happening // likewise
 	wireOut  uint64
 	echo     Tracker  // of its own messages
 	sent     uint64   // of these
@@ -95,8 +99,12 @@ func (s *subscriber) Opened(o client.Opened) {
 	c := s.shard.cell
 	c.add(Attempts, 1)
 	c.add(Opened, 1)
+	s.isOpen = true
 	if s.dropped != never {
 		c.add(Reconnects, 1)
+		if s.run.runner.looked.Load() {
+			s.happened(at, "open again")
+		}
 	}
 	if s.opened == never {
 		s.opened = at
@@ -173,6 +181,9 @@ func (s *subscriber) received(c *cell, ev *client.Event, a arrival) {
 		s.first(c, at)
 	}
 	due, known := s.timing(c, ev, a)
+	if s.run.runner.looked.Load() {
+		s.glance(ev, at, due, known)
+	}
 	if s.dropped == never {
 		return
 	}
@@ -480,6 +491,7 @@ func (s *subscriber) Closed(closed client.Closed) {
 	c := s.shard.cell
 	heard := !s.deaf && !s.slow && !(s.fresh && at-s.reopened < int64(race)) // by as much as the server would have told it
 	if closed.Opened {
+		s.isOpen = false
 		s.deafen(false)
 		open = s.run.nowOpen(-1)
 		if s.slow {
@@ -511,6 +523,12 @@ func (s *subscriber) Closed(closed client.Closed) {
 		return
 	}
 	e := client.Classify(closed.Err)
+	if closed.Opened {
+		s.drops++
+	}
+	if s.run.runner.looked.Load() {
+		s.happened(at, ending(&closed, e))
+	}
 	if s.run.plan.NoteEnds && closed.Broken == "" {
 		s.note(&closed, e)
 	}

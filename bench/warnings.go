@@ -26,6 +26,13 @@ func (r *run) warnings(result *Result) (list []Warning) {
 		warn("the errors below say why; a longer ramp (--connect-rate, --stage) may help",
 			"only %d of %d connections were ever open at once", result.Peak, result.Planned)
 	}
+	if n := len(result.Annotations); n > 0 || result.Stop == StopFinished {
+		text := "the run was ended by hand"
+		if n > 0 {
+			text = fmt.Sprintf("the run was steered by hand (%d times): it is of no plan that could be made again", n)
+		}
+		warn("compare it with nothing", "%s", text)
+	}
 	if count(Received) == 0 && count(Opened) > 0 {
 		advice := "does the server send without being asked? --debug shows one connection"
 		if r.own != nil {

@@ -177,8 +177,10 @@ func Unfit(r *bench.Result) string {
 		return string(r.Verdict) + ": " + why.Text
 	}
 	switch {
-	case r.Stop == bench.StopInterrupted || r.Stop == bench.StopAborted:
+	case r.Stop == bench.StopInterrupted || r.Stop == bench.StopAborted || r.Stop == bench.StopFinished:
 		return "it was not made to its end"
+	case len(r.Annotations) > 0:
+		return "it was steered by hand"
 	case r.Drift != nil:
 		return fmt.Sprintf("NON-STATIONARY: %s changed by %.0f %% over the trial", r.Drift.Metric, 100*math.Abs(r.Drift.Share))
 	case r.Unmeasured[bench.Lost] == "" && r.Count(bench.Lost) > 0:

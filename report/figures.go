@@ -21,6 +21,7 @@ var stops = map[bench.Stop]string{
 	bench.StopDuration:    "ran its full time",
 	bench.StopEvents:      "received all the events asked for",
 	bench.StopInterrupted: "interrupted",
+	bench.StopFinished:    "ended by hand",
 	bench.StopAborted:     "aborted: a threshold failed",
 	bench.StopUnreachable: "nothing ever connected",
 	bench.StopEnded:       "every connection had ended",

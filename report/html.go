@@ -251,6 +251,13 @@ func (d *pageData) addGroups(r *bench.Result) {
 		}
 		d.Groups = append(d.Groups, group)
 	}
+	if len(r.Annotations) > 0 {
+		group := pageGroup{Title: "Steered by hand"}
+		for _, a := range r.Annotations {
+			group.Facts = append(group.Facts, pageFact{"at " + Scale(float64(a.At), bench.Nanoseconds), Plain(a.Text)})
+		}
+		d.Groups = append(d.Groups, group)
+	}
 	for i, s := range r.Storms {
 		group := pageGroup{Title: "Storm " + strconv.Itoa(i+1), Text: []string{fmt.Sprintf("at %s %d of %d connections dropped", Scale(float64(s.At), bench.Nanoseconds), s.Dropped, s.Open)}}
 		for j, label := range []string{"half back after", "95 % back after", "all back after"} {

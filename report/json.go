@@ -48,6 +48,7 @@ type (
 		Clock          *docClock            `json:"clock"`
 		Resumption     *docResumption       `json:"resumption"`
 		Storms         []docStorm           `json:"storms"`
+		Annotations    []docAnnotation      `json:"annotations"`
 		Injected       *docInjected         `json:"injected"`
 		TargetUse      *docTargetUse        `json:"target_use"`
 		Doubts         []docWarning         `json:"doubts"`
@@ -248,6 +249,7 @@ func newDocument(run Run) (*document, error) {
 		Metrics:        map[string]docTiming{},
 		SeriesStepNS:   r.SeriesStep,
 		Series:         []docBucket{},
+		Annotations:    newAnnotations(r),
 	}
 	if d := r.Drift; d != nil {
 		doc.Drift = &docDrift{d.Metric.String(), quantileName(d.Q), d.Share, d.P}

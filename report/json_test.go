@@ -186,6 +186,7 @@ func anyRun() *rapid.Generator[Run] {
 			Window:  bench.Window{Received: rapid.Uint64().Draw(t, "received"), Bytes: rapid.Uint64().Draw(t, "bytes")},
 			Verdict: verdict.Draw(t, "verdict"),
 			Doubts:  rapid.SliceOfN(warning, 0, 2).Draw(t, "doubts"), Warnings: rapid.SliceOfN(warning, 0, 2).Draw(t, "warnings"),
+			Annotations: rapid.SliceOfN(rapid.Map(text, func(s string) bench.Annotation { return bench.Annotation{At: time.Duration(len(s)), Text: s} }), 0, 2).Draw(t, "annotations"),
 			DistinctIDs: rapid.Uint64().Draw(t, "ids"),
 			Health: bench.Health{Shared: shareOrNot.Draw(t, "shared"), Unstamped: shareOrNot.Draw(t, "unstamped"), Stalled: ns.Draw(t, "stalled"),
 				ClockStep: -ns.Draw(t, "step"), Steal: shareOrNot.Draw(t, "steal"), Throttled: -1, Pressure: shareOrNot.Draw(t, "pressure"),

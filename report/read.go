@@ -105,7 +105,7 @@ func (doc *document) run() (Run, error) {
 			GOGC: env.GOGC, GOMEMLIMIT: env.GOMEMLIMIT},
 	}
 	run := Run{r, Config{doc.Config.Command, doc.Config.Target, doc.Config.Entries}}
-	for _, step := range []func(*bench.Result) error{doc.readFigures, doc.readTimings, doc.readDriftAndClock, doc.readResumption, doc.readStorms, doc.readInjected, doc.readTargetUse, doc.readThresholds, doc.readErrors} {
+	for _, step := range []func(*bench.Result) error{doc.readFigures, doc.readTimings, doc.readDriftAndClock, doc.readResumption, doc.readStorms, doc.readAnnotations, doc.readInjected, doc.readTargetUse, doc.readThresholds, doc.readErrors} {
 		if err := step(r); err != nil {
 			return Run{}, err
 		}

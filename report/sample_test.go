@@ -101,6 +101,7 @@ func rich() Run {
 		Drift: &bench.Drift{Metric: bench.Delivery, Q: .5, Share: .234, P: .0021},
 		Resumption: &bench.Resumption{Verdict: bench.Lossy, Judged: 4, Correct: 1, Faults: [9]uint64{bench.GapHead: 2, bench.OutOfSequence: 1},
 			Idle: 3, Cut: 1, Replayed: 37, Deepest: 12, Missing: 120, Resent: 0},
+		Annotations: []bench.Annotation{{At: 4 * time.Second, Text: "sending at 2 times the rate of the plan"}, {At: 6500 * time.Millisecond, Text: "10 % of the connections broken off (rst)"}},
 		Storms: []bench.Storm{
 			{At: 7 * time.Second, Length: 12 * time.Millisecond, Open: 1000, Returns: bench.Returns{Dropped: 400, Returned: 400,
 				Back: [3]time.Duration{1010 * time.Millisecond, 2200 * time.Millisecond, 4100 * time.Millisecond}, Attempts: 520, Failed: 120, Peak: 380},

@@ -62,6 +62,7 @@ func writeText(w io.Writer, run Run, opts TextOptions) error {
 	s.counts(run.Result)
 	s.resumption(run.Result)
 	s.storms(run.Result)
+	s.steered(run.Result)
 	s.injected(run.Result)
 	s.targetUse(run.Result)
 	s.remarks("Warnings", run.Result.Warnings, yellow)

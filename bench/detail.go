@@ -1,0 +1,385 @@
+package bench
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/rtbench/rtbench/client"
+)
+
+// A Detail is what a snapshot tells for those who look closer. It is made anew every second, and only while somebody does
+// (Runner.Look).
+type Detail struct {
+	At         time.Duration // after the start
+	Down       int           // connections that were started and are not open: they connect, or wait before they do
+	Ended      int           // that ended for good
+	Timings    [numTimings]Quantiles
+	Unmeasured map[Metric]string // what can't be measured, and why
+	Spread     Spread            // of the headline, over the run
+	Series     []Bucket
+	SeriesStep time.Duration
+	Errors     []ErrorGroup // the most frequent first
+	Health     Health       // what the host says is known only at the end
+	Target     *TargetUse   // nil where nobody asked
+	Resumption *Resumption  // nil where no stream was opened again
+	Worst      []Connection // those that fared worst, the worst first
+	Kinds      []KindFigures
+	Followed   *Followed // nil where none is
+}
+
+// A Connection is how one connection has fared.
+type Connection struct {
+	Index   int
+	State   ConnectionState
+	Drops   uint64
+	Missing uint64 // events that it should have by now, before the latest that it has
+	Longest int64  // the longest delivery to it, ns; 0 where none is known
+	Quiet   int64  // for how long it has received nothing, ns; negative where it never has
+}
+
+// A ConnectionState is where a connection stands.
+type ConnectionState string
+
+const (
+	StateOpen  ConnectionState = "open"
+	StateDown  ConnectionState = "down"  // it connects, or waits before it does
+	StateEnded ConnectionState = "ended" // for good
+)
+
+// KindFigures are of the events of one kind, since somebody looks.
+type KindFigures struct {
+	Kind    string // "" for events without a name
+	Count   uint64
+	Timed   uint64 // of these, those of which the delivery is known
+	P50     int64  // of the deliveries, ns, rounded up to a level of a Spread
+	P99     int64
+	Longest int64
+}
+
+// Followed is what is told of a connection that somebody follows.
+type Followed struct {
+	Connection int // -1 for all of them
+	History    []Happening
+	Events     []SeenEvent // the latest last
+	Skipped    uint64      // events that came too fast to be told
+}
+
+// A Happening is something in the life of a connection.
+type Happening struct {
+	At   time.Duration // after the start
+	Text string        // may quote the server
+}
+
+// A SeenEvent is an event as it was decoded.
+type SeenEvent struct {
+	At         time.Duration // of its arrival, after the start
+	Connection int
+	Kind, ID   string
+	Data       string // its beginning
+	Size       int    // of its payload, bytes
+	Binary     bool
+	Delivery   int64 // ns; negative where it isn't known
+}
+
+const (
+	detailPace  = time.Second
+	mostWorst   = 50
+	mostHistory = 64
+	mostSeen    = 256 // events that are kept
+	seenPerTick = 20  // that are taken for each shard
+	seenText    = 512 // bytes of a payload, and of an id and a kind
+)
+
+// Look says whether somebody looks closer: from then on snapshots have their Detail. Any goroutine may call it.
+func (r *Runner) Look(on bool) { r.looked.Store(on) }
+
+// Follow has snapshots tell what one connection receives, or all where connection is -1, of events that hold a text in their
+// payload or their kind. Any goroutine may call it.
+func (r *Runner) Follow(connection int, holding string) {
+	r.followed.Store(&following{connection: connection, holding: holding})
+}
+
+// Unfollow ends that.
+func (r *Runner) Unfollow() { r.followed.Store(nil) }
+
+// A following is what is told of followed connections. Its mutex guards what is below it.
+type following struct {
+	connection int
+	holding    string
+	left       atomic.Int32 // events that may be taken before the next tick
+	skipped    atomic.Uint64
+
+	mu     sync.Mutex
+	events []SeenEvent
+}
+
+// take notes an event, if it is one of those that are looked for.
+func (f *following) take(s *subscriber, ev *client.Event, at, due int64, known bool) {
+	if f.connection >= 0 && f.connection != s.index {
+		return
+	}
+	if f.holding != "" && !strings.Contains(ev.Kind, f.holding) && !strings.Contains(string(ev.Data), f.holding) { // which doesn't copy it
+		return
+	}
+	if f.left.Add(-1) < 0 {
+		f.skipped.Add(1)
+		return
+	}
+	seen := SeenEvent{
+		At: time.Duration(at), Connection: s.index, Kind: beginning(ev.Kind), ID: beginning(string(ev.ID)), Data: beginning(string(ev.Data)),
+		Size: len(ev.Data), Binary: ev.Binary, Delivery: -1,
+	}
+	if known {
+		seen.Delivery = max(0, at-due)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.events) >= mostSeen {
+		f.events = slices.Delete(f.events, 0, len(f.events)-mostSeen+1)
+	}
+	f.events = append(f.events, seen)
+}
+
+// beginning is as much of a text as is kept.
+func beginning(s string) string {
+	if len(s) <= seenText {
+		return strings.Clone(s)
+	}
+	end := seenText
+	for end > seenText-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}
+
+// all gives what was noted.
+func (f *following) all() []SeenEvent {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.events)
+}
+
+// A kindTable is of the kinds of events that a shard's connections receive. The shard's mutex guards it.
+type kindTable struct {
+	rows []kindRow
+	last int // the row that was used last: an event comes to many connections
+}
+
+type kindRow struct {
+	kind    string
+	count   uint64
+	timed   uint64
+	longest int64
+	levels  [maxLevels]uint64 // as in a Spread
+}
+
+const (
+	maxKinds  = 64 // what comes after that is counted as others
+	maxLevels = 80 // beyond those of an hour
+	otherKind = "(others)"
+)
+
+func (t *kindTable) note(kind string, took int64, timed bool) {
+	if t.last >= len(t.rows) || t.rows[t.last].kind != kind {
+		t.last = slices.IndexFunc(t.rows, func(r kindRow) bool { return r.kind == kind })
+		switch {
+		case t.last >= 0:
+		case len(t.rows) < maxKinds:
+			t.last = len(t.rows)
+			t.rows = append(t.rows, kindRow{kind: beginning(kind)})
+		default:
+			t.last = maxKinds - 1
+			t.rows[t.last].kind = otherKind
+		}
+	}
+	row := &t.rows[t.last]
+	row.count++
+	if timed {
+		row.timed++
+		row.longest = max(row.longest, took)
+		row.levels[min(LevelOf(max(0, took)), maxLevels-1)]++
+	}
+}
+
+// join adds the rows of another table.
+func (t *kindTable) join(more *kindTable) {
+	for i := range more.rows {
+		from := &more.rows[i]
+		at := slices.IndexFunc(t.rows, func(r kindRow) bool { return r.kind == from.kind })
+		if at < 0 {
+			at = len(t.rows)
+			t.rows = append(t.rows, kindRow{kind: from.kind})
+		}
+		to := &t.rows[at]
+		to.count, to.timed, to.longest = to.count+from.count, to.timed+from.timed, max(to.longest, from.longest)
+		for l, n := range from.levels {
+			to.levels[l] += n
+		}
+	}
+}
+
+// at is a quantile of the deliveries of a kind, rounded up to a level.
+func (r *kindRow) at(q float64) int64 {
+	rank := uint64(q*float64(r.timed) + .999999)
+	seen := uint64(0)
+	for level, n := range r.levels {
+		if seen += n; seen >= max(1, rank) {
+			return min(r.longest, int64(LevelFrom(level+1)))
+		}
+	}
+	return r.longest
+}
+
+// figures are what is told of all kinds, the slowest first.
+func (t *kindTable) figures() (list []KindFigures) {
+	for i := range t.rows {
+		row := &t.rows[i]
+		f := KindFigures{Kind: row.kind, Count: row.count, Timed: row.timed, Longest: row.longest}
+		if row.timed > 0 {
+			f.P50, f.P99 = row.at(.5), row.at(.99)
+		}
+		list = append(list, f)
+	}
+	slices.SortFunc(list, func(a, b KindFigures) int {
+		return cmp.Or(cmp.Compare(b.P99, a.P99), cmp.Compare(b.Longest, a.Longest), cmp.Compare(b.Count, a.Count), cmp.Compare(a.Kind, b.Kind))
+	})
+	return list
+}
+
+// look adds to a snapshot what somebody who looks closer wants to see. figures are those of the moment.
+func (r *run) look(s *Snapshot, figures *figures) {
+	if s.Quantiles.Samples > 0 {
+		for _, q := range Percentiles() {
+			s.Estimates = append(s.Estimates, figures.estimate(s.Headline, q))
+		}
+	}
+	if f := r.runner.followed.Load(); f != nil {
+		f.left.Store(seenPerTick)
+	}
+	if r.detail == nil || s.At-r.detail.At >= detailPace {
+		r.detail = r.describe(s, figures)
+	}
+	s.Detail = r.detail
+}
+
+// describe makes a Detail.
+func (r *run) describe(s *Snapshot, figures *figures) *Detail {
+	d := &Detail{
+		At: s.At, Unmeasured: figures.unmeasured, SeriesStep: r.series.step, Errors: r.errors.all(),
+		Health: r.watch.health(r.tally.inWindow), Resumption: r.resumption(figures.unmeasured),
+	}
+	for m, h := range r.tally.timings {
+		if h != nil && h.TotalCount() > 0 && Metric(m) < numTimings {
+			d.Timings[m] = quantiles(h)
+		}
+	}
+	if h := r.tally.timings[s.Headline]; s.Quantiles.Samples > 0 && h != nil {
+		d.Spread = spreadOf(h)
+	}
+	d.Series = r.series.shown(s.Headline)
+	for _, c := range r.everybody() {
+		one, history := c.describe(time.Duration(r.now()))
+		switch one.State {
+		case StateDown:
+			d.Down++
+		case StateEnded:
+			d.Ended++
+		}
+		d.Worst = worst(d.Worst, one)
+		if f := r.runner.followed.Load(); f != nil && f.connection == c.index {
+			d.Followed = &Followed{History: history}
+		}
+	}
+	var kinds kindTable
+	for i := range r.recorder.shards {
+		shard := &r.recorder.shards[i]
+		shard.mu.Lock()
+		kinds.join(&shard.kinds)
+		shard.mu.Unlock()
+	}
+	d.Kinds = kinds.figures()
+	if f := r.runner.followed.Load(); f != nil {
+		if d.Followed == nil {
+			d.Followed = &Followed{}
+		}
+		d.Followed.Connection, d.Followed.Events, d.Followed.Skipped = f.connection, f.all(), f.skipped.Load()
+	}
+	return d
+}
+
+// worst enters a connection in a list of the worst, the worst first.
+func worst(list []Connection, c Connection) []Connection {
+	at, _ := slices.BinarySearchFunc(list, c, func(a, b Connection) int {
+		return cmp.Or(cmp.Compare(b.Missing, a.Missing), cmp.Compare(b.Drops, a.Drops), cmp.Compare(b.Longest, a.Longest), cmp.Compare(a.Index, b.Index))
+	})
+	switch {
+	case at == mostWorst:
+		return list
+	case len(list) == mostWorst:
+		list = list[:mostWorst-1]
+	}
+	return slices.Insert(list, at, c)
+}
+
+// describe says how a connection has fared, now after the start.
+func (s *subscriber) describe(now time.Duration) (Connection, []Happening) {
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	c := Connection{Index: s.index, State: StateDown, Drops: s.drops, Longest: s.longest, Quiet: -1}
+	switch {
+	case s.ended:
+		c.State = StateEnded
+	case s.isOpen:
+		c.State = StateOpen
+	}
+	if s.latest > 0 {
+		c.Quiet = max(0, int64(now)-s.latest)
+	}
+	for i := range s.tracked {
+		_, missing := s.tracked[i].tracker.Totals(0)
+		c.Missing += missing
+	}
+	history := slices.Clone(s.history)
+	if s.opened != never {
+		history = slices.Insert(history, 0, Happening{time.Duration(s.opened), "opened"})
+	}
+	return c, history
+}
+
+// glance notes what somebody who looks closer wants to know of an event that came at at and was due at due, where that is
+// known. The shard's mutex must be held.
+func (s *subscriber) glance(ev *client.Event, at, due int64, known bool) {
+	known = known && (s.run.times.sends != nil || !s.run.twoClocks()) // by a guess of the offset it isn't
+	if known {
+		s.longest = max(s.longest, at-due)
+	}
+	s.shard.kinds.note(ev.Kind, at-due, known)
+	if f := s.run.runner.followed.Load(); f != nil {
+		f.take(s, ev, at, due, known)
+	}
+}
+
+// happened notes something of the life of a connection. The shard's mutex must be held.
+func (s *subscriber) happened(at int64, text string) {
+	if len(s.history) == mostHistory { // the first and the latest are of use
+		s.history = slices.Delete(s.history, mostHistory/2, mostHistory/2+1)
+	}
+	s.history = append(s.history, Happening{time.Duration(at), text})
+}
+
+// ending says how a stream ended, or why none was opened.
+func ending(closed *client.Closed, e *client.Error) string {
+	switch {
+	case closed.Broken != "":
+		return fmt.Sprintf("broken off by the run (%s)", closed.Broken)
+	case !closed.Opened:
+		return "not opened: " + beginning(e.Error())
+	}
+	return "dropped: " + beginning(e.Error())
+}

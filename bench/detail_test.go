@@ -1,0 +1,121 @@
+package bench
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rtbench/rtbench/client"
+)
+
+// TestDetail: who looks closer sees how each connection fares, what kinds of events come, and the events of the connection that
+// is followed; nobody else costs the run anything.
+func TestDetail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(nil)
+		f.dial = func(a attempt) (*fakeStream, error) {
+			if a.conn == 3 && a.n > 0 && a.at < 5*second {
+				return nil, &client.Error{Class: client.ClassRefused, Detail: "come back \x1b[31mlater"}
+			}
+			s := &fakeStream{lines: since(a.at, ticker(100*millisecond, 9*second, millisecond, func(n int, due time.Duration) client.Event {
+				ev := f.stamped(n, due)
+				if n%10 == 0 {
+					ev.Kind = "rare"
+				}
+				return ev
+			}))}
+			if a.conn == 3 && a.n == 0 {
+				s.end = 3*second + 50*millisecond
+			}
+			return s, nil
+		}
+		r := f.runner(Plan{Stages: []Stage{{0, 4}}, Duration: 8 * second, Warmup: -1, Backoff: fixed})
+		r.Look(true)
+		r.Follow(3, "rare")
+		var early, late *Snapshot
+		time.AfterFunc(4*second+700*millisecond, func() { early = r.Snapshot() })
+		time.AfterFunc(7*second+500*millisecond, func() { late = r.Snapshot(); r.Unfollow(); r.Look(false) })
+		if _, err := r.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if d := early.Detail; d == nil || d.Down != 1 || d.Ended != 0 || len(d.Series) < 2 || d.Timings[Delivery].Samples == 0 || len(early.Estimates) != len(Percentiles()) {
+			t.Fatalf("%+v", d)
+		}
+		d := late.Detail
+		if d.Down != 0 || len(d.Worst) != 4 || d.Worst[0].Index != 3 || d.Worst[0].Drops != 1 || d.Worst[0].State != StateOpen || d.Worst[1].Drops != 0 || d.Worst[1].Longest != int64(millisecond) {
+			t.Errorf("%+v", d.Worst)
+		}
+		if len(d.Errors) == 0 || d.Resumption == nil || len(d.Spread.Counts) == 0 {
+			t.Errorf("%+v", d)
+		}
+		if len(d.Kinds) != 2 || d.Kinds[0].P99 != int64(millisecond) || d.Kinds[0].Count+d.Kinds[1].Count != late.Count(Received) && d.Kinds[0].Count == 0 {
+			t.Errorf("%+v", d.Kinds)
+		}
+		followed := d.Followed
+		if followed == nil || followed.Connection != 3 || len(followed.Events) < 4 || followed.Skipped != 0 {
+			t.Fatalf("%+v", followed)
+		}
+		for _, ev := range followed.Events {
+			if ev.Kind != "rare" || ev.Connection != 3 || ev.Delivery != int64(millisecond) || ev.Size != len(ev.Data) {
+				t.Errorf("%+v", ev)
+			}
+		}
+		var life []string
+		for _, h := range followed.History {
+			life = append(life, h.Text)
+		}
+		if text := strings.Join(life, "; "); len(life) < 4 || life[0] != "opened" || !strings.Contains(text, "dropped: ") || !strings.Contains(text, "not opened: ") || life[len(life)-1] != "open again" {
+			t.Errorf("%q", life)
+		}
+		if last := r.Snapshot(); last.Detail != nil || last.Estimates != nil {
+			t.Error("there are details for nobody")
+		}
+	})
+}
+
+// TestFollowTooMuch: of a fast stream as many events are taken as can be shown, and the others counted.
+func TestFollowTooMuch(t *testing.T) {
+	r, s := newTestSubscriber(t, Plan{Stages: []Stage{{0, 1}}, Duration: time.Hour})
+	f := &following{connection: -1}
+	f.left.Store(seenPerTick)
+	for n := range 10 * mostSeen {
+		f.take(s, &client.Event{Data: fmt.Appendf(nil, "%d %s", n, strings.Repeat("ä", seenText)), Kind: "k"}, int64(n), 0, true)
+		if n%100 == 99 {
+			f.left.Store(seenPerTick)
+		}
+	}
+	events := f.all()
+	if len(events) > mostSeen || f.skipped.Load() == 0 || len(events[0].Data) > seenText+len("…") || strings.Contains(events[0].Data, "\ufffd") {
+		t.Errorf("%d events, %d skipped, %q", len(events), f.skipped.Load(), events[0].Data)
+	}
+	_ = r
+}
+
+// TestKinds: more kinds than are kept are counted as others, and quantiles are rounded up to their level.
+func TestKinds(t *testing.T) {
+	var a, b kindTable
+	for n := range 10 * maxKinds {
+		a.note(fmt.Sprint("kind ", n), int64(millisecond), true)
+	}
+	for range 100 {
+		b.note("kind 1", 10*int64(millisecond), true)
+		b.note("untimed", 0, false)
+	}
+	a.join(&b)
+	list := a.figures()
+	if list[0].Kind != "kind 1" || list[0].Count != 101 || list[0].P99 != 10*int64(millisecond) || list[0].Longest != 10*int64(millisecond) {
+		t.Errorf("%+v", list[0])
+	}
+	total := uint64(0)
+	for _, k := range list {
+		total += k.Count
+		if k.Kind == "untimed" && (k.Timed != 0 || k.P99 != 0) {
+			t.Errorf("%+v", k)
+		}
+	}
+	if len(list) != maxKinds+1 || total != 10*maxKinds+200 {
+		t.Errorf("%d kinds, %d events", len(list), total)
+	}
+}
