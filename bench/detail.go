@@ -1,12 +1,12 @@
 package bench
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -80,6 +80,7 @@ type Happening struct {
 type SeenEvent struct {
 	At         time.Duration // of its arrival, after the start
 	Connection int
+	Copies     int // in a row of the same event, to as many connections, of which only the first is told
 	Kind, ID   string
 	Data       string // its beginning
 	Size       int    // of its payload, bytes
@@ -92,7 +93,7 @@ const (
 	mostWorst   = 50
 	mostHistory = 64
 	mostSeen    = 256 // events that are kept
-	seenPerTick = 20  // that are taken for each shard
+	seenPerTick = 20  // that are taken between two snapshots
 	seenText    = 512 // bytes of a payload, and of an id and a kind
 )
 
@@ -102,7 +103,7 @@ func (r *Runner) Look(on bool) { r.looked.Store(on) }
 // Follow has snapshots tell what one connection receives, or all where connection is -1, of events that hold a text in their
 // payload or their kind. Any goroutine may call it.
 func (r *Runner) Follow(connection int, holding string) {
-	r.followed.Store(&following{connection: connection, holding: holding})
+	r.followed.Store(&following{connection: connection, holding: []byte(holding)})
 }
 
 // Unfollow ends that.
@@ -111,12 +112,12 @@ func (r *Runner) Unfollow() { r.followed.Store(nil) }
 // A following is what is told of followed connections. Its mutex guards what is below it.
 type following struct {
 	connection int
-	holding    string
-	left       atomic.Int32 // events that may be taken before the next tick
-	skipped    atomic.Uint64
+	holding    []byte
 
-	mu     sync.Mutex
-	events []SeenEvent
+	mu      sync.Mutex
+	left    int // events that may be taken before the next snapshot
+	skipped uint64
+	events  []SeenEvent
 }
 
 // take notes an event, if it is one of those that are looked for.
@@ -124,27 +125,43 @@ func (f *following) take(s *subscriber, ev *client.Event, at, due int64, known b
 	if f.connection >= 0 && f.connection != s.index {
 		return
 	}
-	if f.holding != "" && !strings.Contains(ev.Kind, f.holding) && !strings.Contains(string(ev.Data), f.holding) { // which doesn't copy it
+	if len(f.holding) > 0 && !strings.Contains(ev.Kind, string(f.holding)) && !bytes.Contains(ev.Data, f.holding) {
 		return
 	}
-	if f.left.Add(-1) < 0 {
-		f.skipped.Add(1)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if last := len(f.events) - 1; f.connection < 0 && last >= 0 && f.events[last].is(ev) {
+		f.events[last].Copies++
+		return
+	}
+	if f.left--; f.left < 0 {
+		f.skipped++
 		return
 	}
 	seen := SeenEvent{
-		At: time.Duration(at), Connection: s.index, Kind: beginning(ev.Kind), ID: beginning(string(ev.ID)), Data: beginning(string(ev.Data)),
+		At: time.Duration(at), Connection: s.index, Copies: 1, Kind: beginning(ev.Kind), ID: beginning(string(ev.ID)), Data: beginning(string(ev.Data)),
 		Size: len(ev.Data), Binary: ev.Binary, Delivery: -1,
 	}
 	if known {
 		seen.Delivery = max(0, at-due)
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if len(f.events) >= mostSeen {
 		f.events = slices.Delete(f.events, 0, len(f.events)-mostSeen+1)
 	}
 	f.events = append(f.events, seen)
 }
+
+// is reports whether an event is, by all that is kept of it, the same.
+func (e *SeenEvent) is(ev *client.Event) bool {
+	kept := e.Data
+	if len(ev.Data) > seenText {
+		kept = strings.TrimSuffix(kept, cutMark)
+	}
+	return e.Size == len(ev.Data) && e.Kind == ev.Kind && e.ID == string(ev.ID) && len(ev.Data) >= len(kept) && string(ev.Data[:len(kept)]) == kept
+}
+
+// cutMark ends what was cut.
+const cutMark = "…"
 
 // beginning is as much of a text as is kept.
 func beginning(s string) string {
@@ -155,14 +172,21 @@ func beginning(s string) string {
 	for end > seenText-utf8.UTFMax && !utf8.RuneStart(s[end]) {
 		end--
 	}
-	return s[:end] + "…"
+	return s[:end] + cutMark
 }
 
-// all gives what was noted.
-func (f *following) all() []SeenEvent {
+// all gives what was noted, and how much wasn't.
+func (f *following) all() (list []SeenEvent, skipped uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.events)
+	return slices.Clone(f.events), f.skipped
+}
+
+// refill lets more events be taken.
+func (f *following) refill() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left = seenPerTick
 }
 
 // A kindTable is of the kinds of events that a shard's connections receive. The shard's mutex guards it.
@@ -260,7 +284,7 @@ func (r *run) look(s *Snapshot, figures *figures) {
 		}
 	}
 	if f := r.runner.followed.Load(); f != nil {
-		f.left.Store(seenPerTick)
+		f.refill()
 	}
 	if r.detail == nil || s.At-r.detail.At >= detailPace {
 		r.detail = r.describe(s, figures)
@@ -308,7 +332,8 @@ func (r *run) describe(s *Snapshot, figures *figures) *Detail {
 		if d.Followed == nil {
 			d.Followed = &Followed{}
 		}
-		d.Followed.Connection, d.Followed.Events, d.Followed.Skipped = f.connection, f.all(), f.skipped.Load()
+		d.Followed.Connection = f.connection
+		d.Followed.Events, d.Followed.Skipped = f.all()
 	}
 	return d
 }

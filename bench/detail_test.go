@@ -77,20 +77,24 @@ func TestDetail(t *testing.T) {
 
 // TestFollowTooMuch: of a fast stream as many events are taken as can be shown, and the others counted.
 func TestFollowTooMuch(t *testing.T) {
-	r, s := newTestSubscriber(t, Plan{Stages: []Stage{{0, 1}}, Duration: time.Hour})
+	_, s := newTestSubscriber(t, Plan{Stages: []Stage{{0, 1}}, Duration: time.Hour})
 	f := &following{connection: -1}
-	f.left.Store(seenPerTick)
+	f.refill()
 	for n := range 10 * mostSeen {
-		f.take(s, &client.Event{Data: fmt.Appendf(nil, "%d %s", n, strings.Repeat("ä", seenText)), Kind: "k"}, int64(n), 0, true)
+		for range 3 {
+			f.take(s, &client.Event{Data: fmt.Appendf(nil, "%d %s", n, strings.Repeat("ä", seenText)), Kind: "k"}, int64(n), 0, true)
+		}
 		if n%100 == 99 {
-			f.left.Store(seenPerTick)
+			f.refill()
 		}
 	}
-	events := f.all()
-	if len(events) > mostSeen || f.skipped.Load() == 0 || len(events[0].Data) > seenText+len("…") || strings.Contains(events[0].Data, "\ufffd") {
-		t.Errorf("%d events, %d skipped, %q", len(events), f.skipped.Load(), events[0].Data)
+	events, skipped := f.all()
+	if len(events) > mostSeen || skipped == 0 || len(events[0].Data) > seenText+len(cutMark) || strings.Contains(events[0].Data, "\ufffd") {
+		t.Errorf("%d events, %d skipped, %q", len(events), skipped, events[0].Data)
 	}
-	_ = r
+	if events[0].Copies != 3 {
+		t.Errorf("%d copies", events[0].Copies)
+	}
 }
 
 // TestKinds: more kinds than are kept are counted as others, and quantiles are rounded up to their level.

@@ -154,6 +154,17 @@ func (p *Plan) Peak() (most int) {
 	return most
 }
 
+// Level says how many connections the plan wants open at a time after the start.
+func (p *Plan) Level() func(time.Duration) int {
+	t := p.timetable()
+	if t.opens == nil {
+		return func(time.Duration) int { return p.Peak() }
+	}
+	return func(at time.Duration) int {
+		return int(math.Round(t.opens.until(at) - t.closes.until(at)))
+	}
+}
+
 func (p *Plan) validate() error {
 	switch {
 	case len(p.Stages) == 0 || p.Peak() < 1:

@@ -83,6 +83,17 @@ func (s Segments) Rate(t time.Duration) float64 {
 	return 0
 }
 
+// until is how many arrivals there are up to a time.
+func (s Segments) until(t time.Duration) (total float64) {
+	for _, segment := range s {
+		total += segment.arrivals(min(segment.Length, max(0, t)))
+		if t -= segment.Length; t <= 0 {
+			break
+		}
+	}
+	return total
+}
+
 // A Stage takes the number of open connections to Target over Length, in a straight line.
 type Stage struct {
 	Length time.Duration // 0: at once, that is at the pace of connecting

@@ -18,7 +18,7 @@ type Snapshot struct {
 	At         time.Duration // after the start
 	Begin, End time.Duration // of the measured window, as planned
 	Open       int           // connections open now
-	Planned    int           // connections the plan has at its peak
+	Planned    int           // connections the plan has at its peak, or that were wished by hand
 	Counts     [numCounts]uint64
 	Rate       float64 // events received a second, over the last second
 	Headline   Metric
@@ -86,6 +86,9 @@ func (r *run) snapshot() *Snapshot {
 	s := &Snapshot{
 		Phase: r.phase, At: time.Duration(r.now()), Begin: r.times.begin, End: r.times.end,
 		Open: r.open(), Planned: r.plan.Peak(), Counts: r.tally.counts,
+	}
+	if wanted := r.steering.wanted.Load(); wanted > 0 {
+		s.Planned = int(wanted)
 	}
 	if before := r.before(s.At); s.At > before.at {
 		s.Rate = float64(s.Count(Received)-before.received) / (s.At - before.at).Seconds()

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rtbench/rtbench/client"
@@ -35,6 +36,7 @@ type steering struct {
 	warp   warp
 	ended  chan struct{} // closed when the run was ended
 	resize chan int      // how many connections are wanted now
+	wanted atomic.Int64  // the same, as wished last; 0 where nobody has
 }
 
 func newSteering(plan Segments) *steering {
@@ -112,18 +114,10 @@ func (w *warp) due(n uint64) (due time.Duration, changed <-chan struct{}, ok boo
 }
 
 // arrivals is how many were due until a time after the start.
-func (w *warp) arrivals(until time.Duration) (total float64) {
+func (w *warp) arrivals(until time.Duration) float64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	until = w.at(until)
-	for _, segment := range w.plan {
-		total += segment.arrivals(min(segment.Length, max(0, until)))
-		if segment.Length >= until {
-			break
-		}
-		until -= segment.Length
-	}
-	return total
+	return w.plan.until(w.at(until))
 }
 
 // until waits for arrival n of what is sent, and says when that was due; false where there is none, or the run stopped before.
@@ -209,6 +203,7 @@ func (r *Runner) Resize(connections int) error {
 			return errors.New("connections are still being opened as planned")
 		}
 		run.steering.note(time.Duration(run.now()), "%d connections wanted", connections)
+		run.steering.wanted.Store(int64(connections))
 		select { // only the last wish counts
 		case <-run.steering.resize:
 		default:

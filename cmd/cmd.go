@@ -9,12 +9,8 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"io"
-	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
 
 	"charm.land/fang/v2"
 	"github.com/spf13/cobra"
@@ -27,13 +23,15 @@ var version string
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
+	signals  *signals
 }
 
 // Main runs the command line and returns the exit code. A second interrupt exits at once.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := withSignals(context.Background())
+	signals := newSignals()
+	ctx, stop := signals.during(context.Background())
 	defer stop()
-	std := streams{stdin, stdout, stderr}
+	std := streams{stdin, stdout, stderr, signals}
 	root := newRoot(std)
 	root.SetArgs(trialArgs(args, stdin))
 	root.SetIn(stdin)
@@ -116,45 +114,6 @@ func newHelpCommand() *cobra.Command {
 			return found.Help()
 		},
 	}
-}
-
-// interrupted is why a context ended that a signal has cancelled.
-type interrupted struct{ signal os.Signal }
-
-func (i interrupted) Error() string { return i.signal.String() }
-
-// withSignals gives a context that ends with the first SIGINT or SIGTERM; a second one exits the process.
-func withSignals(parent context.Context) (ctx context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(parent)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	done := make(chan struct{})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case s := <-signals:
-				if ctx.Err() != nil {
-					os.Exit(int(exitOfSignal(s)))
-				}
-				cancel(interrupted{s})
-			case <-done:
-				return
-			}
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		close(done)
-		<-ended
-		cancel(nil)
-	}
-}
-
-// stoppedBy gives the signal that ended ctx, if one did.
-func stoppedBy(ctx context.Context) (interrupted, bool) {
-	return errors.AsType[interrupted](context.Cause(ctx))
 }
 
 // buildVersion is the release, or what the Go tool knows of the build.

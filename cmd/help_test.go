@@ -11,7 +11,7 @@ import (
 
 // TestFlags holds every flag of every command against what help, man page and variables need of it.
 func TestFlags(t *testing.T) {
-	root := newRoot(streams{strings.NewReader(""), io.Discard, io.Discard})
+	root := newRoot(streams{in: strings.NewReader(""), out: io.Discard, err: io.Discard})
 	for _, c := range root.Commands() {
 		listed := make(map[string]flagHelp)
 		for _, h := range flagsHelp(c.Flags()) {
@@ -43,7 +43,7 @@ func TestFlags(t *testing.T) {
 
 // TestConflicts holds the names in the table of conflicts against the flags there are: each pair is of one command.
 func TestConflicts(t *testing.T) {
-	commands := newRoot(streams{strings.NewReader(""), io.Discard, io.Discard}).Commands()
+	commands := newRoot(streams{in: strings.NewReader(""), out: io.Discard, err: io.Discard}).Commands()
 	for _, c := range conflicts {
 		together := func(command *cobra.Command) bool {
 			has := func(name string) bool { return command.Flags().Lookup(name) != nil }

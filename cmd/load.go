@@ -14,7 +14,6 @@ import (
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/client"
 	"github.com/rtbench/rtbench/report"
-	"github.com/rtbench/rtbench/tui"
 )
 
 // newLoadCommand makes the command that tests endpoints of one protocol.
@@ -122,7 +121,7 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	if f.metricsAt != "" && !f.quiet {
 		fmt.Fprintf(std.err, "metrics at http://%s/metrics\n", f.metricsAt)
 	}
-	result, err := f.measure(ctx, std, runner)
+	result, err := f.measure(ctx, std, runner, p.name+" "+report.RedactURL(rawURL), len(t.net.Sources))
 	live := stopLive()
 	if err != nil {
 		return usage(err, "`rtbench %s --help` lists the flags", p.name)
@@ -250,29 +249,6 @@ func (f *loadFlags) sending(p *protocol, t *target) (sending bench.Sending, err 
 		return sending, err
 	}
 	return t.publish.sending(f), nil
-}
-
-// measure makes the run, with progress beside it.
-func (f *loadFlags) measure(ctx context.Context, std streams, runner *bench.Runner) (*bench.Result, error) {
-	if f.quiet {
-		return runner.Run(ctx)
-	}
-	watching, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() { // the display must not take the measurement with it
-			if problem := recover(); problem != nil {
-				fmt.Fprintln(std.err, "rtbench: the progress display failed:", oneLine(fmt.Sprint(problem)))
-			}
-		}()
-		tui.Progress(watching, std.err, runner.Snapshot, tui.Options{Plain: f.noTUI})
-	}()
-	defer func() {
-		stop()
-		<-done
-	}()
-	return runner.Run(ctx)
 }
 
 // verdict turns a result into the exit code, and says in a line why it isn't 0.

@@ -495,7 +495,7 @@ func TestSelftestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(interrupted{os.Interrupt})
 	var out, said strings.Builder
-	err := (&selftestFlags{json: true, rows: []string{"loss", "stall"}}).run(ctx, streams{strings.NewReader(""), &out, &said})
+	err := (&selftestFlags{json: true, rows: []string{"loss", "stall"}}).run(ctx, streams{in: strings.NewReader(""), out: &out, err: &said})
 	if exitOf(err) != exitInterrupt || !strings.Contains(out.String(), `"rows": []`) || said.String() != "interrupted: 0 of 2 rows were made\n" {
 		t.Errorf("%v\n%s%s", err, out.String(), said.String())
 	}
@@ -527,7 +527,7 @@ func TestSelftestUnwritten(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(interrupted{os.Interrupt})
 	for _, asJSON := range []bool{false, true} {
-		err := (&selftestFlags{json: asJSON}).run(ctx, streams{strings.NewReader(""), brokenWriter{}, io.Discard})
+		err := (&selftestFlags{json: asJSON}).run(ctx, streams{in: strings.NewReader(""), out: brokenWriter{}, err: io.Discard})
 		if exitOf(err) != exitFailed || !strings.Contains(err.Error(), "no space left") {
 			t.Errorf("json %v: %v", asJSON, err)
 		}

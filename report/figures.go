@@ -36,6 +36,12 @@ var verdicts = map[bench.Verdict]string{
 	bench.NoVerdict:  "does not describe the target",
 }
 
+// Meaning says in a few words what a verdict means.
+func Meaning(v bench.Verdict) string { return verdicts[v] }
+
+// QuantileName is a quantile's name in every format: of .999, p99.9.
+func QuantileName(q float64) string { return quantileName(q) }
+
 // meaning says what a verdict on a run's figures means.
 func meaning(r *bench.Result, v bench.Verdict) string {
 	switch {

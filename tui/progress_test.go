@@ -18,9 +18,12 @@ import (
 	"github.com/rtbench/rtbench/bench"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+// updating reports whether golden files are written anew: the flag -update is teatest's.
+func updating() bool { return flag.Lookup("update").Value.String() == "true" }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/charmbracelet/x/exp/teatest/v2.NewTestModel.func2")) // it waits for a signal
+}
 
 // snapshot is one with counts.
 func snapshot(phase bench.Phase, at time.Duration, counts map[bench.Metric]uint64) *bench.Snapshot {
@@ -74,7 +77,7 @@ func TestLine(t *testing.T) {
 		fmt.Fprintf(&b, "%s|\n", Line(s, 0))
 	}
 	path := filepath.Join("testdata", "line.txt")
-	if *update {
+	if updating() {
 		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}

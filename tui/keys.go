@@ -1,0 +1,238 @@
+package tui
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/rtbench/rtbench/client"
+)
+
+// A binding is what some keys do.
+type binding struct {
+	keys  string   // for people
+	short string   // for the last line; "" where it isn't there
+	does  string   // for the help; "" where another one tells of it
+	match []string // as Bubble Tea names them
+	act   func(m *model) tea.Cmd
+}
+
+// bindings is the one table of what keys do: for the help, for the last line of the screen, and for what happens.
+var bindings = []binding{
+	{"1–6", "", "go to a pane", []string{"1", "2", "3", "4", "5", "6"}, nil},
+	{"tab ← →", "", "go to the next pane, or the one before", []string{"tab", "right", "l"}, func(m *model) tea.Cmd { return m.turn(1) }},
+	{"", "", "", []string{"shift+tab", "left", "h"}, func(m *model) tea.Cmd { return m.turn(-1) }},
+	{"↑ ↓", "", "mark a connection, or scroll", []string{"up", "k"}, func(m *model) tea.Cmd { m.move(-1); return nil }},
+	{"", "", "", []string{"down", "j"}, func(m *model) tea.Cmd { m.move(1); return nil }},
+	{"", "", "", []string{"pgup"}, func(m *model) tea.Cmd { m.move(-10); return nil }},
+	{"", "", "", []string{"pgdown"}, func(m *model) tea.Cmd { m.move(10); return nil }},
+	{"enter", "", "look at the marked connection: what happened to it, and what it receives", []string{"enter"}, (*model).enter},
+	{"esc", "", "go back", []string{"esc"}, (*model).back},
+	{"?", "help", "show these keys", []string{"?"}, func(m *model) tea.Cmd { m.view.help = !m.view.help; return nil }},
+	{"space", "freeze", "have the display stand still; the measurement doesn't", []string{"space", " "}, (*model).freeze},
+	{"q", "end", "end the run now: what is under way still arrives, and the report is written", []string{"q"}, (*model).end},
+	{"d", "drop", "break a share of the connections off now", []string{"d"}, func(m *model) tea.Cmd { return m.ask(dropping) }},
+	{"+ -", "rate", "send half as fast again, or a third slower", []string{"+", "="}, func(m *model) tea.Cmd { return m.faster(1.5) }},
+	{"", "", "", []string{"-"}, func(m *model) tea.Cmd { return m.faster(1 / 1.5) }},
+	{"p", "pause", "pause sending, or go on with it", []string{"p"}, (*model).pause},
+	{"c", "connections", "have more connections, or fewer", []string{"c"}, func(m *model) tea.Cmd { return m.ask(resizing) }},
+	{"/", "", "show only events that hold a text", []string{"/"}, func(m *model) tea.Cmd { return m.ask(filtering) }},
+	{"s", "save", "save all panes as text, in a file in this folder", []string{"s"}, (*model).save},
+	{"y", "", "copy this pane to the clipboard, where the terminal allows that", []string{"y"}, (*model).copy},
+	{"ctrl+c", "", "stop the run as SIGINT does; once more: exit at once", []string{"ctrl+c"}, (*model).interrupt},
+}
+
+// A question is something that a line is written for.
+type question struct {
+	asks  string
+	check func(text string) error // while it is written
+	do    func(m *model, text string) (said string, err error)
+}
+
+var dropping = &question{
+	asks:  "drop how many, and how (10% rst): ",
+	check: func(text string) error { _, _, err := parseDrop(text); return err },
+	do: func(m *model, text string) (string, error) {
+		share, how, err := parseDrop(text)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%g %% broken off (%s)", 100*share, how), m.run.Drop(how, share)
+	},
+}
+
+var resizing = &question{
+	asks:  "how many connections: ",
+	check: func(text string) error { _, err := parseNumber(text); return err },
+	do: func(m *model, text string) (string, error) {
+		n, err := parseNumber(text)
+		if err == nil && m.options.Allow != nil {
+			err = m.options.Allow(n)
+		}
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%s connections wanted", numberText(n)), m.run.Resize(n)
+	},
+}
+
+var filtering = &question{
+	asks:  "events that hold: ",
+	check: func(string) error { return nil },
+	do: func(m *model, text string) (string, error) {
+		m.view.filter = text
+		m.follow()
+		return "", nil
+	},
+}
+
+// parseDrop reads a share in per cent, and a way to break connections off.
+func parseDrop(text string) (share float64, how client.Break, err error) {
+	words := strings.Fields(text)
+	if len(words) == 0 || len(words) > 2 {
+		return 0, "", fmt.Errorf("a share such as 10%% or all, and one of %s", waysToBreak())
+	}
+	how = client.BreakRST
+	if len(words) == 2 {
+		how = client.Break(strings.ToLower(words[1]))
+		known := false
+		for _, b := range client.Breaks() {
+			known = known || b == how
+		}
+		if !known {
+			return 0, "", fmt.Errorf("one of %s", waysToBreak())
+		}
+	}
+	if words[0] == "all" {
+		return 1, how, nil
+	}
+	percent, err := strconv.ParseFloat(strings.TrimSuffix(words[0], "%"), 64)
+	if err != nil || !(percent > 0 && percent <= 100) {
+		return 0, "", fmt.Errorf("a share above 0%% and up to 100%%")
+	}
+	return percent / 100, how, nil
+}
+
+func waysToBreak() string {
+	var list []string
+	for _, b := range client.Breaks() {
+		list = append(list, string(b))
+	}
+	return strings.Join(list, ", ")
+}
+
+// parseNumber reads a whole number of at least 1; k stands for a thousand.
+func parseNumber(text string) (int, error) {
+	text = strings.TrimSpace(strings.ReplaceAll(text, ",", ""))
+	times := 1
+	if rest, ok := strings.CutSuffix(text, "k"); ok {
+		text, times = rest, 1000
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 1e6 {
+		return 0, fmt.Errorf("a whole number, such as 500 or 2k")
+	}
+	return n * times, nil
+}
+
+// follow has the run tell what the screen is to show of single events.
+func (m *model) follow() {
+	switch v := &m.view; {
+	case v.pane == events:
+		m.run.Follow(-1, v.filter)
+	case v.pane == connections && v.followed >= 0:
+		m.run.Follow(v.followed, v.filter)
+	default:
+		m.run.Unfollow()
+	}
+}
+
+func (m *model) show(to pane) tea.Cmd {
+	v := &m.view
+	v.pane, v.help, v.scroll, v.followed = to, false, 0, -1
+	m.follow()
+	return nil
+}
+
+func (m *model) turn(by int) tea.Cmd { return m.show((m.view.pane + pane(by) + numPanes) % numPanes) }
+
+func (m *model) move(by int) {
+	v := &m.view
+	if v.pane == connections && v.followed < 0 && v.s != nil && v.s.Detail != nil {
+		v.selected = max(0, min(v.selected+by, len(v.s.Detail.Worst)-1))
+		return
+	}
+	v.scroll = max(0, v.scroll+by)
+}
+
+func (m *model) enter() tea.Cmd {
+	v := &m.view
+	if v.pane == connections && v.followed < 0 && v.s != nil && v.s.Detail != nil && v.selected < len(v.s.Detail.Worst) {
+		v.followed, v.scroll = v.s.Detail.Worst[v.selected].Index, 0
+		m.follow()
+	}
+	return nil
+}
+
+func (m *model) back() tea.Cmd {
+	v := &m.view
+	switch {
+	case v.help:
+		v.help = false
+	case v.followed >= 0:
+		v.followed = -1
+	case v.filter != "":
+		v.filter = ""
+	}
+	m.follow()
+	return nil
+}
+
+func (m *model) freeze() tea.Cmd {
+	m.view.frozen = !m.view.frozen
+	m.pull()
+	return nil
+}
+
+func (m *model) end() tea.Cmd {
+	return m.tell("the run ends, and waits for what is under way", m.run.End())
+}
+
+func (m *model) faster(by float64) tea.Cmd {
+	speed := m.view.speed * by
+	if speed > .99 && speed < 1.01 { // there and back again
+		speed = 1
+	}
+	return m.setSpeed(speed)
+}
+
+func (m *model) pause() tea.Cmd {
+	if m.view.speed > 0 {
+		m.resumed = m.view.speed
+		return m.setSpeed(0)
+	}
+	return m.setSpeed(m.resumed)
+}
+
+func (m *model) setSpeed(speed float64) tea.Cmd {
+	if m.view.speed == 0 && speed == 0 {
+		speed = m.resumed
+	}
+	err := m.run.Speed(speed)
+	if err == nil {
+		m.view.speed = speed
+	}
+	if speed == 0 {
+		return m.tell("sending is paused", err)
+	}
+	return m.tell(fmt.Sprintf("sending at %.3g × the rate", speed), err)
+}
+
+// screen is the whole of a pane as plain text.
+func (m *model) screen(p pane) string {
+	v := m.view
+	v.pane, v.help, v.asking, v.said, v.followed = p, false, "", "", -1
+	return plainText(v.render(max(leastWidth, m.width), max(leastHeight, m.height)))
+}

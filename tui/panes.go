@@ -1,0 +1,429 @@
+package tui
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/rtbench/rtbench/bench"
+	"github.com/rtbench/rtbench/report"
+)
+
+// overview is what matters most.
+func (v *view) overview(width, height int) block {
+	lines := append(append(v.headline(width), v.thresholds(width)...), "")
+	below := beside(width/2, v.connectionFacts(), v.deliveryFacts())
+	if room := height - len(lines) - len(below) - 1; room >= 4 && v.s.Detail != nil {
+		lines = append(append(lines, v.plots(width, room)...), "")
+	}
+	return append(lines, below...)
+}
+
+// headline is the timing that the run is about, with what it is worth.
+func (v *view) headline(width int) block {
+	s := v.s
+	if s.Quantiles.Samples == 0 || len(s.Estimates) == 0 {
+		what := "no timing yet"
+		if d := s.Detail; d != nil && s.Phase == bench.PhaseMeasure && d.Unmeasured[bench.Delivery] != "" {
+			what = report.Plain(d.Unmeasured[bench.Delivery])
+		}
+		return block{bold.paint("latency") + "  " + dim.paint(what), "", ""}
+	}
+	names, values := "", ""
+	each := max(12, min(16, (width-2)/6))
+	add := func(name, value string, t tint) {
+		if ansi.StringWidth(names)+each <= width {
+			names += "  " + dim.paint(fit(name, each-2))
+			values += "  " + t.paint(fit(value, each-2))
+		}
+	}
+	verdict := bench.Verdict("")
+	for _, e := range s.Estimates {
+		switch e.Q {
+		case .5, .9, .99, .999:
+			add(report.QuantileName(e.Q), estimateText(e), bold)
+		}
+		if e.Q <= .99 && e.Unknown == "" {
+			verdict = e.Verdict
+		}
+	}
+	add("max", timeText(s.Quantiles.Max), normal)
+	add("samples", numberText(int(s.Quantiles.Samples)), normal)
+	title := bold.paint(s.Headline.String())
+	if verdict != "" {
+		title += "  " + verdictTint(verdict).paint(string(verdict)) + "  " + dim.paint(report.Meaning(verdict))
+	}
+	return block{title, names, values}
+}
+
+func verdictTint(v bench.Verdict) tint {
+	switch {
+	case v.Refused():
+		return red
+	case v == bench.Trusted || v == bench.Bounded:
+		return green
+	}
+	return yellow
+}
+
+// estimateText is a quantile as far as it is known.
+func estimateText(e bench.Estimate) string {
+	switch {
+	case e.AtLeast:
+		return "≥ " + timeText(e.Value)
+	case e.Indicative:
+		return "~ " + timeText(e.Value)
+	case e.Unknown != "":
+		return "–"
+	}
+	return timeText(e.Value)
+}
+
+// plots are the latency and the throughput over time.
+func (v *view) plots(width, height int) block {
+	d := v.s.Detail
+	p50, p99, rate := make([]float64, len(d.Series)), make([]float64, len(d.Series)), make([]float64, len(d.Series))
+	for i, b := range d.Series {
+		p50[i], p99[i] = math.NaN(), math.NaN()
+		if b.Headline.Samples > 0 {
+			p50[i], p99[i] = float64(b.Headline.P50), float64(b.Headline.P99)
+		}
+		rate[i] = float64(b.Received) / d.SeriesStep.Seconds()
+	}
+	left := plot(width/2-1, height, v.span(), bench.Nanoseconds, true, curve{"p99", magenta, p99}, curve{"p50", cyan, p50})
+	right := plot(width/2-1, height, v.span(), bench.Number, false, curve{"received a second", blue, rate})
+	return beside(width/2, left, right)
+}
+
+func (v *view) connectionFacts() block {
+	s := v.s
+	list := []fact{{"open", fmt.Sprintf("%s of %s", numberText(s.Open), numberText(s.Planned)), normal}}
+	if v.level != nil {
+		if level := v.level(s.At); level != s.Planned && s.Phase != bench.PhaseFinish {
+			list[0].value += fmt.Sprintf(", planned now %s", numberText(level))
+		}
+	}
+	if d := s.Detail; d != nil {
+		list = append(list, fact{"down", numberText(d.Down), alarm(d.Down > 0, yellow)})
+		if d.Ended > 0 {
+			list = append(list, fact{"ended", numberText(d.Ended), yellow})
+		}
+	}
+	list = append(list, fact{"drops", v.figureText(bench.Drops), alarm(s.Count(bench.Drops) > 0, yellow)},
+		fact{"reconnects", v.figureText(bench.Reconnects), normal})
+	if n := s.Count(bench.Broken); n > 0 {
+		list = append(list, fact{"broken off", v.figureText(bench.Broken), normal})
+	}
+	failed := s.Count(bench.ConnectErrors)
+	return facts("connections", append(list, fact{"not opened", v.figureText(bench.ConnectErrors), alarm(failed > 0, red)})...)
+}
+
+func alarm(is bool, t tint) tint {
+	if is {
+		return t
+	}
+	return normal
+}
+
+func (v *view) deliveryFacts() block {
+	s := v.s
+	list := []fact{{"received", v.figureText(bench.Received), normal}, {"a second", report.Scale(s.Rate, bench.Number), normal}}
+	if s.Count(bench.Due) > 0 {
+		list = append(list, fact{"sent", fmt.Sprintf("%s of %s due", v.figureText(bench.Sent), v.figureText(bench.Due)), normal})
+		switch v.speed {
+		case 1:
+		case 0:
+			list = append(list, fact{"sending", "paused", yellow})
+		default:
+			list = append(list, fact{"sending", fmt.Sprintf("%.3g × the rate planned", v.speed), yellow})
+		}
+		if n := s.Count(bench.Unsent) + s.Count(bench.PublishErrors); n > 0 {
+			list = append(list, fact{"not sent", numberText(int(n)), red})
+		}
+	}
+	list = append(list, fact{"lost", v.figureText(bench.Lost), alarm(s.Count(bench.Lost) > 0, red)},
+		fact{"duplicate", v.figureText(bench.Duplicate), alarm(s.Count(bench.Duplicate) > 0, yellow)})
+	if d := s.Detail; d != nil {
+		if d.Resumption != nil {
+			list = append(list, fact{"resumption", fmt.Sprintf("%s %s/%s", d.Resumption.Verdict, numberText(int(d.Resumption.Correct)), numberText(int(d.Resumption.Judged))), normal})
+		}
+		if lag := d.Timings[bench.ClientLag]; lag.Samples > 0 {
+			list = append(list, fact{"tester's lag", "p99 " + timeText(lag.P99), normal})
+		}
+		if t := d.Target; t != nil && t.Why == "" {
+			list = append(list, fact{"target", targetText(t), normal})
+		}
+	}
+	return facts("events", list...)
+}
+
+// targetText is what the target uses.
+func targetText(t *bench.TargetUse) string {
+	return fmt.Sprintf("cpu %.0f %%, memory %s", 100*float64(t.CPU)/float64(max(1, t.Length)), report.Scale(float64(t.Most), bench.ByteCount))
+}
+
+// thresholds are the conditions, with how they stand.
+func (v *view) thresholds(width int) block {
+	if len(v.s.Judgements) == 0 {
+		return nil
+	}
+	var lines block
+	for _, j := range v.s.Judgements {
+		mark, t, value := "✓", green, ""
+		switch {
+		case j.Unknown != "":
+			mark, t, value = "·", dim, report.Plain(j.Unknown)
+		default:
+			value = report.Scale(j.Value, j.Threshold.Unit())
+			if j.Threshold.Bound != 0 {
+				value += fmt.Sprintf("  %.0f %% of the bound", 100*j.Value/j.Threshold.Bound)
+			}
+			if !j.Passed {
+				mark, t = "✗", red
+			}
+		}
+		lines = append(lines, fit("  "+t.paint(mark)+" "+fit(report.Plain(j.Threshold.Text), min(40, width/2-4))+"  "+t.paint(value), width))
+	}
+	return lines
+}
+
+// sentenceWidth is from which width on there is room to say what a timing is.
+const sentenceWidth = 110
+
+// latency is how the headline is spread over time, and all timings.
+func (v *view) latency(width, height int) block {
+	d := v.s.Detail
+	if d == nil {
+		return waiting()
+	}
+	var rows [][]string
+	for _, m := range bench.Timings() {
+		q := d.Timings[m]
+		if _, unmeasured := d.Unmeasured[m]; unmeasured || q.Samples == 0 {
+			continue
+		}
+		p99 := "–"
+		if q.Samples >= bench.SamplesFor(.99) {
+			p99 = timeText(q.P99)
+		}
+		rows = append(rows, []string{m.String(), numberText(int(q.Samples)), timeText(q.P50), p99, timeText(q.Max), m.Sentence()})
+	}
+	columns := []column{{name: "timing"}, {name: "samples", right: true}, {name: "p50", right: true}, {name: "p99", right: true}, {name: "max", right: true}, {name: "", rest: true}}
+	if width < sentenceWidth {
+		columns = columns[:len(columns)-1]
+	}
+	all := table(width, columns, rows, -1)
+	room := max(height/2, height-len(all)-2)
+	lines := append(block{bold.paint(v.s.Headline.String()) + dim.paint(" over time: the denser, the more samples of a column were so long")}, heatMap(width, room-1, v.span(), d.Series)...)
+	return append(append(lines, ""), v.scrolled(all, 1, height-len(lines)-1)...)
+}
+
+func waiting() block { return block{"", dim.paint("  a second is needed to see this")} }
+
+// scrolled is as much of a block as there is room for, below its first lines, which stay.
+func (v *view) scrolled(b block, head, height int) block {
+	rest := b[min(head, len(b)):]
+	room := max(1, height-head)
+	from := min(v.scroll, max(0, len(rest)-room))
+	lines := append(b[:min(head, len(b)):min(head, len(b))], rest[from:min(len(rest), from+room)]...)
+	if hidden := len(rest) - room; hidden > 0 && len(lines) > 0 {
+		last := len(lines) - 1
+		lines[last] = dim.paint(fmt.Sprintf("  %d more (↑ ↓)", hidden+1))
+		if from == hidden {
+			lines[last] = rest[len(rest)-1]
+		}
+	}
+	return lines
+}
+
+// connections are how many there are, and those that fared worst.
+func (v *view) connections(width, height int) block {
+	d := v.s.Detail
+	if d == nil {
+		return waiting()
+	}
+	open, planned, errors := make([]float64, len(d.Series)), make([]float64, len(d.Series)), make([]float64, len(d.Series))
+	for i, b := range d.Series {
+		open[i], errors[i] = float64(b.Open), float64(b.Errors)
+		planned[i] = math.NaN()
+		if v.level != nil {
+			planned[i] = float64(v.level(b.At + d.SeriesStep))
+		}
+	}
+	room := max(5, height*2/5)
+	lines := plot(width, room, v.span(), bench.Number, false, curve{"planned", dim, planned}, curve{"errors", red, errors}, curve{"open", green, open})
+	lines = append(lines, "", bold.paint("those that fared worst")+dim.paint("  ↑ ↓ and enter for one of them"))
+	rows := make([][]string, len(d.Worst))
+	for i, c := range d.Worst {
+		quiet, longest := "–", "–"
+		if c.Quiet >= 0 {
+			quiet = elapsed(time.Duration(c.Quiet))
+		}
+		if c.Longest > 0 {
+			longest = timeText(c.Longest)
+		}
+		rows[i] = []string{numberText(c.Index), string(c.State), numberText(int(c.Drops)), numberText(int(c.Missing)), longest, quiet}
+	}
+	columns := []column{{name: "connection", right: true}, {name: "state"}, {name: "drops", right: true}, {name: "missing", right: true}, {name: "longest delivery", right: true}, {name: "quiet for", right: true}}
+	all := table(width, columns, rows, v.selected)
+	shown := *v
+	shown.scroll = max(0, v.selected-(height-len(lines)-3)) // the marked one stays in sight
+	return append(lines, shown.scrolled(all, 1, height-len(lines))...)
+}
+
+// connection is one of them: what happened to it, and what it receives.
+func (v *view) connection(width, height int) block {
+	lines := block{bold.paint("connection "+numberText(v.followed)) + dim.paint("  esc goes back")}
+	d := v.s.Detail
+	if d == nil || d.Followed == nil || d.Followed.Connection != v.followed {
+		return append(lines, waiting()...)
+	}
+	var life block
+	for _, h := range d.Followed.History {
+		life = append(life, fit(fmt.Sprintf("  %8s  %s", elapsed(h.At), report.Plain(h.Text)), width))
+	}
+	if most := max(3, height/3); len(life) > most {
+		life = append(block{life[0], dim.paint(fmt.Sprintf("  %8s  %d more", "", len(life)-most+1))}, life[len(life)-most+2:]...)
+	}
+	lines = append(append(lines, life...), "")
+	return append(lines, v.tail(width, height-len(lines))...)
+}
+
+// tail is the latest events of those that are followed.
+func (v *view) tail(width, height int) block {
+	f := v.s.Detail.Followed
+	lines := block{bold.paint("events")}
+	if v.filter != "" {
+		lines[0] += "  with " + yellow.paint(report.Plain(v.filter))
+	} else {
+		lines[0] += dim.paint("  / filters them")
+	}
+	if f.Skipped > 0 {
+		lines[0] += dim.paint(fmt.Sprintf("  %s came too fast to be shown", numberText(int(f.Skipped))))
+	}
+	room := max(0, height-1)
+	list := f.Events
+	list = list[max(0, len(list)-room):]
+	for _, ev := range list {
+		took := "–"
+		if ev.Delivery >= 0 {
+			took = timeText(ev.Delivery)
+		}
+		who := ""
+		if f.Connection < 0 {
+			who = "        "
+			if ev.Copies > 1 {
+				who = dim.paint(fitRight("× "+numberText(ev.Copies), 7)) + " "
+			}
+		}
+		name := ev.Kind
+		if ev.ID != "" {
+			name = strings.TrimSpace(name + " " + ev.ID)
+		}
+		data := report.Plain(ev.Data)
+		if ev.Binary {
+			data = fmt.Sprintf("%d bytes, binary", ev.Size)
+		}
+		lines = append(lines, fit(who+fitRight(elapsed(ev.At), 8)+"  "+fitRight(took, 8)+"  "+cyan.paint(fit(report.Plain(name), 18))+"  "+data, width))
+	}
+	return lines
+}
+
+// events are the kinds of them, and the latest.
+func (v *view) events(width, height int) block {
+	d := v.s.Detail
+	if d == nil || d.Followed == nil {
+		return waiting()
+	}
+	var rows [][]string
+	for _, k := range d.Kinds {
+		p50, p99, longest := "–", "–", "–"
+		if k.Timed > 0 {
+			p50, p99, longest = "≤ "+timeText(k.P50), "≤ "+timeText(k.P99), timeText(k.Longest)
+		}
+		name := k.Kind
+		if name == "" {
+			name = "message"
+		}
+		rows = append(rows, []string{report.Plain(name), numberText(int(k.Count)), p50, p99, longest})
+	}
+	kinds := table(width, []column{{name: "kind, the slowest first"}, {name: "events", right: true}, {name: "p50", right: true}, {name: "p99", right: true}, {name: "longest", right: true}}, rows, -1)
+	lines := append(v.scrolled(kinds, 1, min(len(kinds), max(3, height/3))), "")
+	return append(lines, v.tail(width, height-len(lines))...)
+}
+
+// failures are the errors, each with the last of its messages.
+func (v *view) failures(width, height int) block {
+	d := v.s.Detail
+	if d == nil {
+		return waiting()
+	}
+	if len(d.Errors) == 0 {
+		return block{"", green.paint("  no errors")}
+	}
+	var lines block
+	for _, g := range d.Errors {
+		when := "last " + elapsed(max(0, v.s.At-g.Last)) + " ago"
+		lines = append(lines, yellow.paint(fitRight(numberText(int(g.Count)), 9))+"  "+bold.paint(report.Plain(g.Key))+"  "+dim.paint(when))
+		for _, line := range wrap(report.Plain(g.Text), width-13) {
+			lines = append(lines, "           "+line)
+		}
+		if hint := g.Hint(); hint != "" {
+			lines = append(lines, "           "+dim.paint("→ "+hint))
+		}
+	}
+	return v.scrolled(lines, 0, height)
+}
+
+// tester is what the figures are worth, what the target uses, and what was done by hand.
+func (v *view) tester(width, height int) block {
+	s, d := v.s, v.s.Detail
+	if d == nil {
+		return waiting()
+	}
+	share := func(f float64) string {
+		if f < 0 {
+			return "–"
+		}
+		return report.Scale(f, bench.Fraction)
+	}
+	timing := func(m bench.Metric) string {
+		q := d.Timings[m]
+		if q.Samples == 0 {
+			return "–"
+		}
+		return fmt.Sprintf("p50 %s  p99 %s  max %s", timeText(q.P50), timeText(q.P99), timeText(q.Max))
+	}
+	h := d.Health
+	lines := facts("the tester", fact{"lag behind the kernel", timing(bench.ClientLag), normal}, fact{"sent late by", timing(bench.PublishLateness), normal},
+		fact{"events in a shared read", share(h.Shared), normal}, fact{"not stamped by the kernel", share(h.Unstamped), alarm(h.Unstamped > 0, yellow)},
+		fact{"stood still for", timeText(int64(h.Stalled)), alarm(h.Stalled > 0, red)}, fact{"wall clock stepped by", timeText(int64(h.ClockStep)), normal})
+	target := []fact{{"", "not asked (--target-pid, --target-metrics)", dim}}
+	switch t := d.Target; {
+	case t != nil && t.Why != "":
+		target = []fact{{"", report.Plain(t.Why), yellow}}
+	case t != nil:
+		target = []fact{{"by", report.Plain(t.Source), normal}, {"uses", targetText(t), normal}}
+	}
+	lines = append(append(lines, ""), facts("the target", target...)...)
+	if len(s.Estimates) > 0 {
+		lines = append(lines, "", bold.paint("trust in "+s.Headline.String()))
+		for _, e := range s.Estimates {
+			text := report.Meaning(e.Verdict)
+			if e.Unknown != "" {
+				text = report.Plain(e.Unknown)
+			}
+			lines = append(lines, fit("  "+dim.paint(fit(report.QuantileName(e.Q), 7))+fit(estimateText(e), 11)+verdictTint(e.Verdict).paint(fit(string(e.Verdict), 17))+dim.paint(text), width))
+		}
+	}
+	if len(s.Annotations) > 0 {
+		lines = append(lines, "", bold.paint("steered by hand"))
+		for _, a := range s.Annotations {
+			lines = append(lines, fit(fmt.Sprintf("  %8s  %s", elapsed(a.At), report.Plain(a.Text)), width))
+		}
+	}
+	return v.scrolled(lines, 0, height)
+}

@@ -1,0 +1,158 @@
+package tui
+
+import (
+	"strings"
+
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
+)
+
+// A block is lines of a screen.
+type block []string
+
+// A tint is how a text looks. Colours are those of the terminal's own palette, so that they fit light and dark ones, and nothing
+// is told by colour alone.
+type tint uint8
+
+const (
+	normal tint = iota
+	bold
+	dim
+	red
+	yellow
+	green
+	blue
+	magenta
+	cyan
+	reversed
+)
+
+var tints = [...]lipgloss.Style{
+	normal: lipgloss.NewStyle(), bold: lipgloss.NewStyle().Bold(true), dim: lipgloss.NewStyle().Faint(true),
+	red: lipgloss.NewStyle().Foreground(lipgloss.Red), yellow: lipgloss.NewStyle().Foreground(lipgloss.Yellow),
+	green: lipgloss.NewStyle().Foreground(lipgloss.Green), blue: lipgloss.NewStyle().Foreground(lipgloss.Blue),
+	magenta: lipgloss.NewStyle().Foreground(lipgloss.Magenta), cyan: lipgloss.NewStyle().Foreground(lipgloss.Cyan),
+	reversed: lipgloss.NewStyle().Reverse(true),
+}
+
+func (t tint) paint(text string) string {
+	if t == normal || text == "" {
+		return text
+	}
+	return tints[t].Render(text)
+}
+
+// fit cuts a text to a width in columns, or fills it up to that.
+func fit(text string, width int) string {
+	text = ansi.Truncate(text, max(0, width), "…")
+	return text + strings.Repeat(" ", max(0, width-ansi.StringWidth(text)))
+}
+
+// fitRight fills up on the left, so that figures end below each other.
+func fitRight(text string, width int) string {
+	text = ansi.Truncate(text, max(0, width), "…")
+	return strings.Repeat(" ", max(0, width-ansi.StringWidth(text))) + text
+}
+
+// tall cuts a block to a height, or fills it up to that.
+func (b block) tall(height int) block {
+	height = max(0, height)
+	if len(b) > height {
+		return b[:height:height]
+	}
+	return append(b[:len(b):len(b)], make(block, height-len(b))...)
+}
+
+// beside puts blocks next to each other, each of them so wide.
+func beside(width int, blocks ...block) (lines block) {
+	height := 0
+	for _, b := range blocks {
+		height = max(height, len(b))
+	}
+	for i := range height {
+		line := ""
+		for _, b := range blocks {
+			text := ""
+			if i < len(b) {
+				text = b[i]
+			}
+			line += fit(text, width)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// A fact is a named figure.
+type fact struct {
+	name, value string
+	tint        tint // of the value
+}
+
+// facts writes a heading and figures below each other.
+func facts(heading string, list ...fact) block {
+	lines := block{bold.paint(heading)}
+	width := 0
+	for _, f := range list {
+		width = max(width, ansi.StringWidth(f.name))
+	}
+	for _, f := range list {
+		lines = append(lines, "  "+dim.paint(fit(f.name, width))+"  "+f.tint.paint(f.value))
+	}
+	return lines
+}
+
+// A column of a table.
+type column struct {
+	name  string
+	right bool // figures end below each other
+	rest  bool // it has what the others leave
+}
+
+// table writes rows below their heading. Columns are as wide as they must be. selected is the row that is marked, -1 for none.
+func table(width int, columns []column, rows [][]string, selected int) block {
+	widths := make([]int, len(columns))
+	taken := 2 * len(columns)
+	for i, c := range columns {
+		widths[i] = ansi.StringWidth(c.name)
+		for _, row := range rows {
+			widths[i] = max(widths[i], ansi.StringWidth(row[i]))
+		}
+		if !c.rest {
+			taken += widths[i]
+		}
+	}
+	write := func(row []string) string {
+		line := ""
+		for i, c := range columns {
+			w := widths[i]
+			if c.rest {
+				w = max(4, width-taken)
+			}
+			if c.right {
+				line += "  " + fitRight(row[i], w)
+			} else {
+				line += "  " + fit(row[i], w)
+			}
+		}
+		return fit(line, width)
+	}
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.name
+	}
+	lines := block{dim.paint(write(names))}
+	for i, row := range rows {
+		line := write(row)
+		if i == selected {
+			line = reversed.paint(ansi.Strip(line))
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// wrap breaks a text into lines of a width.
+func wrap(text string, width int) block {
+	return strings.Split(ansi.Wrap(text, max(1, width), ""), "\n")
+}

@@ -1,0 +1,201 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/rtbench/rtbench/bench"
+	"github.com/rtbench/rtbench/report"
+)
+
+// A pane is one of the pages of the live view.
+type pane int
+
+const (
+	overview pane = iota
+	latency
+	connections
+	failures
+	events
+	tester
+	numPanes
+)
+
+// panes is the one table of them.
+var panes = [numPanes]struct {
+	name, short string
+	draw        func(v *view, width, height int) block
+}{
+	overview:    {"Overview", "All", (*view).overview},
+	latency:     {"Latency", "Lat", (*view).latency},
+	connections: {"Connections", "Conn", (*view).connections},
+	failures:    {"Errors", "Err", (*view).failures},
+	events:      {"Events", "Ev", (*view).events},
+	tester:      {"Tester", "Test", (*view).tester},
+}
+
+// A view is all that the screen shows. What it draws depends on nothing else.
+type view struct {
+	title    string // what is run
+	level    func(time.Duration) int
+	s        *bench.Snapshot // nil before the run has begun
+	pane     pane
+	frozen   bool
+	help     bool
+	selected int       // of the worst connections
+	scroll   int       // lines that are above the screen
+	followed int       // the connection that is looked at; -1 for none
+	filter   string    // of events
+	asking   string    // a line that is being written; "" where none is
+	said     string    // what became of what was done last
+	failed   bool      // it could not be done
+	speed    float64   // at which is sent, as a part of the plan's
+	keys     []binding // what can be done
+}
+
+// The least size that the panes are drawn in; below it there is one line.
+const leastWidth, leastHeight = 60, 15
+
+// render draws the screen, no wider than width and no taller than height.
+func (v *view) render(width, height int) string {
+	switch {
+	case width < 1 || height < 1:
+		return ""
+	case width < leastWidth || height < leastHeight:
+		if v.s == nil {
+			return ansi.Truncate("connecting", width, "")
+		}
+		return ansi.Truncate(Line(v.s, width), width, "")
+	}
+	lines := append(block{v.header(width), v.tabs(width), ""}, v.body(width, height-5).tall(height-5)...)
+	lines = append(lines, "", v.footer(width))
+	for i := range lines {
+		lines[i] = ansi.Truncate(lines[i], width, "…")
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (v *view) body(width, height int) block {
+	switch {
+	case v.help:
+		return v.helpText(width)
+	case v.s == nil:
+		return block{"", dim.paint("  the run begins")}
+	case v.pane == connections && v.followed >= 0:
+		return v.connection(width, height)
+	}
+	return panes[v.pane].draw(v, width, height)
+}
+
+// header says what is run, and how far it is.
+func (v *view) header(width int) string {
+	state, share := "", 0.0
+	if s := v.s; s != nil {
+		state = string(s.Phase)
+		switch {
+		case s.Phase == bench.PhaseMeasure && s.End > s.Begin:
+			share = min(1, float64(s.At-s.Begin)/float64(s.End-s.Begin))
+			state += fmt.Sprintf(" %s of %s", elapsed(max(0, s.At-s.Begin)), elapsed(s.End-s.Begin))
+		case s.Phase == bench.PhaseRamp:
+			state += " " + elapsed(s.At)
+		case s.Phase == bench.PhaseDrain || s.Phase == bench.PhaseFinish:
+			share = 1
+		}
+	}
+	mark := ""
+	if v.frozen {
+		mark = yellow.paint("FROZEN ")
+	}
+	const bar = 10
+	done := int(share*bar + .5)
+	state = mark + cyan.paint(state) + " " + blue.paint(strings.Repeat("━", done)) + dim.paint(strings.Repeat("─", bar-done)) + " "
+	left := width - ansi.StringWidth(state) - 2
+	return " " + bold.paint(fit(report.Plain(v.title), left)) + " " + state
+}
+
+func (v *view) tabs(width int) string {
+	for _, short := range []bool{false, true} {
+		line := ""
+		for i, p := range panes {
+			name := p.name
+			if short {
+				name = p.short
+			}
+			text := fmt.Sprintf(" %d %s ", i+1, name)
+			if pane(i) == failures && v.s != nil && v.s.Detail != nil && len(v.s.Detail.Errors) > 0 {
+				text = fmt.Sprintf(" %d %s! ", i+1, name)
+			}
+			if pane(i) == v.pane && !v.help {
+				text = reversed.paint(text)
+			}
+			line += text
+		}
+		if short || ansi.StringWidth(line) <= width {
+			return line
+		}
+	}
+	return ""
+}
+
+// footer is the line that is being written, or what became of the last, or what keys there are.
+func (v *view) footer(width int) string {
+	switch {
+	case v.asking != "":
+		text := " " + v.asking
+		if v.said != "" {
+			text += "  " + yellow.paint(v.said)
+		}
+		return text
+	case v.said != "" && v.failed:
+		return " " + red.paint("✗ "+v.said)
+	case v.said != "":
+		return " " + green.paint("✓ "+v.said)
+	}
+	line := ""
+	for _, k := range v.keys {
+		if k.short == "" {
+			continue
+		}
+		part := " " + bold.paint(k.keys) + " " + dim.paint(k.short) + " "
+		if ansi.StringWidth(line)+ansi.StringWidth(part) > width {
+			break
+		}
+		line += part
+	}
+	return line
+}
+
+// helpText lists what the keys do.
+func (v *view) helpText(width int) block {
+	var rows [][]string
+	for _, k := range v.keys {
+		if k.does != "" {
+			rows = append(rows, []string{k.keys, k.does})
+		}
+	}
+	lines := table(width, []column{{name: "key"}, {name: "what it does", rest: true}}, rows, -1)
+	return append(lines, "", dim.paint("  Whatever changes the load is noted in the report, which then says that the run was steered by hand."))
+}
+
+// span is the time that plots show.
+func (v *view) span() span {
+	d := v.s.Detail
+	return span{d.SeriesStep, max(d.SeriesStep, time.Duration(len(d.Series))*d.SeriesStep)}
+}
+
+// figureText is a count, or a dash where it isn't known.
+func (v *view) figureText(m bench.Metric) string {
+	if d := v.s.Detail; d != nil {
+		if _, unmeasured := d.Unmeasured[m]; unmeasured {
+			return "–"
+		}
+	}
+	return report.Scale(float64(v.s.Count(m)), m.Unit())
+}
+
+func timeText(ns int64) string { return report.Scale(float64(ns), bench.Nanoseconds) }
+
+func numberText(n int) string { return report.Scale(float64(n), bench.Number) }
