@@ -45,6 +45,7 @@ func (c *comparing) prove(ctx context.Context) error {
 			if p.to == &c.proof.resuming && !side.resumes(p.trial) {
 				continue
 			}
+			c.begins("%s, %s", side.name, p.what)
 			result, err := side.run(ctx, p.trial)
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -53,9 +54,7 @@ func (c *comparing) prove(ctx context.Context) error {
 				c.unproved(side, p, err.Error())
 				continue
 			}
-			if !c.flags.output.quiet {
-				fmt.Fprintf(c.std.err, "         %-10s  %s\n", side.name, p.what)
-			}
+			c.say(false, fmt.Sprintf("         %-10s  %s", side.name, p.what))
 			if why := report.Failed(result); why != "" {
 				c.unproved(side, p, why)
 				continue

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/report"
+	"github.com/rtbench/rtbench/tui"
 )
 
 // A comparing is one comparison while it is made.
@@ -31,6 +32,7 @@ type comparing struct {
 	result    report.Comparison
 	fit       [2][]*bench.Result
 	proof     findings
+	board     *board // what the screen shows; nil where there is none
 }
 
 func (f *compareFlags) run(ctx context.Context, std streams, args []string) error {
@@ -43,10 +45,12 @@ func (f *compareFlags) run(ctx context.Context, std streams, args []string) erro
 		return err
 	}
 	c.result.Start = time.Now()
+	stop := c.showing(std)
 	failed := c.trials(ctx)
 	if failed == nil && f.evidence && c.protocols() {
 		failed = c.prove(ctx)
 	}
+	stop()
 	stopped, interrupted := stoppedBy(ctx)
 	if failed != nil && !interrupted && len(c.fit[0]) == 0 && len(c.result.Doubts) == 0 {
 		return failed
@@ -280,6 +284,7 @@ func (c *comparing) trials(ctx context.Context) error {
 			}
 			c.result.Order += string([]byte{"AB"[order[0]], "AB"[order[1]]})
 			c.fit[0], c.fit[1] = append(c.fit[0], two[0]), append(c.fit[1], two[1])
+			c.paired()
 		}
 		if n := len(c.fit[0]); plan.auto && slices.Contains(looks[:], n) && c.decided() {
 			return nil
@@ -304,6 +309,7 @@ func (c *comparing) alpha() float64 {
 // measure makes a trial of a side until one is fit for a comparison; nil where none is, of which there is a doubt then.
 func (c *comparing) measure(ctx context.Context, i int, t measuring) (*bench.Result, error) {
 	for {
+		c.begins("%s, trial %d", c.sides[i].name, c.done+1)
 		result, err := c.sides[i].run(ctx, t)
 		if err != nil {
 			return nil, err
@@ -332,8 +338,8 @@ func (c *comparing) measure(ctx context.Context, i int, t measuring) (*bench.Res
 
 // progress says how a trial went.
 func (c *comparing) progress(i int, r *bench.Result, why string) {
-	if c.flags.output.quiet {
-		return
+	if c.board != nil {
+		c.board.change(func(s *tui.Comparing) { s.Done = c.done })
 	}
 	text := fmt.Sprintf("%3d/%d  %-10s", c.done, 2*c.flags.planned().n, c.sides[i].name)
 	if m, ok := r.Headline(); ok {
@@ -347,7 +353,7 @@ func (c *comparing) progress(i int, r *bench.Result, why string) {
 	if why != "" {
 		text += "  once more: " + why
 	}
-	fmt.Fprintln(c.std.err, report.Plain(text))
+	c.say(why != "", text)
 }
 
 // conclude fills the report in.

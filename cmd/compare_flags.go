@@ -139,6 +139,8 @@ func (f *compareFlags) register(set *pflag.FlagSet) {
 	heading(set, "verdict")
 	f.output.set = set
 	f.output.registerOutput(report.ComparisonFormats())
+	f.output.registerScreen()
+	heading(set, "output")
 }
 
 // openComparisonOutputs is openOutputs for a comparison, which not every format can hold.

@@ -237,9 +237,15 @@ func (f *loadFlags) registerReport() {
 	set.BoolVar(&f.strict, "strict", false, "exit 95 where the result is not to be trusted")
 	heading(set, "verdict")
 	f.registerOutput(report.Formats())
-	set.BoolVar(&f.noTUI, "no-tui", false, "progress as plain lines")
+	f.registerScreen()
 	set.BoolVar(&f.debug, "debug", false, "open one connection and show all that happens on it; with --publish, post one message, or go on at --rate")
 	heading(set, "output")
+}
+
+// registerScreen declares the flags that say how progress is shown.
+func (f *loadFlags) registerScreen() {
+	f.set.BoolVar(&f.noTUI, "no-tui", false, "progress as plain lines, and not on the whole screen")
+	f.set.BoolVar(&f.noTUI, "plain", false, "the same: a line a second, as a screen reader reads it")
 }
 
 // registerOutput declares the flags that say where a report goes, which can be written in some formats.

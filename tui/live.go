@@ -58,28 +58,8 @@ func Live(ctx context.Context, run Run, screen Screen) error {
 	run.Look(true)
 	defer run.Look(false)
 	defer run.Unfollow()
-	program := tea.NewProgram(m, tea.WithInput(screen.In), tea.WithOutput(screen.Out), tea.WithoutSignalHandler(), tea.WithFPS(int(time.Second/pullPace)))
-	if screen.Leaving != nil {
-		screen.Leaving(program.Kill)
-		defer screen.Leaving(nil)
-	}
-	ended := make(chan struct{})
-	defer close(ended)
-	go func() {
-		select {
-		case <-ctx.Done():
-			program.Quit()
-		case <-ended:
-		}
-	}()
-	_, err := program.Run()
-	if m.broken != nil {
-		return m.broken
-	}
-	if err != nil && !errors.Is(err, tea.ErrProgramKilled) {
-		return err
-	}
-	return nil
+	err := show(ctx, m, screen)
+	return errors.Join(m.broken, err)
 }
 
 // A model is the live view as Bubble Tea drives it. It pulls snapshots and is never told anything.

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -87,7 +86,7 @@ func (v *view) plots(width, height int) block {
 	d := v.s.Detail
 	p50, p99, rate := make([]float64, len(d.Series)), make([]float64, len(d.Series)), make([]float64, len(d.Series))
 	for i, b := range d.Series {
-		p50[i], p99[i] = math.NaN(), math.NaN()
+		p50[i], p99[i] = nan, nan
 		if b.Headline.Samples > 0 {
 			p50[i], p99[i] = float64(b.Headline.P50), float64(b.Headline.P99)
 		}
@@ -248,7 +247,7 @@ func (v *view) connections(width, height int) block {
 	open, planned, errors := make([]float64, len(d.Series)), make([]float64, len(d.Series)), make([]float64, len(d.Series))
 	for i, b := range d.Series {
 		open[i], errors[i] = float64(b.Open), float64(b.Errors)
-		planned[i] = math.NaN()
+		planned[i] = nan
 		if v.level != nil {
 			planned[i] = float64(v.level(b.At + d.SeriesStep))
 		}

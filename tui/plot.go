@@ -88,28 +88,36 @@ func axisText(v float64, unit bench.Unit) string {
 
 // timeLine is below a plot: from when to when it is, and what its curves are.
 func timeLine(columns int, whole time.Duration, curves []curve) string {
+	names, end := legend(curves), elapsed(whole)
+	left := columns - ansi.StringWidth(names) - ansi.StringWidth(end) - 2
+	if left < 1 {
+		names, left = "", columns-ansi.StringWidth(end)-2
+	}
+	return strings.Repeat(" ", marginWidth-1) + dim.paint("0") + " " + names + strings.Repeat(" ", max(1, left)) + dim.paint(end)
+}
+
+// legend says what curves are.
+func legend(curves []curve) string {
 	var names []string
 	for _, c := range curves {
 		if c.name != "" {
 			names = append(names, c.colour.paint("━ ")+c.name)
 		}
 	}
-	legend, end := strings.Join(names, "  "), elapsed(whole)
-	left := columns - ansi.StringWidth(legend) - ansi.StringWidth(end) - 2
-	if left < 1 {
-		legend, left = "", columns-ansi.StringWidth(end)-2
-	}
-	return strings.Repeat(" ", marginWidth-1) + dim.paint("0") + " " + legend + strings.Repeat(" ", max(1, left)) + dim.paint(end)
+	return strings.Join(names, "  ")
 }
+
+// nan is the value of what there is none of.
+var nan = math.NaN()
 
 // at is the highest value between two parts of the time, NaN where there is none.
 func (c curve) at(over span, from, to float64) float64 {
 	if over.step <= 0 {
-		return math.NaN()
+		return nan
 	}
 	steps := float64(over.whole) / float64(over.step)
 	first, last := int(from*steps), int(math.Ceil(to*steps))-1
-	best := math.NaN()
+	best := nan
 	for i := first; i <= max(first, last) && i < len(c.values); i++ {
 		if v := c.values[i]; math.IsNaN(best) || v > best {
 			best = v

@@ -109,11 +109,16 @@ func (v *view) header(width int) string {
 	if v.frozen {
 		mark = yellow.paint("FROZEN ")
 	}
+	return headerLine(v.title, mark, state, share, width)
+}
+
+// headerLine is a title, and how far what it stands for has come.
+func headerLine(title, mark, state string, share float64, width int) string {
 	const bar = 10
-	done := int(share*bar + .5)
+	done := max(0, min(bar, int(share*bar+.5)))
 	state = mark + cyan.paint(state) + " " + blue.paint(strings.Repeat("━", done)) + dim.paint(strings.Repeat("─", bar-done)) + " "
 	left := width - ansi.StringWidth(state) - 2
-	return " " + bold.paint(fit(report.Plain(v.title), left)) + " " + state
+	return " " + bold.paint(fit(report.Plain(title), left)) + " " + state
 }
 
 func (v *view) tabs(width int) string {
