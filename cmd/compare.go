@@ -36,13 +36,33 @@ type comparing struct {
 }
 
 func (f *compareFlags) run(ctx context.Context, std streams, args []string) error {
-	c, err := f.prepare(std, args)
-	if err != nil {
-		return err
-	}
 	outputs, err := f.output.openComparisonOutputs()
 	if err != nil {
 		return err
+	}
+	result, failed := f.perform(ctx, std, args)
+	if result == nil {
+		return failed
+	}
+	written := f.output.writeComparison(std, outputs, result)
+	switch stopped, interrupted := stoppedBy(ctx); {
+	case written != nil:
+		return &failure{exitFailed, written, "the report is on stderr"}
+	case interrupted:
+		return &failure{code: exitOfSignal(stopped.signal)}
+	case failed != nil:
+		return failed
+	case f.strict && len(result.Doubts) > 0:
+		return &failure{exitUntrusted, fmt.Errorf("there is no verdict: %s", result.Doubts[0].Text), result.Doubts[0].Advice}
+	}
+	return nil
+}
+
+// perform makes the comparison. Where it failed there may be a result all the same, of what was measured before.
+func (f *compareFlags) perform(ctx context.Context, std streams, args []string) (*report.Comparison, error) {
+	c, err := f.prepare(std, args)
+	if err != nil {
+		return nil, err
 	}
 	c.result.Start = time.Now()
 	stop := c.showing(std)
@@ -51,23 +71,12 @@ func (f *compareFlags) run(ctx context.Context, std streams, args []string) erro
 		failed = c.prove(ctx)
 	}
 	stop()
-	stopped, interrupted := stoppedBy(ctx)
+	_, interrupted := stoppedBy(ctx)
 	if failed != nil && !interrupted && len(c.fit[0]) == 0 && len(c.result.Doubts) == 0 {
-		return failed
+		return nil, failed
 	}
 	c.conclude(interrupted, failed)
-	written := f.output.writeComparison(std, outputs, &c.result)
-	switch {
-	case written != nil:
-		return &failure{exitFailed, written, "the report is on stderr"}
-	case interrupted:
-		return &failure{code: exitOfSignal(stopped.signal)}
-	case failed != nil:
-		return failed
-	case f.strict && len(c.result.Doubts) > 0:
-		return &failure{exitUntrusted, fmt.Errorf("there is no verdict: %s", c.result.Doubts[0].Text), c.result.Doubts[0].Advice}
-	}
-	return nil
+	return &c.result, failed
 }
 
 // prepare turns the flags into two sides.

@@ -44,9 +44,19 @@ func newLoadCommand(std streams, p *protocol) *cobra.Command {
 
 // run is one run from the flags to the exit code. args holds the URL, or nothing.
 func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []string) error {
+	run, outputs, err := f.perform(ctx, std, p, args)
+	if err != nil || run.Result == nil {
+		return err
+	}
+	return f.verdict(ctx, p, run, f.write(std, outputs, run))
+}
+
+// perform is one run from the flags to what is to be reported, and where to. There is no result where no run was asked for, but a
+// look at one connection, or a search.
+func (f *loadFlags) perform(ctx context.Context, std streams, p *protocol, args []string) (run report.Run, outputs []output, err error) {
 	hasURL := len(args) > 0
 	if err := f.check(hasURL); err != nil {
-		return err
+		return run, nil, err
 	}
 	if f.given("watch-deploy") && !f.given("duration") && !f.given("z") {
 		f.duration = deployDuration
@@ -54,58 +64,58 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	rawURL := f.rawURL(p, args)
 	plan, t, dialers, err := f.plan(p, rawURL)
 	if err != nil {
-		return err
+		return run, nil, err
 	}
-	outputs, err := f.openOutputs()
+	outputs, err = f.openOutputs()
 	if err != nil {
-		return err
+		return run, nil, err
 	}
 	child := 0
 	if !hasURL {
 		server, err := startChild(ctx, f.serveFlags())
 		if stopped, ok := stoppedBy(ctx); ok && err != nil {
-			return &failure{code: exitOfSignal(stopped.signal)}
+			return run, nil, &failure{code: exitOfSignal(stopped.signal)}
 		}
 		if err != nil {
-			return err
+			return run, nil, err
 		}
 		defer server.stop()
 		child = server.pid
 		rawURL, err = childURL(server.url, p, f.referencePath(p))
 		if err != nil {
-			return err
+			return run, nil, err
 		}
 		t.url = text{raw: rawURL}
 	}
 	switch {
 	case f.debug:
-		return f.trace(ctx, std, p, t, dialers, plan)
+		return run, nil, f.trace(ctx, std, p, t, dialers, plan)
 	case f.searches():
-		return f.search(ctx, std, p, dialers, rawURL, outputs)
+		return run, nil, f.search(ctx, std, p, dialers, rawURL, outputs)
 	}
 	if t.publish != nil {
 		publishers, stop, err := t.publish.open(t)
 		if err != nil {
-			return err
+			return run, nil, err
 		}
 		defer stop()
 		plan.Send.Publishers = publishers
 	}
 	if plan.Target, err = f.probe(child); err != nil {
-		return err
+		return run, nil, err
 	}
 	clock, stopClock, err := f.openClock(t)
 	if err != nil {
-		return in("--clock", err)
+		return run, nil, in("--clock", err)
 	}
 	defer stopClock()
 	plan.Clock = clock
 	way, err := f.openDetour(ctx, t, plan.Peak())
 	if stopped, ok := stoppedBy(ctx); ok && err != nil {
-		return &failure{code: exitOfSignal(stopped.signal)}
+		return run, nil, &failure{code: exitOfSignal(stopped.signal)}
 	}
 	if err != nil {
-		return err
+		return run, nil, err
 	}
 	host := f.host(rawURL)
 	if way != nil {
@@ -116,7 +126,7 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	runner := &bench.Runner{Plan: plan, Dialer: dialers}
 	stopLive, err := f.openLive(runner.Snapshot)
 	if err != nil {
-		return err
+		return run, nil, err
 	}
 	if f.metricsAt != "" && !f.quiet {
 		fmt.Fprintf(std.err, "metrics at http://%s/metrics\n", f.metricsAt)
@@ -124,17 +134,17 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	result, err := f.measure(ctx, std, runner, p.name+" "+report.RedactURL(rawURL), len(t.net.Sources))
 	live := stopLive()
 	if err != nil {
-		return usage(err, "`rtbench %s --help` lists the flags", p.name)
+		return run, nil, usage(err, "`rtbench %s --help` lists the flags", p.name)
 	}
 	way.account(result, f.viaFaults())
 	result.Environment.Version = buildVersion()
 	result.Failure = cmp.Or(result.Failure, nothingPublished(result))
-	run := report.Run{Result: result, Config: f.config(p, rawURL)}
+	run = report.Run{Result: result, Config: f.config(p, rawURL)}
 	f.learned(&run, t.net.IdleLimit())
 	if live != nil {
 		result.Warnings = append(result.Warnings, bench.Warning{Text: live.Error(), Advice: "what was told while the run went on is incomplete; this report isn't"})
 	}
-	return f.verdict(ctx, p, run, f.write(std, outputs, run))
+	return run, outputs, nil
 }
 
 // rawURL is the URL among args, or else one of the reference server, to be checked like any other; its port follows.

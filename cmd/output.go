@@ -142,6 +142,5 @@ func (f *loadFlags) textOptions(w io.Writer) report.TextOptions {
 	if err != nil {
 		width = 0
 	}
-	_, noColor := os.LookupEnv("NO_COLOR")
-	return report.TextOptions{Color: !f.noColor && !noColor && os.Getenv("TERM") != "dumb", Width: width}
+	return report.TextOptions{Color: !f.noColor && !noColor(), Width: width}
 }

@@ -50,7 +50,7 @@ func show(ctx context.Context, m tea.Model, screen Screen) error {
 		case <-ended:
 		}
 	}()
-	if _, err := program.Run(); err != nil && !errors.Is(err, tea.ErrProgramKilled) {
+	if _, err := program.Run(); errors.Is(err, tea.ErrProgramPanic) || err != nil && !errors.Is(err, tea.ErrProgramKilled) {
 		return err
 	}
 	return nil

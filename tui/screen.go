@@ -152,7 +152,26 @@ func table(width int, columns []column, rows [][]string, selected int) block {
 	return lines
 }
 
-// wrap breaks a text into lines of a width.
-func wrap(text string, width int) block {
-	return strings.Split(ansi.Wrap(text, max(1, width), ""), "\n")
+// wrap breaks a text into lines of a width, between words, as flags are that a hyphen joins.
+func wrap(text string, width int) (lines block) {
+	width = max(1, width)
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case ansi.StringWidth(line)+1+ansi.StringWidth(word) <= width:
+			line += " " + word
+		default:
+			lines, line = append(lines, line), word
+		}
+		for ansi.StringWidth(line) > width { // a word that is too long by itself
+			head := ansi.Truncate(line, width, "")
+			if head == "" {
+				break
+			}
+			lines, line = append(lines, head), line[len(head):]
+		}
+	}
+	return append(lines, line)
 }

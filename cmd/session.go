@@ -1,0 +1,305 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/pflag"
+
+	"github.com/rtbench/rtbench/bench"
+	"github.com/rtbench/rtbench/report"
+	"github.com/rtbench/rtbench/tui"
+)
+
+// A session is rtbench on a terminal without a command: runs that are put together, made, read, changed and compared.
+type session struct {
+	std    streams
+	screen tui.Screen
+	runs   []*made // oldest first
+}
+
+// A made is a run of the session, with what it was made of.
+type made struct {
+	at       time.Time
+	form     *sessionForm
+	values   []string
+	run      report.Run         // without a result where it is a comparison, or came to nothing
+	compared *report.Comparison // nil where it is a run
+	said     string             // what the command would have said, and its exit code
+}
+
+// interactive gives the session that a terminal can have; nil where there is none.
+func interactive(std streams) *session {
+	in, out, ok := (&loadFlags{}).terminal(std)
+	if !ok {
+		return nil
+	}
+	return &session{std: std, screen: tui.Screen{In: in, Out: out, Leaving: std.signals.leaving}}
+}
+
+// run shows the start page until it is left.
+func (s *session) run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		choice, err := tui.Home(ctx, s.screen, s.history())
+		if err != nil {
+			return &failure{exitFailed, err, "the commands do the same: `rtbench --help`"}
+		}
+		switch choice.Do {
+		case tui.Leave:
+			return nil
+		case tui.Measure:
+			err = s.ask(ctx, measureForm(), nil)
+		case tui.Contend:
+			err = s.ask(ctx, compareForm(), nil)
+		case tui.Open:
+			err = s.read(ctx, s.nth(choice.Runs[0]))
+		case tui.Diff:
+			err = s.diff(ctx, s.nth(choice.Runs[0]), s.nth(choice.Runs[1]))
+		}
+		if err != nil {
+			return &failure{exitFailed, err, "the commands do the same: `rtbench --help`"}
+		}
+	}
+	if stopped, ok := stoppedBy(ctx); ok {
+		return &failure{code: exitOfSignal(stopped.signal)}
+	}
+	return nil
+}
+
+// nth is a run of the history, which has the latest first.
+func (s *session) nth(n int) *made { return s.runs[len(s.runs)-1-n] }
+
+func (s *session) history() []string {
+	var list []string
+	for i := range s.runs {
+		list = append(list, s.nth(i).line())
+	}
+	return list
+}
+
+// line is a run in a line.
+func (m *made) line() string {
+	text := m.at.Format("15:04:05")
+	switch r := m.run.Result; {
+	case r != nil:
+		if h, ok := r.Headline(); ok {
+			text += "  " + h.String()
+			for _, q := range []float64{.5, .99} {
+				if e := r.Estimate(h, q); e.Unknown == "" || e.Indicative {
+					text += fmt.Sprintf("  %s %s", report.QuantileName(q), report.Scale(float64(e.Value), bench.Nanoseconds))
+				}
+			}
+			text += "  " + string(r.Verdict)
+		}
+	case m.compared != nil && len(m.compared.Advice) > 0:
+		text += "  " + m.compared.Advice[0]
+	default:
+		text += "  " + m.said
+	}
+	return text + "  " + m.title()
+}
+
+func (m *made) title() string {
+	args, err := m.form.args(m.values)
+	if err != nil {
+		return m.form.kind(m.values).name
+	}
+	return quoted(redactFlags(args))
+}
+
+// ask has a form be filled in, and makes what it says.
+func (s *session) ask(ctx context.Context, form *sessionForm, values []string) error {
+	values, ok, err := form.ask(ctx, s.screen, values)
+	if err != nil || !ok {
+		return err
+	}
+	return s.make(ctx, form, values)
+}
+
+// make makes a run, and shows what came of it.
+func (s *session) make(ctx context.Context, form *sessionForm, values []string) error {
+	m := &made{at: time.Now(), form: form, values: values}
+	signals := newSignals() // of this run: what ends it doesn't end the session
+	running, stop := signals.during(ctx)
+	std := s.std
+	std.signals = signals
+	err := m.perform(running, std)
+	stop()
+	m.said = fmt.Sprintf("exit code %d", exitOf(err))
+	var told bytes.Buffer
+	if printError(&told, err); told.Len() > 0 {
+		m.said += ": " + strings.TrimPrefix(strings.TrimSpace(told.String()), "rtbench: ")
+	}
+	s.runs = append(s.runs, m)
+	return s.read(ctx, m)
+}
+
+// perform makes the run, and gives what the command would have returned.
+func (m *made) perform(ctx context.Context, std streams) error {
+	job, args, err := m.form.job(m.values)
+	if err != nil {
+		return err
+	}
+	switch j := job.(type) {
+	case *loadJob:
+		run, outputs, err := j.perform(ctx, std, j.protocol, args)
+		if err != nil || run.Result == nil {
+			return err
+		}
+		m.run = run
+		j.quiet = true // what is on stdout is on the screen
+		return j.verdict(ctx, j.protocol, run, j.write(std, outputs, run))
+	case *compareFlags:
+		outputs, err := j.output.openComparisonOutputs()
+		if err != nil {
+			return err
+		}
+		result, failed := j.perform(ctx, std, args)
+		if result == nil {
+			return failed
+		}
+		m.compared = result
+		j.output.quiet = true
+		if err := j.output.writeComparison(std, outputs, result); err != nil {
+			return &failure{exitFailed, err, ""}
+		}
+		return failed
+	}
+	return nil
+}
+
+// read shows what came of a run, and does what is wanted next.
+func (s *session) read(ctx context.Context, m *made) error {
+	reader := &tui.Reader{Title: m.title(), Said: m.said, Text: m.text, Write: m.write, Rerun: true}
+	next, err := reader.Read(ctx, s.screen)
+	switch {
+	case err != nil:
+		return err
+	case next == tui.Again:
+		return s.make(ctx, m.form, m.values)
+	case next == tui.Edit:
+		return s.ask(ctx, m.form, m.values)
+	}
+	return nil
+}
+
+// text is the report for people.
+func (m *made) text(width int) string {
+	var b bytes.Buffer
+	if err := m.render(&b, report.Text, report.TextOptions{Width: width, Color: !noColor()}); err != nil {
+		return report.Plain(err.Error())
+	}
+	return b.String()
+}
+
+func (m *made) render(b *bytes.Buffer, format report.Format, options report.TextOptions) error {
+	switch {
+	case m.run.Result != nil:
+		return report.Write(b, format, m.run, options)
+	case m.compared != nil:
+		return report.WriteComparison(b, format, m.compared, options)
+	}
+	_, err := fmt.Fprintln(b, "\nThere is no report.", m.said)
+	return err
+}
+
+// write writes the report to a file, whose ending says the format.
+func (m *made) write(path string) (said string, err error) {
+	format, ok := report.FormatForFile(path)
+	if !ok {
+		return "", fmt.Errorf("%q has none of the endings %s", path, strings.Join(endings(), ", "))
+	}
+	if m.compared != nil && !slices.Contains(report.ComparisonFormats(), format) {
+		return "", fmt.Errorf("a comparison can't be written as %s", format)
+	}
+	var b bytes.Buffer
+	if err := m.render(&b, format, report.TextOptions{}); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		return "", err
+	}
+	return "written to " + path, nil
+}
+
+// diff shows how two runs differ, the second held against the first.
+func (s *session) diff(ctx context.Context, base, head *made) error {
+	reader := &tui.Reader{Title: "A " + base.title() + "  against  B " + head.title()}
+	if base.run.Result == nil || head.run.Result == nil {
+		reader.Text = func(int) string {
+			return "\nOnly runs can be compared, and neither comparisons nor what came to nothing."
+		}
+		_, err := reader.Read(ctx, s.screen)
+		return err
+	}
+	f := &diffFlags{}
+	f.output.set = newFlagSet("diff")
+	c := f.compare([]string{base.title(), head.title()}, [2][]report.Run{{base.run}, {head.run}})
+	m := &made{compared: c}
+	reader.Text, reader.Write = m.text, m.write
+	_, err := reader.Read(ctx, s.screen)
+	return err
+}
+
+// save writes a scenario file, for nobody else to read: what is secret stands in it.
+func (form *sessionForm) save(values []string) (said string, err error) {
+	job, args, err := form.job(values)
+	if err != nil {
+		return "", err
+	}
+	scenario := yaml.MapSlice{{Key: form.kind(values).name, Value: targetsIn(args)}}
+	job.flags().Visit(func(flag *pflag.Flag) {
+		scenario = append(scenario, yaml.MapItem{Key: flag.Name, Value: plainValue(flag)})
+	})
+	text, err := yaml.MarshalWithOptions(yaml.MapSlice{{Key: keyScenarios, Value: []yaml.MapSlice{scenario}}}, yaml.IndentSequence(true))
+	if err != nil {
+		return "", err
+	}
+	name := time.Now().Format("scenario-20060102-150405.yaml")
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", err
+	}
+	_, err = file.Write(text)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("saved; `rtbench run %s` does the same", filepath.Base(name)), nil
+}
+
+// targetsIn is how a file says what is measured.
+func targetsIn(args []string) any {
+	switch args = literally(args); len(args) {
+	case 0:
+		return nil
+	case 1:
+		return args[0]
+	}
+	return args
+}
+
+// plainValue is how a file says the value of a flag, secrets and all.
+func plainValue(flag *pflag.Flag) any {
+	switch values := literally(given(flag)); {
+	case flag.Value.Type() == "bool":
+		return flag.Value.String() == "true"
+	case repeatable(flag) && len(values) > 1:
+		return values
+	case len(values) != 1:
+		return ""
+	default:
+		if n, err := strconv.ParseUint(values[0], 10, 64); err == nil && slices.Contains([]string{"int", "uint64", "count", "size"}, flag.Value.Type()) {
+			return n
+		}
+		return values[0]
+	}
+}
