@@ -169,7 +169,7 @@ func wsDialers(f *loadFlags, t *target) (dialerMaker, error) {
 	}
 	for _, s := range f.subprotocols {
 		if !isToken(s) {
-			return nil, usage(fmt.Errorf("--subprotocol %q is not a name", s), "such as graphql-transport-ws")
+			return nil, usage(fmt.Errorf("--subprotocol %q is not a name", redactSubprotocol(s)), "such as graphql-transport-ws")
 		}
 	}
 	return func(conn int) (client.Dialer, error) {

@@ -101,7 +101,7 @@ func (t traceWriter) opened(line func(string, ...any), o client.Opened) {
 		what = append(what, info.TLS)
 	}
 	if info.Subprotocol != "" {
-		what = append(what, "subprotocol "+oneLine(info.Subprotocol))
+		what = append(what, "subprotocol "+oneLine(redactSubprotocol(info.Subprotocol)))
 	}
 	line("%s  %s → %s", strings.Join(what, ", "), info.Local, info.Remote)
 	var phases []string
