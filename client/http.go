@@ -33,7 +33,7 @@ const (
 
 // parseURL reads the URL of a stream, with ws and wss as http and https.
 func parseURL(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
+	u, err := parsed(url.Parse(s))
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +50,14 @@ func parseURL(s string) (*url.URL, error) {
 		return nil, errors.New("the URL names no host")
 	}
 	return u, nil
+}
+
+// parsed is what url.Parse gave, with an error that doesn't quote the URL: it may hold secrets.
+func parsed(u *url.URL, err error) (*url.URL, error) {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		err = failed.Err
+	}
+	return u, err
 }
 
 // An exchange is one request and the response to it on a connection of its own, from dialing to the response head. It

@@ -32,7 +32,7 @@ func (f *loadFlags) probe(child int) (bench.Probe, error) {
 	case f.targetMetrics != "":
 		request, err := http.NewRequest(http.MethodGet, f.targetMetrics, nil)
 		if err != nil || request.URL.Host == "" {
-			return nil, usage(fmt.Errorf("--target-metrics %q is not a URL", report.RedactURL(f.targetMetrics)), "such as http://localhost:9090/metrics")
+			return nil, usage(fmt.Errorf("--target-metrics %q is not a URL", report.BareURL(f.targetMetrics)), "such as http://localhost:9090/metrics")
 		}
 		return &metricsProbe{request: request}, nil
 	case f.given("target-pid"):

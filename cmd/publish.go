@@ -119,10 +119,10 @@ func (p *publishing) checkURL(t *target) error {
 		return usage(err, connectionFields)
 	}
 	if scheme, _, ok := strings.Cut(raw, "://"); ok && strings.HasPrefix(scheme, "ws") {
-		return usage(fmt.Errorf("messages are posted over HTTP, but %q is a WebSocket", raw), "--chat has the connections themselves send")
+		return usage(fmt.Errorf("messages are posted over HTTP, but %q is a WebSocket", report.BareURL(raw)), "--chat has the connections themselves send")
 	}
 	if !strings.Contains(raw, "://") {
-		return usage(fmt.Errorf("%q is neither a URL nor a path", raw), "such as http://HOST:PORT/PATH, or /PATH on the target's host")
+		return usage(fmt.Errorf("%q is neither a URL nor a path", report.BareURL(raw)), "such as http://HOST:PORT/PATH, or /PATH on the target's host")
 	}
 	return checkURL(raw, []string{"http", "https"})
 }
