@@ -72,6 +72,9 @@ type exchange struct {
 	local   netip.AddrPort // of the connection; zero where there was none
 }
 
+// failed is why the exchange opens no stream.
+func (x *exchange) failed(err error) error { return x.net.redacted(locate(err, x.local)) }
+
 // roundTrip connects, writes req and reads the response head. The caller owns the connection. It is bounded by ctx.
 func (x *exchange) roundTrip(ctx context.Context, req *http.Request) error {
 	x.local = netip.AddrPort{}

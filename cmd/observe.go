@@ -133,7 +133,7 @@ func (p *metricsProbe) Use(ctx context.Context) (use bench.Use, err error) {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return use, fmt.Errorf("its metrics can't be read: the answer is %s", answer.Status)
+		return use, fmt.Errorf("its metrics can't be read: the answer is %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
 	}
 	return parseUse(io.LimitReader(answer.Body, maxMetrics))
 }

@@ -36,6 +36,7 @@ func parseMessage(raw string, t *target) (message, error) {
 		return message{}, usage(err, messageFields)
 	}
 	_, _, stamped := client.FindStamp([]byte(rendered), 0)
+	t.secrets.AddBody(raw)
 	return message{parsed, t, stamped}, nil
 }
 
@@ -83,7 +84,7 @@ type publishing struct {
 }
 
 func newPublishing(f *loadFlags, t *target) (*publishing, error) {
-	to := &target{net: t.net, vars: t.vars, method: f.publishMethod}
+	to := &target{net: t.net, vars: t.vars, method: f.publishMethod, secrets: t.secrets}
 	p := &publishing{to: to, publishers: max(1, int(f.publishers))}
 	var err error
 	if to.url, err = parseText(f.publish, to.of(0)); err != nil {

@@ -26,6 +26,7 @@ type target struct {
 	vars     []map[string]string
 	method   string
 	publish  *publishing // nil for none
+	secrets  *report.Secrets
 }
 
 type headerText struct {
@@ -35,7 +36,7 @@ type headerText struct {
 
 // newTarget reads the flags that say where to connect and what to send along.
 func newTarget(f *loadFlags, rawURL string, schemes []string) (*target, error) {
-	t := &target{method: f.method, slowness: f.slowness()}
+	t := &target{method: f.method, slowness: f.slowness(), secrets: &report.Secrets{}}
 	var err error
 	if t.slow, err = f.slowNetwork(); err != nil {
 		return nil, err
@@ -43,9 +44,19 @@ func newTarget(f *loadFlags, rawURL string, schemes []string) (*target, error) {
 	if t.net, err = f.network(); err != nil {
 		return nil, err
 	}
+	t.net.Redact = t.secrets.Hide
+	if t.slow != nil {
+		t.slow.Redact = t.secrets.Hide
+	}
+	t.secrets.AddURL(f.clock)
 	if f.varsFile != "" {
 		if t.vars, err = readVars(f.varsFile); err != nil {
 			return nil, usage(fmt.Errorf("--vars: %w", err), "a CSV file whose first row names the columns")
+		}
+		for _, row := range t.vars {
+			for column, value := range row {
+				t.secrets.AddNamed(column, value)
+			}
 		}
 	}
 	if t.url, err = parseText(rawURL, t.of(0)); err != nil {
@@ -166,7 +177,7 @@ func bodyType(body string) string {
 	return "application/x-www-form-urlencoded"
 }
 
-// request gives the request of one connection.
+// request gives the request of one connection, whose secrets no error is to repeat.
 func (t *target) request(conn int) (client.Request, error) {
 	s := t.of(conn)
 	r := client.Request{Method: t.method}
@@ -174,6 +185,7 @@ func (t *target) request(conn int) (client.Request, error) {
 	if r.URL, err = t.url.render(s); err != nil {
 		return r, err
 	}
+	t.secrets.AddURL(r.URL)
 	if len(t.headers) > 0 {
 		r.Header = make(http.Header, len(t.headers))
 	}
@@ -183,6 +195,7 @@ func (t *target) request(conn int) (client.Request, error) {
 			return r, err
 		}
 		r.Header[h.name] = append(r.Header[h.name], value)
+		t.secrets.AddHeader(h.name, value)
 	}
 	if t.body.raw != "" {
 		body, err := t.body.render(s)
@@ -190,6 +203,7 @@ func (t *target) request(conn int) (client.Request, error) {
 			return r, err
 		}
 		r.Body = []byte(body)
+		t.secrets.AddBody(body)
 	}
 	return r, nil
 }

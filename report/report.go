@@ -9,7 +9,8 @@
 // measured is never written as 0: text says why, JSON and CSV leave the value out and give the reason beside it.
 //
 // Whatever a server may have written goes through Plain before it reaches a terminal, and a spreadsheet cannot take it
-// for a formula. The package does not redact by itself: it gives RedactURL and RedactHeader to whoever fills Config.
+// for a formula. The package does not redact by itself: it gives RedactURL and RedactHeader to whoever fills Config, and
+// Secrets to whoever quotes a server.
 //
 // It computes nothing of a run: every figure is in the Result or in its histograms. Of several it does: Contrasts compares
 // two sides by paired trials. It draws no conclusions, and knows no protocol. All functions are safe for use by several goroutines at once as long as none changes the Run.
