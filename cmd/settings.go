@@ -126,5 +126,5 @@ func named(scenario string) []report.Entry {
 	if scenario == "" {
 		return nil
 	}
-	return []report.Entry{{Name: "scenario", Value: scenario}}
+	return []report.Entry{{Name: report.Scenario, Value: scenario}}
 }

@@ -19,6 +19,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/rtbench/rtbench/bench"
 )
@@ -41,6 +42,25 @@ type Config struct {
 type Entry struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+}
+
+// Scenario is the setting that names the scenario which a run or a comparison is of.
+const Scenario = "scenario"
+
+// scenario is that name, "" where there is none.
+func scenario(entries []Entry) string {
+	if i := slices.IndexFunc(entries, func(e Entry) bool { return e.Name == Scenario }); i >= 0 {
+		return entries[i].Value
+	}
+	return ""
+}
+
+// titled is a text behind the name of its scenario, where it has one.
+func titled(name, text string) string {
+	if name == "" {
+		return text
+	}
+	return name + ": " + text
 }
 
 // Write writes the run in the given format; opts matter to Text alone, and CSV is the summary. It writes to w once
