@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -98,6 +99,9 @@ func badValue(where string, e *pflag.InvalidValueError) error {
 		return fmt.Errorf("%s: %q is neither true nor false", where, e.GetValue())
 	}
 	cause := strings.TrimPrefix(errors.Unwrap(e).Error(), e.GetFlag().Name+" ")
+	if redact := secret(e.GetFlag().Name); redact != nil {
+		cause = strings.ReplaceAll(cause, strconv.Quote(e.GetValue()), strconv.Quote(redact(e.GetValue())))
+	}
 	return fmt.Errorf("%s: %s", where, cause)
 }
 
