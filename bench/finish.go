@@ -60,7 +60,7 @@ func (r *run) result() *Result {
 	result.Doubts = r.doubts(result)
 	r.appraise(result, from)
 	for _, t := range r.plan.Thresholds {
-		result.Judgements = append(result.Judgements, t.Judge(result))
+		result.Judgements = append(result.Judgements, r.judgement(t, result))
 	}
 	result.Warnings = r.warnings(result)
 	return result

@@ -83,6 +83,7 @@ type run struct {
 	phase                 Phase
 	stop                  Stop
 	stopText              string
+	decisive              Judgement // which ended the run; zero where none did
 	openAtEnd             int
 	blind                 time.Duration // for so long nobody was there when the window ended; 0 where somebody was
 	unseen                string        // why nobody can know what was published then, where that is long; else ""

@@ -76,6 +76,29 @@ func TestStopByAbort(t *testing.T) {
 	})
 }
 
+// TestAbortStands: a run that a quantile ends says what that is, and doesn't end before that can be said.
+func TestAbortStands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f *fakeServer
+		f = newFakeServer(func(a attempt) (*fakeStream, error) {
+			return &fakeStream{lines: since(a.at, ticker(20*millisecond, time.Minute, millisecond, f.stamped))}, nil
+		})
+		plan := Plan{Stages: []Stage{{0, 3}}, Duration: time.Minute, Warmup: second, Backoff: fixed, Abort: true, Thresholds: thresholds(t, "p50(delivery) < 1ns")}
+		result := f.run(t, plan)
+		if j := result.Judgements[0]; result.Stop != StopAborted || j.Passed || j.Unknown != "" || j.Value < float64(millisecond) {
+			t.Errorf("%s at %v: %+v", result.Stop, result.End, j)
+		}
+	})
+	limit := thresholds(t, "p50(delivery) < 1ms", "lost == 0")
+	r := run{decisive: Judgement{Threshold: limit[0], Figure: Figure{Value: 2e6}}}
+	if j := r.judgement(limit[0], &Result{}); j != r.decisive {
+		t.Errorf("it is %+v now, though %+v ended the run", j, r.decisive)
+	}
+	if j := r.judgement(limit[1], &Result{}); !j.Passed {
+		t.Errorf("%+v", j)
+	}
+}
+
 var refused = &client.Error{Class: client.ClassRefused}
 
 func TestStopUnreachable(t *testing.T) {

@@ -118,7 +118,8 @@ func (r *run) collectUntilEnd(ctx context.Context) {
 func (r *run) stopEarly() bool {
 	snapshot := r.runner.live.Load()
 	for _, j := range snapshot.Judgements {
-		if r.plan.Abort && snapshot.Phase == PhaseMeasure && !j.Passed && !j.canRecover() {
+		if r.plan.Abort && snapshot.Phase == PhaseMeasure && !j.Passed && !j.canRecover() && r.stands(j.Threshold) {
+			r.decisive = j
 			r.close(StopAborted, "threshold failed: "+j.Threshold.Text)
 			return true
 		}
@@ -128,6 +129,27 @@ func (r *run) stopEarly() bool {
 		return true
 	}
 	return false
+}
+
+// stands reports whether there is enough for a judgement to stand if the run ended now: at the end a quantile needs
+// independent samples.
+func (r *run) stands(t Threshold) bool {
+	if t.Aggregate != Quantile || !t.Metric.windowed() {
+		return true
+	}
+	e := Estimate{Q: t.Q}
+	r.tally.batches.weigh(&e, int(t.Metric), 0, r.tally.timings[t.Metric], r.absent(t.Metric))
+	return e.Unknown == ""
+}
+
+// judgement is how a threshold came out. That it ended the run stays true where what came in the drain, or a warm-up that
+// is left out, says otherwise.
+func (r *run) judgement(t Threshold, result *Result) Judgement {
+	j := t.Judge(result)
+	if t == r.decisive.Threshold && (j.Passed || j.Unknown != "") {
+		return r.decisive
+	}
+	return j
 }
 
 // close ends the measured window.

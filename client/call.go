@@ -174,7 +174,7 @@ func (k *caller) reply(ctx context.Context, c *conn, req *http.Request, sendErr 
 		if sendErr != nil { // the reply, where there is one, says more
 			err = sendErr
 		}
-		return replyFailure(ctx, headError(err))
+		return k.net.redacted(replyFailure(ctx, headError(err)))
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols { // nothing bounds reading what follows
 		return &Error{Class: ClassProtocol, Code: resp.StatusCode, Detail: "it switches protocols, which was not asked for"}
@@ -183,7 +183,7 @@ func (k *caller) reply(ctx context.Context, c *conn, req *http.Request, sendErr 
 	if resp.StatusCode/100 == 2 {
 		err = replyFailure(ctx, take(resp))
 	} else {
-		err = replyError(resp)
+		err = k.net.redacted(replyError(resp))
 	}
 	_, restErr := io.CopyN(io.Discard, resp.Body, maxReply)
 	ends := resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0

@@ -30,6 +30,9 @@ type Net struct {
 	Throttle  *Throttle     // has streams read slowly; nil for as fast as they come
 	MaxEvent  int           // bytes of one event; 0 for DefaultMaxEvent
 
+	// Redact hides secrets in the words of an error that may quote the server; nil where there are none.
+	Redact func(string) string
+
 	// UserStamps leaves Arrival.Kernel 0: the kernel isn't asked when bytes arrived.
 	UserStamps bool
 

@@ -108,6 +108,8 @@ type Error struct {
 
 	// Local is the local address of the connection on which a stream could not be opened; zero where there was none.
 	Local netip.AddrPort
+
+	redact func(string) string // hides secrets in its words; nil for none
 }
 
 func (e *Error) Error() string {
@@ -125,6 +127,9 @@ func (e *Error) Error() string {
 	}
 	if e.Err != nil && e.Err != io.EOF {
 		b.WriteString(": " + e.Err.Error())
+	}
+	if e.redact != nil {
+		return e.redact(b.String())
 	}
 	return b.String()
 }
@@ -168,6 +173,16 @@ func Classify(err error) *Error {
 		return e
 	}
 	return &Error{Class: classOf(err), Err: err}
+}
+
+// redacted hides secrets in the words of an error that may quote the server.
+func (n *Net) redacted(err error) error {
+	if err == nil || n == nil || n.Redact == nil {
+		return err
+	}
+	e := *Classify(err)
+	e.redact = n.Redact
+	return &e
 }
 
 // locate says on which connection opening a stream has failed.

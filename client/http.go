@@ -33,7 +33,7 @@ const (
 
 // parseURL reads the URL of a stream, with ws and wss as http and https.
 func parseURL(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
+	u, err := parsed(url.Parse(s))
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +52,14 @@ func parseURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
+// parsed is what url.Parse gave, with an error that doesn't quote the URL: it may hold secrets.
+func parsed(u *url.URL, err error) (*url.URL, error) {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		err = failed.Err
+	}
+	return u, err
+}
+
 // An exchange is one request and the response to it on a connection of its own, from dialing to the response head. It
 // lasts as long as the stream does.
 type exchange struct {
@@ -63,6 +71,9 @@ type exchange struct {
 	resumed bool           // the request says where to go on
 	local   netip.AddrPort // of the connection; zero where there was none
 }
+
+// failed is why the exchange opens no stream.
+func (x *exchange) failed(err error) error { return x.net.redacted(locate(err, x.local)) }
 
 // roundTrip connects, writes req and reads the response head. The caller owns the connection. It is bounded by ctx.
 func (x *exchange) roundTrip(ctx context.Context, req *http.Request) error {

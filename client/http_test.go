@@ -183,3 +183,18 @@ func TestHostPort(t *testing.T) {
 		}
 	}
 }
+
+// TestBadURLIsNotQuoted: a URL may hold secrets, and one that is made of variables is first read when it is dialed.
+func TestBadURLIsNotQuoted(t *testing.T) {
+	request := Request{URL: "http://u:SECRET@h/%zz?token=SECRET"}
+	resume, err := ParseResume("query:after={{.LastID}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []Dialer{&SSE{Net: &Net{}, Request: request}, &WebSocket{Net: &Net{}, Request: request}, &WebSocket{Net: &Net{}, Request: request, Resume: resume}} {
+		_, err := d.Dial(t.Context(), Cursor("1"))
+		if err == nil || strings.Contains(err.Error(), "SECRET") || !strings.Contains(err.Error(), `invalid URL escape "%zz"`) {
+			t.Errorf("%v", err)
+		}
+	}
+}

@@ -79,7 +79,7 @@ func (r Resume) apply(req Request, from Cursor) (Request, [][]byte, error) {
 		req.Header.Set(r.name, value)
 		return req, nil, nil
 	}
-	u, err := url.Parse(req.URL)
+	u, err := parsed(url.Parse(req.URL))
 	if err != nil {
 		return req, nil, err
 	}

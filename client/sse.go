@@ -73,11 +73,11 @@ func (d *SSE) Dial(ctx context.Context, from Cursor) (Stream, error) {
 		req.Header.Set("Last-Event-Id", string(from))
 	}
 	if err := x.follow(ctx, req, d.Request.Body); err != nil {
-		return nil, locate(err, x.local)
+		return nil, x.failed(err)
 	}
 	if err := x.checkStream(); err != nil {
 		x.conn.Close()
-		return nil, locate(err, x.local)
+		return nil, x.failed(err)
 	}
 	x.phases.Total = time.Since(x.started)
 	x.conn.silence = d.Net.silences()

@@ -68,12 +68,12 @@ func (d *WebSocket) Dial(ctx context.Context, from Cursor) (Stream, error) {
 	x := newExchange(d.Net)
 	x.resumed = len(from) > 0 && (!d.Resume.IsZero() || d.Resubscribes)
 	if err := x.follow(ctx, req, nil); err != nil {
-		return nil, locate(err, x.local)
+		return nil, x.failed(err)
 	}
 	if x.resp.StatusCode != http.StatusSwitchingProtocols {
 		err := x.statusError()
 		x.conn.Close()
-		return nil, locate(err, x.local)
+		return nil, x.failed(err)
 	}
 	s := &wsStream{exchange: *x, id: d.ID, lastID: from.Clone(), sends: opcodeText, max: d.Net.maxEvent()}
 	if d.Binary {
@@ -81,12 +81,12 @@ func (d *WebSocket) Dial(ctx context.Context, from Cursor) (Stream, error) {
 	}
 	if err := d.accept(s, x.resp.Header, key); err != nil {
 		x.conn.Close()
-		return nil, locate(&Error{Class: ClassHandshake, Err: err}, x.local)
+		return nil, x.failed(&Error{Class: ClassHandshake, Err: err})
 	}
 	s.unpacks = s.inflater != nil
 	if err := s.open(ctx, messages, d.Await); err != nil {
 		s.Close()
-		return nil, locate(err, x.local)
+		return nil, x.failed(err)
 	}
 	s.phases.Total = time.Since(s.started)
 	s.conn.silence = d.Net.silences()

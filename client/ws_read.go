@@ -210,6 +210,7 @@ func (s *wsStream) conclude(err error) error {
 		s.fail(statusProtocol)
 	case e != nil && e.Class == ClassCloseCode:
 		_ = s.tell(e.Code)
+		return s.net.redacted(err) // its reason is the server's
 	}
 	return err
 }

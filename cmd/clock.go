@@ -9,6 +9,7 @@ import (
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/client"
+	"github.com/rtbench/rtbench/report"
 )
 
 // clockFlags say where the server's time is asked for.
@@ -34,7 +35,7 @@ func (f *loadFlags) checkClock() error {
 		return nil
 	}
 	if !strings.Contains(f.clock, "://") {
-		return usage(fmt.Errorf("--clock: %q is neither a URL nor a path", f.clock), "such as http://HOST:PORT/PATH, or /PATH on the target's host")
+		return usage(fmt.Errorf("--clock: %q is neither a URL nor a path", report.BareURL(f.clock)), "such as http://HOST:PORT/PATH, or /PATH on the target's host")
 	}
 	if err := checkURL(f.clock, []string{"http", "https"}); err != nil {
 		return in("--clock", err)

@@ -123,11 +123,11 @@ func (c *comparing) pair(urls []string, both []string) error {
 		if raw != "" {
 			u, err := url.Parse(raw)
 			if err != nil || u.Host == "" {
-				return usage(fmt.Errorf("%q is not a URL", report.RedactURL(raw)), "such as http://localhost:8080/events and ws://localhost:8080/feed")
+				return usage(fmt.Errorf("%q is not a URL", report.BareURL(raw)), "such as http://localhost:8080/events and ws://localhost:8080/feed")
 			}
 			p = protocolOf(u.Scheme)
 			if p == nil {
-				return usage(fmt.Errorf("%s: rtbench does not speak %q", report.RedactURL(raw), u.Scheme), "http and https are for SSE, ws and wss for WebSocket")
+				return usage(fmt.Errorf("%s: rtbench does not speak %q", report.BareURL(raw), u.Scheme), "http and https are for SSE, ws and wss for WebSocket")
 			}
 		}
 		c.sides[i] = &contender{protocol: p, url: raw}
@@ -177,11 +177,11 @@ func side(flag, text string, both []string) (*contender, error) {
 	}
 	const hint = "such as 'sse http://localhost:8080/events -c 10'"
 	if len(list) < 2 {
-		return nil, usage(fmt.Errorf("%s %q is no side", flag, text), hint)
+		return nil, usage(fmt.Errorf("%s %q is no side", flag, redactLine(text)), hint)
 	}
 	i := slices.IndexFunc(protocols, func(p *protocol) bool { return p.name == list[0] })
 	if i < 0 {
-		return nil, usage(fmt.Errorf("%s: a side begins with sse or ws, not with %q", flag, list[0]), hint)
+		return nil, usage(fmt.Errorf("%s: a side begins with sse or ws, not with %q", flag, report.BareURL(list[0])), hint)
 	}
 	x := &contender{protocol: protocols[i], url: list[1]}
 	x.flags, x.resume = splitResume(slices.Concat(both, list[2:]))
@@ -240,7 +240,7 @@ func (c *comparing) tryOut(side *contender) error {
 		return usage(fmt.Errorf("%s: --%s is the comparison's own", side.name, name), "give it to compare, for both sides")
 	}
 	if rest := command.Flags().Args(); len(rest) > 0 {
-		return usage(fmt.Errorf("%s: %q is no flag", side.name, rest[0]), "one URL for each side, and then flags")
+		return usage(fmt.Errorf("%s: %q is no flag", side.name, report.BareURL(rest[0])), "one URL for each side, and then flags")
 	}
 	raw := side.url
 	if !hasURL {

@@ -22,6 +22,9 @@ func TestRedactFlags(t *testing.T) {
 			t.Errorf("%s is gone: %s", kept, got)
 		}
 	}
+	if got := redactFlags([]string{"--subprotocol", "chat,bearer.SECRET", "--subprotocol=base64url.bearer.SECRET"}); got[1] != "chat,bearer.REDACTED" || got[2] != "--subprotocol=base64url.bearer.REDACTED" {
+		t.Errorf("%q", got)
+	}
 	if got := redactFlags([]string{"--resume", "query:after={{.LastID}}", "--publish-body", "@body.json"}); got[1] != "query:after={{.LastID}}" || got[3] != "@body.json" {
 		t.Errorf("%s", got)
 	}

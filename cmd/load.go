@@ -29,7 +29,8 @@ func newLoadCommand(std streams, p *protocol) *cobra.Command {
 				if err := limitAlone(args); err != nil {
 					return err
 				}
-				return usage(fmt.Errorf("one URL at a time, but there are %q and %q", args[0], args[1]), "put a value with spaces in quotes")
+				// They aren't shown: one may be the half of a header.
+				return usage(fmt.Errorf("one URL at a time, but there are %d arguments", len(args)), "put a value with spaces in quotes")
 			}
 			return nil
 		},

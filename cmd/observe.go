@@ -32,7 +32,7 @@ func (f *loadFlags) probe(child int) (bench.Probe, error) {
 	case f.targetMetrics != "":
 		request, err := http.NewRequest(http.MethodGet, f.targetMetrics, nil)
 		if err != nil || request.URL.Host == "" {
-			return nil, usage(fmt.Errorf("--target-metrics %q is not a URL", report.RedactURL(f.targetMetrics)), "such as http://localhost:9090/metrics")
+			return nil, usage(fmt.Errorf("--target-metrics %q is not a URL", report.BareURL(f.targetMetrics)), "such as http://localhost:9090/metrics")
 		}
 		return &metricsProbe{request: request}, nil
 	case f.given("target-pid"):
@@ -133,7 +133,7 @@ func (p *metricsProbe) Use(ctx context.Context) (use bench.Use, err error) {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return use, fmt.Errorf("its metrics can't be read: the answer is %s", answer.Status)
+		return use, fmt.Errorf("its metrics can't be read: the answer is %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
 	}
 	return parseUse(io.LimitReader(answer.Body, maxMetrics))
 }

@@ -169,9 +169,10 @@ func wsDialers(f *loadFlags, t *target) (dialerMaker, error) {
 	}
 	for _, s := range f.subprotocols {
 		if !isToken(s) {
-			return nil, usage(fmt.Errorf("--subprotocol %q is not a name", s), "such as graphql-transport-ws")
+			return nil, usage(fmt.Errorf("--subprotocol %q is not a name", redactSubprotocol(s)), "such as graphql-transport-ws")
 		}
 	}
+	t.secrets.AddHeader("Sec-WebSocket-Protocol", strings.Join(f.subprotocols, ","))
 	return func(conn int) (client.Dialer, error) {
 		request, err := t.request(conn)
 		d := &client.WebSocket{
@@ -181,7 +182,11 @@ func wsDialers(f *loadFlags, t *target) (dialerMaker, error) {
 		if len(subscribe) > 0 {
 			d.Resubscribes = slices.ContainsFunc(f.subscribe, func(s string) bool { return strings.Contains(s, ".LastID") })
 			d.Subscribe = func(from client.Cursor) ([][]byte, error) {
-				return renderAll(subscribe, subscribeScope{t.of(conn), string(from)})
+				list, err := renderAll(subscribe, subscribeScope{t.of(conn), string(from)})
+				for _, message := range list {
+					t.secrets.AddBody(string(message))
+				}
+				return list, err
 			}
 		}
 		return d, err

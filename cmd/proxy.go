@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rtbench/rtbench/proxy"
+	"github.com/rtbench/rtbench/report"
 )
 
 // proxyFlags are the flags of `rtbench proxy`.
@@ -134,7 +135,7 @@ func (f *proxyFlags) options() (o proxy.Options, err error) {
 	secure := u.Scheme == "https" || u.Scheme == "wss"
 	o.Raw, o.Seed, o.Faults = u.Scheme == "tcp", f.seed, f.faults.values
 	if o.Raw && u.Port() == "" {
-		return o, usage(fmt.Errorf("--to %q names no port", f.to), "write tcp://HOST:PORT")
+		return o, usage(fmt.Errorf("--to %q names no port", report.BareURL(f.to)), "write tcp://HOST:PORT")
 	}
 	if !o.Raw && !f.keepHost {
 		o.Host = u.Host

@@ -36,6 +36,7 @@ func parseMessage(raw string, t *target) (message, error) {
 		return message{}, usage(err, messageFields)
 	}
 	_, _, stamped := client.FindStamp([]byte(rendered), 0)
+	t.secrets.AddBody(raw)
 	return message{parsed, t, stamped}, nil
 }
 
@@ -83,7 +84,7 @@ type publishing struct {
 }
 
 func newPublishing(f *loadFlags, t *target) (*publishing, error) {
-	to := &target{net: t.net, vars: t.vars, method: f.publishMethod}
+	to := &target{net: t.net, vars: t.vars, method: f.publishMethod, secrets: t.secrets}
 	p := &publishing{to: to, publishers: max(1, int(f.publishers))}
 	var err error
 	if to.url, err = parseText(f.publish, to.of(0)); err != nil {
@@ -119,10 +120,10 @@ func (p *publishing) checkURL(t *target) error {
 		return usage(err, connectionFields)
 	}
 	if scheme, _, ok := strings.Cut(raw, "://"); ok && strings.HasPrefix(scheme, "ws") {
-		return usage(fmt.Errorf("messages are posted over HTTP, but %q is a WebSocket", raw), "--chat has the connections themselves send")
+		return usage(fmt.Errorf("messages are posted over HTTP, but %q is a WebSocket", report.BareURL(raw)), "--chat has the connections themselves send")
 	}
 	if !strings.Contains(raw, "://") {
-		return usage(fmt.Errorf("%q is neither a URL nor a path", raw), "such as http://HOST:PORT/PATH, or /PATH on the target's host")
+		return usage(fmt.Errorf("%q is neither a URL nor a path", report.BareURL(raw)), "such as http://HOST:PORT/PATH, or /PATH on the target's host")
 	}
 	return checkURL(raw, []string{"http", "https"})
 }

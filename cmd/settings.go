@@ -15,6 +15,8 @@ func secret(flag string) func(string) string {
 	switch flag {
 	case "header", "publish-header":
 		return redactHeader
+	case "subprotocol":
+		return redactSubprotocol
 	case "bearer":
 		return func(string) string { return report.Redacted }
 	case "message", "subscribe", "data", "publish-body":
@@ -52,6 +54,11 @@ func hiddenSecret(value string) string {
 func redactHeader(h string) string {
 	name, value, _ := strings.Cut(h, ":")
 	return name + ": " + report.RedactHeader(strings.TrimSpace(name), strings.TrimSpace(value))
+}
+
+// redactSubprotocol hides a token that goes by the name of a subprotocol.
+func redactSubprotocol(value string) string {
+	return report.RedactHeader("Sec-WebSocket-Protocol", value)
 }
 
 // redactLine hides what may be secret in a command line that is the value of a flag.
@@ -119,5 +126,5 @@ func named(scenario string) []report.Entry {
 	if scenario == "" {
 		return nil
 	}
-	return []report.Entry{{Name: "scenario", Value: scenario}}
+	return []report.Entry{{Name: report.Scenario, Value: scenario}}
 }

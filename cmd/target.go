@@ -12,6 +12,7 @@ import (
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/client"
+	"github.com/rtbench/rtbench/report"
 )
 
 // A target is what to connect to, with the templates of everything that differs between connections.
@@ -25,6 +26,7 @@ type target struct {
 	vars     []map[string]string
 	method   string
 	publish  *publishing // nil for none
+	secrets  *report.Secrets
 }
 
 type headerText struct {
@@ -34,7 +36,7 @@ type headerText struct {
 
 // newTarget reads the flags that say where to connect and what to send along.
 func newTarget(f *loadFlags, rawURL string, schemes []string) (*target, error) {
-	t := &target{method: f.method, slowness: f.slowness()}
+	t := &target{method: f.method, slowness: f.slowness(), secrets: &report.Secrets{}}
 	var err error
 	if t.slow, err = f.slowNetwork(); err != nil {
 		return nil, err
@@ -42,9 +44,19 @@ func newTarget(f *loadFlags, rawURL string, schemes []string) (*target, error) {
 	if t.net, err = f.network(); err != nil {
 		return nil, err
 	}
+	t.net.Redact = t.secrets.Hide
+	if t.slow != nil {
+		t.slow.Redact = t.secrets.Hide
+	}
+	t.secrets.AddURL(f.clock)
 	if f.varsFile != "" {
 		if t.vars, err = readVars(f.varsFile); err != nil {
 			return nil, usage(fmt.Errorf("--vars: %w", err), "a CSV file whose first row names the columns")
+		}
+		for _, row := range t.vars {
+			for column, value := range row {
+				t.secrets.AddNamed(column, value)
+			}
 		}
 	}
 	if t.url, err = parseText(rawURL, t.of(0)); err != nil {
@@ -57,7 +69,10 @@ func newTarget(f *loadFlags, rawURL string, schemes []string) (*target, error) {
 	if err := checkURL(rendered, schemes); err != nil {
 		return nil, err
 	}
-	headers := slices.Clone(f.headers)
+	if err := t.readHeaders(f.headers); err != nil {
+		return nil, in("--header", err)
+	}
+	var headers []string
 	if f.bearer != "" {
 		headers = append(headers, "Authorization: Bearer "+f.bearer)
 	}
@@ -81,12 +96,13 @@ func checkURL(raw string, schemes []string) error {
 	if raw == "" {
 		return usage(errors.New("the URL is empty"), "is a shell variable unset? without any URL the reference server is measured")
 	}
+	bare := report.BareURL(raw)
 	if !strings.Contains(raw, "://") {
-		return usage(fmt.Errorf("%q is not a URL", raw), "write %s://%s", schemes[0], strings.TrimPrefix(raw, "//"))
+		return usage(fmt.Errorf("%q is not a URL", bare), "write %s://%s", schemes[0], strings.TrimPrefix(bare, "//"))
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return usage(fmt.Errorf("%q is not a URL: %w", raw, errors.Unwrap(err)), "such as %s://HOST:PORT/PATH", schemes[0])
+		return usage(fmt.Errorf("%q is not a URL: %w", bare, urlProblem(err)), "such as %s://HOST:PORT/PATH", schemes[0])
 	}
 	if !slices.Contains(schemes, u.Scheme) {
 		for _, p := range protocols {
@@ -94,23 +110,34 @@ func checkURL(raw string, schemes []string) error {
 				return usage(fmt.Errorf("%s:// is not a URL of this command", u.Scheme), "`rtbench %s` is for those", p.name)
 			}
 		}
-		return usage(fmt.Errorf("unknown scheme %q in %q", u.Scheme, raw), "there are %s", strings.Join(schemes, ", "))
+		return usage(fmt.Errorf("unknown scheme %q in %q", u.Scheme, bare), "there are %s", strings.Join(schemes, ", "))
 	}
 	if u.Hostname() == "" {
-		return usage(fmt.Errorf("the URL %q names no host", raw), "such as %s://HOST:PORT/PATH", u.Scheme)
+		return usage(fmt.Errorf("the URL %q names no host", bare), "such as %s://HOST:PORT/PATH", u.Scheme)
 	}
 	if n, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || n == 0) {
-		return usage(fmt.Errorf("the URL %q has no port %s", raw, u.Port()), "ports go from 1 to 65535")
+		return usage(fmt.Errorf("the URL %q has no such port", bare), "ports go from 1 to 65535")
 	}
 	return nil
 }
 
+// urlProblem says why url.Parse takes no URL, without quoting the URL. A port that is none may be half a password.
+func urlProblem(err error) error {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		err = failed.Err
+	}
+	if strings.HasPrefix(err.Error(), "invalid port ") {
+		return errors.New("its port is not a number")
+	}
+	return err
+}
+
 // readHeaders takes headers, given as 'Name: value'.
 func (t *target) readHeaders(list []string) error {
-	for _, h := range list {
+	for i, h := range list {
 		name, value, ok := strings.Cut(h, ":")
 		if name = strings.TrimSpace(name); !ok || !isToken(name) {
-			return usage(fmt.Errorf("%q is not a header", h), "write 'Name: value'")
+			return usage(fmt.Errorf("number %d is not a header", i+1), "write 'Name: value'")
 		}
 		v, err := parseText(strings.TrimSpace(value), t.of(0))
 		if err != nil {
@@ -150,7 +177,7 @@ func bodyType(body string) string {
 	return "application/x-www-form-urlencoded"
 }
 
-// request gives the request of one connection.
+// request gives the request of one connection, whose secrets no error is to repeat.
 func (t *target) request(conn int) (client.Request, error) {
 	s := t.of(conn)
 	r := client.Request{Method: t.method}
@@ -158,6 +185,7 @@ func (t *target) request(conn int) (client.Request, error) {
 	if r.URL, err = t.url.render(s); err != nil {
 		return r, err
 	}
+	t.secrets.AddURL(r.URL)
 	if len(t.headers) > 0 {
 		r.Header = make(http.Header, len(t.headers))
 	}
@@ -167,6 +195,7 @@ func (t *target) request(conn int) (client.Request, error) {
 			return r, err
 		}
 		r.Header[h.name] = append(r.Header[h.name], value)
+		t.secrets.AddHeader(h.name, value)
 	}
 	if t.body.raw != "" {
 		body, err := t.body.render(s)
@@ -174,6 +203,7 @@ func (t *target) request(conn int) (client.Request, error) {
 			return r, err
 		}
 		r.Body = []byte(body)
+		t.secrets.AddBody(body)
 	}
 	return r, nil
 }

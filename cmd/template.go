@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"text/template"
+	"unicode/utf8"
 )
 
 // What templates can name: of a connection, of what is sent when it is opened, and of a message.
@@ -45,7 +46,7 @@ func parseText[S any](raw string, sample S) (text, error) {
 		err = tmpl.Execute(&limited{left: maxRendered}, sample)
 	}
 	if err != nil {
-		return text{}, fmt.Errorf("template %q: %w", raw, templateProblem(err))
+		return text{}, fmt.Errorf("template: %w", templateProblem(raw, err))
 	}
 	return text{raw, tmpl}, nil
 }
@@ -69,11 +70,14 @@ func (l *limited) Write(p []byte) (int, error) {
 var (
 	noSuchField  = regexp.MustCompile(`can't evaluate field (\w+) in type cmd\.`)
 	noSuchColumn = regexp.MustCompile(`map has no entry for key ("[^"]*")`)
-	place        = regexp.MustCompile(`^template: :(\d+)(:\d+)?: (executing "" at <.*?>: )?`)
+	place        = regexp.MustCompile(`^template: :(\d+)(:\d+)?: (executing "" at <(.*?)>: )?`)
 )
 
-// templateProblem says what is wrong in a template, without the library's words for where it is.
-func templateProblem(err error) error {
+// templateProblem says what is wrong in a template: at which of its actions, since what is around them may be a secret.
+func templateProblem(raw string, err error) error {
+	if open := strings.LastIndex(raw, "{{"); open > strings.LastIndex(raw, "}}") { // all the rest is this action to the library, which quotes it
+		return fmt.Errorf("the {{ at character %d has no }}", 1+utf8.RuneCountInString(raw[:open]))
+	}
 	s := err.Error()
 	if m := noSuchField.FindStringSubmatch(s); m != nil {
 		return fmt.Errorf("there is no {{.%s}} here", m[1])
@@ -81,7 +85,14 @@ func templateProblem(err error) error {
 	if m := noSuchColumn.FindStringSubmatch(s); m != nil {
 		return fmt.Errorf("--vars has no column %s", m[1])
 	}
-	return errors.New(place.ReplaceAllString(s, ""))
+	m := place.FindStringSubmatch(s)
+	if m == nil {
+		return err
+	}
+	if s = s[len(m[0]):]; m[4] != "" {
+		s = "{{" + m[4] + "}}: " + s
+	}
+	return errors.New(s)
 }
 
 // render gives the text for one connection or message.
@@ -91,7 +102,7 @@ func (t text) render(scope any) (string, error) {
 	}
 	b := limited{left: maxRendered}
 	if err := t.tmpl.Execute(&b, scope); err != nil {
-		return "", fmt.Errorf("template %q: %w", t.raw, templateProblem(err))
+		return "", fmt.Errorf("template: %w", templateProblem(t.raw, err))
 	}
 	return b.String(), nil
 }

@@ -31,12 +31,15 @@ func TestTemplates(t *testing.T) {
 		}
 	}
 	for raw, want := range map[string]string{
-		"{{":                         `template "{{": unclosed action`,
-		"a\n{{.}":                    `template "a\n{{.}": bad character U+007D '}'`,
-		"{{.Name}}":                  `template "{{.Name}}": there is no {{.Name}} here`,
-		"{{.Vars.token}}":            `template "{{.Vars.token}}": --vars has no column "token"`,
-		"{{name}}":                   `template "{{name}}": function "name" not defined`,
-		"{{index .Vars}}{{.Conn.X}}": `template "{{index .Vars}}{{.Conn.X}}": can't evaluate field X in type int`,
+		"{{":                              `template: the {{ at character 1 has no }}`,
+		"ä\n{{.}":                         `template: the {{ at character 3 has no }}`,
+		"{{.Conn}} {{.Vars.name SECRET":   `template: the {{ at character 11 has no }}`,
+		"{{.Name}} SECRET":                `template: there is no {{.Name}} here`,
+		"{{.Vars.token}}":                 `template: --vars has no column "token"`,
+		"SECRET {{name}}":                 `template: function "name" not defined`,
+		"{{index .Vars}}{{.Conn.X}}":      `template: {{.Conn.X}}: can't evaluate field X in type int`,
+		"{{if .Conn}}SECRET":              `template: unexpected EOF`,
+		`{{slice "abc" 5}} SECRET {{.N}}`: `template: {{slice "abc" 5}}: error calling slice: index out of range: 5`,
 	} {
 		if _, err := parseText(raw, sample); err == nil || err.Error() != want {
 			t.Errorf("%q: %v; want %s", raw, err, want)

@@ -33,7 +33,7 @@ func (f *loadFlags) trace(ctx context.Context, std streams, p *protocol, t *targ
 	if f.given("duration") || f.given("z") {
 		options.For = plan.Duration
 	}
-	shower := traceWriter{w: std.out, stamp: plan.Stamp, token: plan.Token}
+	shower := traceWriter{w: std.out, stamp: plan.Stamp, token: plan.Token, secrets: t.secrets}
 	if t.publish != nil {
 		publishers, stop, err := t.publish.open(t)
 		if err != nil {
@@ -65,7 +65,11 @@ type traceWriter struct {
 	stamp   client.Field
 	token   client.Field
 	publish string // the request that publishes
+	secrets *report.Secrets
 }
+
+// quote is what a server wrote, on one line.
+func (t traceWriter) quote(text string) string { return oneLine(t.secrets.Hide(text)) }
 
 func (t traceWriter) line(at time.Duration, kind check.Kind, text string) {
 	fmt.Fprintf(t.w, "%10.3fs  %-7s  %s\n", at.Seconds(), kind, text)
@@ -79,9 +83,9 @@ func (t traceWriter) show(s check.Step) {
 	case check.Event:
 		t.event(line, s.Event)
 	case check.Comment:
-		line("%s", oneLine(string(s.Event.Data)))
+		line("%s", t.quote(string(s.Event.Data)))
 	case check.Hint:
-		line("%s", eventFields(s.Event))
+		line("%s", t.eventFields(s.Event))
 	case check.Closed:
 		t.closed(line, s.Closed)
 	case check.Published:
@@ -101,7 +105,7 @@ func (t traceWriter) opened(line func(string, ...any), o client.Opened) {
 		what = append(what, info.TLS)
 	}
 	if info.Subprotocol != "" {
-		what = append(what, "subprotocol "+oneLine(info.Subprotocol))
+		what = append(what, "subprotocol "+t.quote(redactSubprotocol(info.Subprotocol)))
 	}
 	line("%s  %s → %s", strings.Join(what, ", "), info.Local, info.Remote)
 	var phases []string
@@ -115,7 +119,7 @@ func (t traceWriter) opened(line func(string, ...any), o client.Opened) {
 	}
 	line("%s", strings.Join(phases, ", "))
 	if len(o.From) > 0 {
-		line("resuming from %s", oneLine(string(o.From)))
+		line("resuming from %s", t.quote(string(o.From)))
 	}
 	names := make([]string, 0, len(info.Header))
 	for name := range info.Header {
@@ -124,19 +128,19 @@ func (t traceWriter) opened(line func(string, ...any), o client.Opened) {
 	slices.Sort(names)
 	for _, name := range names {
 		for _, value := range info.Header[name] {
-			line("%s: %s", oneLine(name), oneLine(report.RedactHeader(name, value)))
+			line("%s: %s", t.quote(name), t.quote(report.RedactHeader(name, value)))
 		}
 	}
 }
 
 // eventFields lists what an event has besides its data.
-func eventFields(ev client.Event) string {
+func (t traceWriter) eventFields(ev client.Event) string {
 	var fields []string
 	if ev.OwnID {
-		fields = append(fields, "id="+brief(string(ev.ID)))
+		fields = append(fields, "id="+brief(t.secrets.Hide(string(ev.ID))))
 	}
 	if ev.Kind != "" && ev.Kind != "message" {
-		fields = append(fields, "event="+brief(ev.Kind))
+		fields = append(fields, "event="+brief(t.secrets.Hide(ev.Kind)))
 	}
 	if ev.Retry >= 0 {
 		fields = append(fields, "retry="+scaled(ev.Retry))
@@ -155,7 +159,7 @@ func brief(s string) string { return ansi.Truncate(oneLine(s), maxBrief, "…") 
 
 func (t traceWriter) event(line func(string, ...any), ev client.Event) {
 	var notes []string
-	if fields := eventFields(ev); fields != "" {
+	if fields := t.eventFields(ev); fields != "" {
 		notes = append(notes, fields)
 	}
 	arrival := ev.Arrival.User.UnixNano()
@@ -166,7 +170,7 @@ func (t traceWriter) event(line func(string, ...any), ev client.Event) {
 	} else if !t.token.IsZero() {
 		notes = append(notes, "no stamp at "+oneLine(t.token.String()))
 	}
-	notes = append(notes, fmt.Sprintf("%d bytes", len(ev.Data)), oneLine(string(ev.Data)))
+	notes = append(notes, fmt.Sprintf("%d bytes", len(ev.Data)), t.quote(string(ev.Data)))
 	line("%s", strings.Join(notes, "  "))
 }
 

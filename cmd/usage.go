@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/rtbench/rtbench/report"
 )
 
 // usage is bad input: what is wrong, and what to try.
@@ -21,7 +24,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return usage(fmt.Errorf("%s takes no argument, but there is %q", cmd.CommandPath(), args[0]), "`%s --help`", cmd.CommandPath())
+	return usage(fmt.Errorf("%s takes no argument, but there is %q", cmd.CommandPath(), report.BareURL(args[0])), "`%s --help`", cmd.CommandPath())
 }
 
 // unknownCommand complains of a word that is no command of parent.
@@ -29,11 +32,11 @@ func unknownCommand(parent *cobra.Command, word string) error {
 	if scheme, _, ok := strings.Cut(word, "://"); ok {
 		for _, p := range protocols {
 			if p.schemes[0] == scheme || p.schemes[1] == scheme {
-				return usage(fmt.Errorf("%q is not a command", word), "`%s %s URL` measures it", parent.CommandPath(), p.name)
+				return usage(fmt.Errorf("%q is not a command", report.BareURL(word)), "`%s %s URL` measures it", parent.CommandPath(), p.name)
 			}
 		}
 	}
-	err := fmt.Errorf("%s has no command %q", parent.CommandPath(), word)
+	err := fmt.Errorf("%s has no command %q", parent.CommandPath(), report.BareURL(word))
 	if near := suggestions(parent, word); near != "" {
 		return usage(err, "did you mean %s?", near)
 	}
@@ -96,6 +99,9 @@ func badValue(where string, e *pflag.InvalidValueError) error {
 		return fmt.Errorf("%s: %q is neither true nor false", where, e.GetValue())
 	}
 	cause := strings.TrimPrefix(errors.Unwrap(e).Error(), e.GetFlag().Name+" ")
+	if redact := secret(e.GetFlag().Name); redact != nil {
+		cause = strings.ReplaceAll(cause, strconv.Quote(e.GetValue()), strconv.Quote(redact(e.GetValue())))
+	}
 	return fmt.Errorf("%s: %s", where, cause)
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/proxy"
+	"github.com/rtbench/rtbench/report"
 )
 
 // registerVia declares the flag of what is done to the connections on their way.
@@ -45,7 +46,7 @@ func (f *loadFlags) checkVia(rawURL string) error {
 	}
 	scheme, rest, _ := strings.Cut(rawURL, "://")
 	if host, _, _ := strings.Cut(rest, "/"); strings.Contains(host, "{{") && f.connectTo == "" {
-		return usage(fmt.Errorf("--via-faults goes to one host, but that of %q is a template", rawURL), "--connect-to HOST:PORT says which one")
+		return usage(fmt.Errorf("--via-faults goes to one host, but that of %q is a template", report.RedactURL(rawURL)), "--connect-to HOST:PORT says which one")
 	}
 	if scheme != "https" && scheme != "wss" {
 		return nil

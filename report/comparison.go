@@ -261,7 +261,7 @@ func markdownComparison(c *Comparison) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	sideA, sideB := mark(c.Sides[0].Name), mark(c.Sides[1].Name)
-	line("## %s against %s\n", sideA, sideB)
+	line("## %s against %s\n", titled(mark(scenario(c.Entries)), sideA), sideB)
 	line("%s. %s\n", c.made("; "), mark(c.Workload))
 	for _, d := range c.Doubts {
 		line("> **No verdict:** %s → %s\n", mark(d.Text), mark(d.Advice))

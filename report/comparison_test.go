@@ -36,7 +36,7 @@ func compared() *Comparison {
 		},
 		Advice:      []string{"Take SSE for this workload: SSE's delivery p50 is 9 % lower (row 2).", "What would change this: binary payloads."},
 		Warnings:    []bench.Warning{{Text: "WebSocket, every connection reset: only 9 of 10 connections were ever open", Advice: "what rests on it can't be told"}},
-		Environment: sampleEnvironment(), Entries: []Entry{{"pairs", "10"}},
+		Environment: sampleEnvironment(), Entries: []Entry{{Scenario, "both of them"}, {"pairs", "10"}},
 	}
 }
 
@@ -50,6 +50,7 @@ func hostileComparison() *Comparison {
 	c.Contrasts[1].Ratio, c.Contrasts[1].Low, c.Contrasts[1].High = math.NaN(), 0, math.Inf(1)
 	c.Claims = []Claim{{evil, evil, evil, Untellable, evil}}
 	c.Doubts = []bench.Warning{{Text: evil, Advice: evil}}
+	c.Entries = []Entry{{Scenario, evil}}
 	c.Interrupted = true
 	return c
 }

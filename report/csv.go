@@ -29,6 +29,9 @@ func CSVSummary(w io.Writer, run Run) error {
 	t.header = append(t.header, "max", "value", "at_least", "verdict", "note")
 	t.write(t.header...)
 
+	if name := scenario(run.Config.Entries); name != "" {
+		t.row("run", Scenario, "note", name)
+	}
 	t.row("run", "target", "note", run.Config.Target)
 	t.row("run", "stop", "value", string(r.Stop), "note", r.StopText)
 	if r.Failure != "" {

@@ -18,6 +18,9 @@ func writeGoBench(w io.Writer, run Run) error {
 	r := run.Result
 	var b strings.Builder
 	fmt.Fprintf(&b, "goos: %s\ngoarch: %s\n", oneWord(r.Environment.OS), oneWord(r.Environment.Arch))
+	if name := scenario(run.Config.Entries); name != "" {
+		fmt.Fprintf(&b, "%s: %s\n", Scenario, Plain(name))
+	}
 	name := ""
 	for _, word := range strings.FieldsFunc(run.Config.Command, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
 		name += strings.ToUpper(word[:1]) + word[1:]

@@ -23,14 +23,18 @@ func writeHLog(w io.Writer, run Run) error {
 	log.SetBaseTime(r.Start.UnixMilli())
 
 	seconds := fmt.Sprintf("%d.%03d (seconds since epoch)", r.Start.Unix(), r.Start.Nanosecond()/int(time.Millisecond))
-	for _, comment := range []string{
+	comments := []string{
 		Plain("[Logged with rtbench " + r.Environment.Version + ": " + run.Config.Command + " " + run.Config.Target + "]"),
 		fmt.Sprintf("[Histogram log format version %s]", hdrhistogram.HISTOGRAM_LOG_FORMAT_VERSION),
 		fmt.Sprintf("[Measured window: %.3f s to %.3f s]", r.Begin.Seconds(), r.End.Seconds()),
 		// OutputStartTime and OutputBaseTime cut to whole seconds.
 		fmt.Sprintf("[StartTime: %s, %s]", seconds, r.Start.UTC().Format(time.RFC3339)),
 		fmt.Sprintf("[BaseTime: %s]", seconds),
-	} {
+	}
+	if name := scenario(run.Config.Entries); name != "" {
+		comments = append(comments, "[Scenario: "+Plain(name)+"]")
+	}
+	for _, comment := range comments {
 		if err := log.OutputComment(comment); err != nil {
 			return fmt.Errorf("report: %w", err)
 		}

@@ -83,7 +83,7 @@ func writeJUnit(w io.Writer, run Run) error {
 		return err
 	}
 	r := run.Result
-	s := newSuite(run.Config.Command, r.Start, r.Elapsed)
+	s := newSuite(titled(scenario(run.Config.Entries), run.Config.Command), r.Start, r.Elapsed)
 	whole := junitCase{Name: "the run", Error: because(r.Failure)}
 	if why, refused := Distrust(r); refused && r.Failure == "" {
 		whole.Skipped = because("not to be trusted: " + why.Text)
@@ -107,7 +107,7 @@ func writeJUnit(w io.Writer, run Run) error {
 
 // junit writes a case for each figure that was compared.
 func (c *Comparison) junit(w io.Writer) error {
-	s := newSuite(c.Command, c.Start, c.Elapsed)
+	s := newSuite(titled(scenario(c.Entries), c.Command), c.Start, c.Elapsed)
 	whole := junitCase{Name: "the comparison"}
 	if len(c.Doubts) > 0 {
 		whole.Skipped = because("there is no verdict: " + c.Doubts[0].Text)

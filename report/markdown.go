@@ -16,7 +16,7 @@ func writeMarkdown(w io.Writer, run Run) error {
 	r := run.Result
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("## %s %s\n", code(run.Config.Command), code(run.Config.Target))
+	line("## %s %s\n", titled(mark(scenario(run.Config.Entries)), code(run.Config.Command)), code(run.Config.Target))
 	if r.Failure != "" {
 		line("**FAILED:** %s\n", mark(r.Failure))
 	}

@@ -35,8 +35,11 @@ func TestRedactURL(t *testing.T) {
 		"http://h/?secret=&a==b&token=a=b":                       "http://h/?secret=&a==b&token=REDACTED",
 		"http://h/?%74oken=abc&t%6fken=x":                        "http://h/?%74oken=REDACTED&t%6fken=REDACTED",
 		"http://h/?%zztoken=abc":                                 "http://h/?%zztoken=REDACTED",
-		"http://h/p#access_token=abc&state=1":                    "http://h/p#access_token=REDACTED&state=1",
+		"http://h/p#access_token=abc&state=1":                    "http://h/p#access_token=REDACTED&state=REDACTED",
 		"http://h/p#/route?token=abc":                            "http://h/p#/route?token=REDACTED",
+		"http://h/?state=1&estate=2&k=3&t=4&interstate=5":        "http://h/?state=REDACTED&estate=2&k=3&t=4&interstate=5",
+		"http://h/?client_assertion=1&nonce=2&ticket=3":          "http://h/?client_assertion=REDACTED&nonce=REDACTED&ticket=REDACTED",
+		"http://h/?otp=1&pin=2&passphrase=3&shipping=4&pinned=5": "http://h/?otp=REDACTED&pin=REDACTED&passphrase=REDACTED&shipping=4&pinned=5",
 		"http://h/?last_id={{.LastID}}&n=1":                      "http://h/?last_id={{.LastID}}&n=1",
 		"ws://{{.Vars.user}}:{{.Vars.pass}}@h/{{.Vars.room}}":    "ws://{{.Vars.user}}:REDACTED@h/{{.Vars.room}}",
 		`ws://h/{{printf "%s?token=&#/" .Vars.a}}/x?token={{a}}`: `ws://h/{{printf "%s?token=&#/" .Vars.a}}/x?token=REDACTED`,
@@ -58,11 +61,38 @@ func TestRedactHeader(t *testing.T) {
 		{" Authorization ", " Bearer abc", "Bearer REDACTED"},
 		{"Cookie", "a=b; c=d", "REDACTED"}, {"Set-Cookie", "a=b", "REDACTED"}, {"X-Api-Key", "abc", "REDACTED"}, {"x-auth-user", "abc", "REDACTED"},
 		{"X-CSRF-Token", "abc", "REDACTED"}, {"X-Session-Id", "abc", "REDACTED"}, {"X-My-Secret", "abc", "REDACTED"}, {"Db-Password", "abc", "REDACTED"},
+		{"X-Passphrase", "abc", "REDACTED"}, {"X-OTP", "123", "REDACTED"}, {"X-Pin", "123", "REDACTED"}, {"Ticket", "abc", "REDACTED"}, {"DPoP", "abc", "REDACTED"}, {"X-Shipping", "abc", "abc"},
+		{"Sec-WebSocket-Protocol", "chat, bearer.abc", "chat, bearer.REDACTED"}, {"Sec-WebSocket-Protocol", "base64url.bearer.authorization.k8s.io.abc,v4", "base64url.bearer.REDACTED,v4"},
+		{"Sec-WebSocket-Protocol", "Bearer.abc", "Bearer.REDACTED"}, {"Sec-WebSocket-Protocol", "graphql-transport-ws", "graphql-transport-ws"},
 		{"Accept", "text/event-stream", "text/event-stream"}, {"Origin", "http://h", "http://h"}, {"X-Last", "{{.LastID}}", "{{.LastID}}"},
 		{"Referer", "http://a:b@h/?token=1", "http://a:REDACTED@h/?token=REDACTED"}, {"Last-Event-ID", "42", "42"},
 	} {
 		if got := RedactHeader(c[0], c[1]); got != c[2] {
 			t.Errorf("%s: %s: %q, want %q", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+// Nothing that may be a secret is in what is shown of a URL that can't be parsed.
+func TestBareURL(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                               "",
+		"http://[::1":                    "http://[::1",
+		"http://[::1]:8080/p":            "http://[::1]:8080/p",
+		"h:8080/p":                       "h:8080/p",
+		"htp://u:pw@h:80/p?key=s#t":      "htp://h:80/p",
+		"u:pw@h/p?key=s":                 "h/p",
+		"http://u:p@w@h x/p":             "http://h x/p",
+		"http://u:p/w@h/":                "http://h/",
+		"http://u:p?w@h/":                "http://u:…",
+		"http://u:p#w@h/":                "http://u:…",
+		"http://h:x/?key=s@t":            "http://h:…",
+		"http://h/%zz?next=a@b&key=s":    "http://h/%zz",
+		"http://h/a:b":                   "http://h/a:b",
+		"http://ghp_secret@h/?a=http://": "http://h/",
+	} {
+		if got := BareURL(in); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
 		}
 	}
 }

@@ -9,7 +9,8 @@
 // measured is never written as 0: text says why, JSON and CSV leave the value out and give the reason beside it.
 //
 // Whatever a server may have written goes through Plain before it reaches a terminal, and a spreadsheet cannot take it
-// for a formula. The package does not redact by itself: it gives RedactURL and RedactHeader to whoever fills Config.
+// for a formula. The package does not redact by itself: it gives RedactURL and RedactHeader to whoever fills Config, and
+// Secrets to whoever quotes a server.
 //
 // It computes nothing of a run: every figure is in the Result or in its histograms. Of several it does: Contrasts compares
 // two sides by paired trials. It draws no conclusions, and knows no protocol. All functions are safe for use by several goroutines at once as long as none changes the Run.
@@ -18,6 +19,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/rtbench/rtbench/bench"
 )
@@ -40,6 +42,25 @@ type Config struct {
 type Entry struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+}
+
+// Scenario is the setting that names the scenario which a run or a comparison is of.
+const Scenario = "scenario"
+
+// scenario is that name, "" where there is none.
+func scenario(entries []Entry) string {
+	if i := slices.IndexFunc(entries, func(e Entry) bool { return e.Name == Scenario }); i >= 0 {
+		return entries[i].Value
+	}
+	return ""
+}
+
+// titled is a text behind the name of its scenario, where it has one.
+func titled(name, text string) string {
+	if name == "" {
+		return text
+	}
+	return name + ": " + text
 }
 
 // Write writes the run in the given format; opts matter to Text alone, and CSV is the summary. It writes to w once

@@ -180,7 +180,7 @@ func rich() Run {
 		r.Judgements = append(r.Judgements, judge(r, text))
 	}
 	return Run{r, Config{Command: "rtbench sse", Target: "http://127.0.0.1:8080/sse?token=" + Redacted, Entries: []Entry{
-		{"connections", "1000"}, {"duration", "10s"}, {"warmup", "2s"}, {"header", RedactHeader("Authorization", "Bearer abc")},
+		{Scenario, "steady feed"}, {"connections", "1000"}, {"duration", "10s"}, {"warmup", "2s"}, {"header", RedactHeader("Authorization", "Bearer abc")},
 		{"stamp", "json:ts"}, {"seq", "id"}, {"reconnect", "eventsource"}, {"threshold", "p99(delivery) < 250ms"}, {"threshold", "lost == 0"},
 	}}}
 }
@@ -242,7 +242,7 @@ func hostile() Run {
 	r.Unmeasured[bench.Outage] = "-\u0085"
 	r.Environment.Kernel, r.Environment.GoVersion, r.Environment.Arrivals = "\x1b[1m", "go\x1b", "\x1b[5mspace"
 	r.Warnings = []bench.Warning{{Text: "\x1b[1mwarning", Advice: "\u2067advice"}}
-	run.Config = Config{Command: "rtbench \x1b[7msse", Target: "http://127.0.0.1/\u202e\x00", Entries: []Entry{{"\x1b", "=\x7f"}}}
+	run.Config = Config{Command: "rtbench \x1b[7msse", Target: "http://127.0.0.1/\u202e\x00", Entries: []Entry{{"\x1b", "=\x7f"}, {Scenario, "=1+1\n\x1b[2m<b>|`"}}}
 	return run
 }
 
