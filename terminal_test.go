@@ -153,6 +153,40 @@ func TestTerminal(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 
+	term.press("clear; cd "+dir+"; "+program+"; echo it ended with $?", "Enter")
+	term.waitFor("Measure an endpoint")
+	term.press("Enter")
+	term.waitFor("empty for the built-in server")
+	term.press("Tab", "Tab", "BSpace", "BSpace", "BSpace", "x")
+	term.waitFor(`"x" is not a number`)
+	term.press("BSpace", "5", "Tab", "BSpace", "BSpace", "BSpace", "2s")
+	term.waitFor("rtbench sse --connections 5 --duration 2s")
+	term.press("C-s")
+	term.waitFor("saved")
+	term.press("C-r")
+	term.waitFor("1 Overview")
+	term.waitFor("exit code 0")
+	term.press("w")
+	term.press("report.html", "Enter")
+	term.waitFor("written to report.html")
+	term.press("r") // again, and leave that
+	term.waitFor("1 Overview")
+	term.press("C-c")
+	term.waitFor("exit code 130")
+	term.press("Escape")
+	term.waitFor("runs of this session")
+	term.press("Down", "Down", "Down", "Space", "Down", "Space", "=")
+	term.waitFor("against")
+	term.press("Escape")
+	term.waitFor("runs of this session")
+	term.press("q")
+	clean(0)
+	for _, pattern := range []string{"report.html", "scenario-*.yaml"} {
+		if files, err := filepath.Glob(filepath.Join(dir, pattern)); err != nil || len(files) != 1 {
+			t.Errorf("%s: %v, %v", pattern, files, err)
+		}
+	}
+
 	start("sse -c 5 -d 10m")
 	term.press("C-c")
 	clean(130)

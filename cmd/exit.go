@@ -98,15 +98,22 @@ func exitOfSignal(s os.Signal) exit {
 
 // printError writes one line: what was wrong, where, and what to try.
 func printError(w io.Writer, err error) {
-	f, ok := errors.AsType[*failure](err)
-	if ok && f.err == nil {
-		return
+	if line := complaint(err); line != "" {
+		fmt.Fprintln(w, "rtbench: "+line)
 	}
-	line := "rtbench: " + oneLine(err.Error())
+}
+
+// complaint is that line without the program's name; "" where there is nothing to say, or no error.
+func complaint(err error) string {
+	f, ok := errors.AsType[*failure](err)
+	if err == nil || ok && f.err == nil {
+		return ""
+	}
+	line := oneLine(err.Error())
 	if ok && f.hint != "" {
 		line += " (" + f.hint + ")"
 	}
-	fmt.Fprintln(w, line)
+	return line
 }
 
 // oneLine makes text that may quote a server or a user fit for one line of a terminal.

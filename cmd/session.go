@@ -135,9 +135,8 @@ func (s *session) make(ctx context.Context, form *sessionForm, values []string) 
 	err := m.perform(running, std)
 	stop()
 	m.said = fmt.Sprintf("exit code %d", exitOf(err))
-	var told bytes.Buffer
-	if printError(&told, err); told.Len() > 0 {
-		m.said += ": " + strings.TrimPrefix(strings.TrimSpace(told.String()), "rtbench: ")
+	if why := complaint(err); why != "" {
+		m.said += ": " + why
 	}
 	s.runs = append(s.runs, m)
 	return s.read(ctx, m)

@@ -178,11 +178,8 @@ func (form *sessionForm) command(values []string) (line string, err error) {
 	if err != nil {
 		return "", err
 	}
-	_, _, err = form.job(values)
-	if err != nil {
-		var told strings.Builder
-		printError(&told, err)
-		err = errors.New(strings.TrimPrefix(strings.TrimSpace(told.String()), "rtbench: "))
+	if _, _, err = form.job(values); err != nil {
+		err = errors.New(complaint(err))
 	}
 	return quoted(append([]string{"rtbench"}, args...)), err
 }
