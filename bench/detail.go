@@ -296,7 +296,7 @@ func (r *run) look(s *Snapshot, figures *figures) {
 func (r *run) describe(s *Snapshot, figures *figures) *Detail {
 	d := &Detail{
 		At: s.At, Unmeasured: figures.unmeasured, SeriesStep: r.series.step, Errors: r.errors.all(),
-		Health: r.watch.health(r.tally.inWindow), Resumption: r.resumption(figures.unmeasured),
+		Health: r.watch.health(r.tally.inWindow), Resumption: r.resumption(figures.unmeasured), Target: r.targetNow.Load(),
 	}
 	for m, h := range r.tally.timings {
 		if h != nil && h.TotalCount() > 0 && Metric(m) < numTimings {

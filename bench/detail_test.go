@@ -31,7 +31,8 @@ func TestDetail(t *testing.T) {
 			}
 			return s, nil
 		}
-		r := f.runner(Plan{Stages: []Stage{{0, 4}}, Duration: 8 * second, Warmup: -1, Backoff: fixed})
+		uses := []*Use{{Memory: 1000}, {CPU: second, Memory: 5000}, {CPU: 2 * second, Memory: 4000}}
+		r := f.runner(Plan{Stages: []Stage{{0, 4}}, Duration: 8 * second, Warmup: -1, Backoff: fixed, Target: &scriptedProbe{uses: uses}})
 		r.Look(true)
 		r.Follow(3, "rare")
 		var early, late *Snapshot
@@ -46,6 +47,9 @@ func TestDetail(t *testing.T) {
 		d := late.Detail
 		if d.Down != 0 || len(d.Worst) != 4 || d.Worst[0].Index != 3 || d.Worst[0].Drops != 1 || d.Worst[0].State != StateOpen || d.Worst[1].Drops != 0 || d.Worst[1].Longest != int64(millisecond) {
 			t.Errorf("%+v", d.Worst)
+		}
+		if d.Target == nil || d.Target.CPU != second || d.Target.Most != 5000 || d.Target.Why != "" {
+			t.Errorf("%+v", d.Target)
 		}
 		if len(d.Errors) == 0 || d.Resumption == nil || len(d.Spread.Counts) == 0 {
 			t.Errorf("%+v", d)

@@ -75,6 +75,7 @@ type run struct {
 	segments          atomic.Bool  // the system has told what became of TCP segments
 	posting           atomic.Int64 // messages that publishers have under way
 	dialError         atomic.Pointer[client.Error]
+	targetNow         atomic.Pointer[TargetUse] // what the target has used so far; nil where that isn't known
 
 	// Below, only the goroutine of Run.
 	tally                 tally

@@ -95,6 +95,7 @@ func (r *run) observeTarget() {
 			t.use.Most = max(t.use.Most, use.Memory)
 			more = more && now < int64(r.times.end) // what it says after the window isn't of it
 		}
+		r.targetNow.Store(t.result())
 		if !more || t.failed != nil && t.from == 0 { // one that never says anything isn't asked again
 			return
 		}

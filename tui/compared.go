@@ -100,7 +100,6 @@ func (m *comparedModel) View() (drawn tea.View) {
 			drawn.Content = ""
 		}
 	}()
-	drawn.WindowTitle = "rtbench"
 	if m.state != nil {
 		drawn.Content = m.state.render(m.width, m.height, m.stopping)
 	}

@@ -215,7 +215,7 @@ func (m *formModel) nameWidth() (w int) {
 
 // View implements tea.Model.
 func (m *formModel) View() (drawn tea.View) {
-	drawn.AltScreen, drawn.WindowTitle = true, "rtbench"
+	drawn.AltScreen = true
 	drawn.Content = m.render(m.width, m.height)
 	return drawn
 }

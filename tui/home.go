@@ -123,7 +123,7 @@ func (m *homeModel) pick(run int) {
 
 // View implements tea.Model.
 func (m *homeModel) View() (drawn tea.View) {
-	drawn.AltScreen, drawn.WindowTitle = true, "rtbench"
+	drawn.AltScreen = true
 	drawn.Content = m.render(m.width, m.height)
 	return drawn
 }

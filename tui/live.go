@@ -119,7 +119,6 @@ func (m *model) View() (drawn tea.View) {
 			drawn.Content = ""
 		}
 	}()
-	drawn.WindowTitle = "rtbench"
 	if m.asked != nil {
 		m.view.asking = m.asked.asks + m.input.View()
 	}

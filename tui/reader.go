@@ -135,7 +135,7 @@ func (m *readerModel) write(msg tea.KeyPressMsg) tea.Cmd {
 
 // View implements tea.Model.
 func (m *readerModel) View() (drawn tea.View) {
-	drawn.AltScreen, drawn.WindowTitle = true, "rtbench"
+	drawn.AltScreen = true
 	drawn.Content = m.render(m.width, m.height)
 	return drawn
 }
