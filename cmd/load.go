@@ -61,6 +61,9 @@ func (f *loadFlags) run(ctx context.Context, std streams, p *protocol, args []st
 	if err != nil {
 		return err
 	}
+	if err := f.tryOut(hasURL); err != nil {
+		return err
+	}
 	child := 0
 	if !hasURL {
 		server, err := startChild(ctx, f.serveFlags())
