@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"regexp"
@@ -114,16 +115,14 @@ func (f *scenarioFile) concealVariable(text string) {
 	}
 }
 
-// wordsInTemplate finds what isn't a field's name in a template, which messages quote.
-var wordsInTemplate = regexp.MustCompile(`\{\{[^{}]*|[^{}]*\}\}`)
-
 // concealText conceals a text, and what messages may quote of it as a template.
 func (f *scenarioFile) concealText(text string) {
 	if standsIn.MatchString(text) {
 		return
 	}
 	f.conceal(text, report.Redacted)
-	for _, action := range wordsInTemplate.FindAllString(text, -1) {
+	for _, action := range strings.Split(text, "{{")[1:] {
+		action, _, _ = strings.Cut(action, "}}")
 		for word := range strings.FieldsFuncSeq(action, func(r rune) bool { return strings.ContainsRune("{} \t\r\n\"`()|,:=", r) }) {
 			if !strings.HasPrefix(word, ".") {
 				f.conceal(word, report.Redacted)
@@ -189,16 +188,11 @@ var templates = regexp.MustCompile(`\$\{[^}]*\}|\{\{.*?\}\}`)
 
 // hide has a message show no secret of the file.
 func (f *scenarioFile) hide(text string) string {
-	var pairs []string
-	for secret := range f.concealed {
-		pairs = append(pairs, secret)
+	longestFirst := func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) }
+	for _, secret := range slices.SortedFunc(maps.Keys(f.concealed), longestFirst) {
+		text = strings.ReplaceAll(text, secret, f.concealed[secret])
 	}
-	slices.SortFunc(pairs, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) }) // the longest come first
-	var both []string
-	for _, secret := range pairs {
-		both = append(both, secret, f.concealed[secret])
-	}
-	return strings.NewReplacer(both...).Replace(text)
+	return text
 }
 
 // hidden is an error that shows no secret of the file.

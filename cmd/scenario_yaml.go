@@ -61,6 +61,7 @@ func parseScenarios(path, text string) (*scenarioFile, error) {
 func (f *scenarioFile) checkShape(tokens token.Tokens) error {
 	type level struct {
 		column int // 0 within brackets
+		braces bool
 		keys   int
 	}
 	levels := []level{{column: -1}}
@@ -68,10 +69,14 @@ func (f *scenarioFile) checkShape(tokens token.Tokens) error {
 		top := &levels[len(levels)-1]
 		switch t.Type {
 		case token.SequenceStartType, token.MappingStartType:
-			levels = append(levels, level{})
+			levels = append(levels, level{braces: t.Type == token.MappingStartType})
 		case token.SequenceEndType, token.MappingEndType:
 			if top.column == 0 {
 				levels = levels[:len(levels)-1]
+			}
+		case token.CollectEntryType:
+			if top.braces {
+				top.keys++ // which may have no colon
 			}
 		case token.SequenceEntryType, token.MappingKeyType, token.MappingValueType:
 			column := t.Position.Column
@@ -86,12 +91,12 @@ func (f *scenarioFile) checkShape(tokens token.Tokens) error {
 				levels = append(levels, level{column: column})
 				top = &levels[len(levels)-1]
 			}
-			if t.Type == token.MappingValueType {
+			if t.Type != token.SequenceEntryType && !top.braces {
 				top.keys++
 			}
-			if top.keys > maxKeys {
-				return f.fault(t, "no command has so many flags", "a mapping has more than %d keys", maxKeys)
-			}
+		}
+		if top.keys > maxKeys {
+			return f.fault(t, "no command has so many flags", "a mapping has more than %d keys", maxKeys)
 		}
 		if len(levels) > maxNesting {
 			return f.fault(t, "a scenario has flags, and they have values or lists of them", "lists and mappings stand more than %d deep in each other", maxNesting)

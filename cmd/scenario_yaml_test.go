@@ -20,6 +20,8 @@ func TestScenarioBounds(t *testing.T) {
 		"questions": {strings.Repeat("? ", 200_000), nested},
 		"indents":   {nestedKeys(1000), nested},
 		"keys":      {"scenarios:\n  - sse:\n" + keys.String(), long},
+		"no colons": {"scenarios: {" + strings.Repeat("a,", 100_000) + "}", long},
+		"no values": {strings.Repeat("? a\n", 80_000), long},
 		"flow":      {"scenarios: [{" + strings.ReplaceAll(strings.TrimSpace(keys.String()), "\n", ",") + "}]", long},
 		"aliases": {"x-b: &b\n  header: [" + strings.Repeat("'a: b', ", 10_000) + "]\nscenarios:\n" +
 			strings.Repeat("  - <<: *b\n    sse:\n", 900), much},
