@@ -402,15 +402,11 @@ func (p *planned) blame(err error) error {
 	return p.file.fault(p.at, hint, "%s", err)
 }
 
-// flagInError finds the flags that a message names.
-var flagInError = regexp.MustCompile(`--([a-z][a-z-]*)`)
-
-// flagsIn are the flags that a message is about, the likeliest one first.
-func flagsIn(message string) (list []string) {
-	if strings.HasPrefix(message, "the URL") {
-		return nil
-	}
-	for _, about := range []struct {
+var (
+	// flagInError finds the flags that a message names.
+	flagInError = regexp.MustCompile(`--([a-z][a-z-]*)`)
+	// subjects are messages that name no flag, and the flags that they are about.
+	subjects = [...]struct {
 		message *regexp.Regexp
 		flags   []string
 	}{
@@ -418,16 +414,25 @@ func flagsIn(message string) (list []string) {
 		{regexp.MustCompile(`^header Authorization`), []string{"bearer"}},
 		{regexp.MustCompile(`^header |^[^-].* is not a header$`), []string{"header"}},
 		{regexp.MustCompile(`^\d+ connections `), []string{"connections", "stage"}},
-	} {
-		if about.message.MatchString(message) {
-			list = append(list, about.flags...)
-		}
+		{regexp.MustCompile(`^(SSE|A): `), []string{"a", "sse", "both"}}, // the sides of a comparison
+		{regexp.MustCompile(`^(WebSocket|B): `), []string{"b", "ws", "both"}},
+	}
+)
+
+// flagsIn are the flags that a message is about, the likeliest one first.
+func flagsIn(message string) (list []string) {
+	if strings.HasPrefix(message, "the URL") {
+		return nil
 	}
 	for _, found := range flagInError.FindAllStringSubmatch(message, -1) {
 		list = append(list, found[1])
 	}
-	side, _, _ := strings.Cut(message, ":")
-	return append(list, map[string][]string{"SSE": {"sse", "both"}, "WebSocket": {"ws", "both"}, "A": {"a", "sse", "both"}, "B": {"b", "ws", "both"}}[side]...)
+	for _, subject := range subjects {
+		if subject.message.MatchString(message) {
+			list = append(list, subject.flags...)
+		}
+	}
+	return list
 }
 
 // runAll makes the runs, one after the other, and says what became of each.

@@ -19,47 +19,42 @@ import (
 
 // What is wrong with settings is found before anything connects, of all scenarios, and told at the line of the key.
 func TestScenarioFaults(t *testing.T) {
-	t.Setenv("RTBENCH_DRAIN", "-1s")
 	const two = "scenarios:\n  - sse: http://a/\n  - name: late\n    sse: http://a/\n    "
-	for _, test := range []struct{ text, args, want string }{
-		{two + "output: x.foo\n", "", "f.yaml:5: `output: x.foo`: late: --output x.foo: its ending says no format"},
-		{two + "output: nodir/x.json\n", "", "f.yaml:5: `output: nodir/x.json`: late: --output: "},
-		{two + "stream: nodir/x\n", "", "f.yaml:5: `stream: nodir/x`: late: --stream: "},
-		{two + "metrics-addr: foo\n", "", "f.yaml:5: `metrics-addr: foo`: late: --metrics-addr: "},
-		{two + "target-pid: 2147483647\n", "", "f.yaml:5: `target-pid: 2147483647`: late: --target-pid 2147483647: there is no such process"},
-		{two + "target-metrics: bogus\n", "", "f.yaml:5: `target-metrics: REDACTED`: late: --target-metrics "},
-		{"scenarios:\n  - sse:\n    serve: '--rate 50 --bogus'\n", "", "f.yaml:3: `serve: '--rate 50 --bogus'`: sse-1: --serve: there is no flag --bogus"},
-		{"scenarios:\n  - compare:\n    serve: '--rate 50 more'\n", "", "f.yaml:3: `serve: '--rate 50 more'`: compare-1: SSE: --serve: "},
-		{"defaults: {output: [r.json, r.csv]}\nscenarios:\n  - sse: http://a/\n  - compare:\n", "", "f.yaml:1: `defaults: …`: compare-2: --output r.compare-2.csv: a comparison can't be written as csv"},
-		{"scenarios:\n  - compare:\n    sse: --nothing\n", "", "f.yaml:3: `sse: REDACTED`: compare-1: SSE: there is no flag --nothing"},
+	for _, test := range []struct{ text, args, drain, want string }{
+		{two + "output: x.foo\n", "", "", "f.yaml:5: `output: x.foo`: late: --output x.foo: its ending says no format"},
+		{two + "output: nodir/x.json\n", "", "", "f.yaml:5: `output: nodir/x.json`: late: --output: "},
+		{two + "stream: nodir/x\n", "", "", "f.yaml:5: `stream: nodir/x`: late: --stream: "},
+		{two + "metrics-addr: foo\n", "", "", "f.yaml:5: `metrics-addr: foo`: late: --metrics-addr: "},
+		{two + "target-pid: 2147483647\n", "", "", "f.yaml:5: `target-pid: 2147483647`: late: --target-pid 2147483647: there is no such process"},
+		{two + "target-metrics: bogus\n", "", "", "f.yaml:5: `target-metrics: REDACTED`: late: --target-metrics "},
+		{"scenarios:\n  - sse:\n    serve: '--rate 50 --bogus'\n", "", "", "f.yaml:3: `serve: '--rate 50 --bogus'`: sse-1: --serve: there is no flag --bogus"},
+		{"scenarios:\n  - compare:\n    serve: '--rate 50 more'\n", "", "", "f.yaml:3: `serve: '--rate 50 more'`: compare-1: SSE: --serve: "},
+		{"defaults: {output: [r.json, r.csv]}\nscenarios:\n  - sse: http://a/\n  - compare:\n", "", "", "f.yaml:1: `defaults: …`: compare-2: --output r.compare-2.csv: a comparison can't be written as csv"},
+		{"scenarios:\n  - compare:\n    sse: --nothing\n", "", "", "f.yaml:3: `sse: REDACTED`: compare-1: SSE: there is no flag --nothing"},
 		// the line of the key
-		{"defaults:\n  rate: 0\n" + two + "publish: /x\n", "", "f.yaml:2: `rate: 0`: late: --rate 0 publishes nothing"},
-		{two + "duration: 0s\n", "", "f.yaml:5: `duration: 0s`: late: --duration 0s"},
-		{two + "vars: nowhere.csv\n", "", "f.yaml:5: `vars: nowhere.csv`: late: --vars: "},
-		{two + "cacert: nowhere.pem\n", "", "f.yaml:5: `cacert: nowhere.pem`: late: --cacert: "},
-		{two + "header: ['A: b', c]\n", "", "f.yaml:5: `header: …`: late: "},
-		{two + "header: 'X-A: {{.None}}'\n", "", "f.yaml:5: `header: REDACTED`: late: header X-A: "},
-		{two + "publish: nowhere\n", "", "f.yaml:5: `publish: REDACTED`: late: --publish: "},
-		{two + "data: '{{.None}}'\n", "", "f.yaml:5: `data: REDACTED`: late: --data: "},
-		{two + "drop: all@1h\n", "", "f.yaml:5: `drop: all@1h`: late: --drop all@1h comes when"},
-		{two + "connections: 1000000000\n", "", "f.yaml:5: `connections: 1000000000`: late: 1000000000 connections need"},
-		{two + "threshold:\n      - lost == 0\n      - nonsense\n", "", "f.yaml:7: `- nonsense`: "},
-		{two + "stage: 1s:3\n    done: '[DONE]'\n", "", "f.yaml:5: `stage: 1s:3`: late: --stage and --done don't go together"},
-		{two + "seq: id\n  - sse: http://a/\n    name: late\n", "", "f.yaml:7: `name: late`: there is another scenario \"late\""},
-		{"scenarios:\n  - sse: http://{{.None}}/\n    seq: id\n", "", "f.yaml:2: "},
+		{"defaults:\n  rate: 0\n" + two + "publish: /x\n", "", "", "f.yaml:2: `rate: 0`: late: --rate 0 publishes nothing"},
+		{two + "duration: 0s\n", "", "", "f.yaml:5: `duration: 0s`: late: --duration 0s"},
+		{two + "vars: nowhere.csv\n", "", "", "f.yaml:5: `vars: nowhere.csv`: late: --vars: "},
+		{two + "cacert: nowhere.pem\n", "", "", "f.yaml:5: `cacert: nowhere.pem`: late: --cacert: "},
+		{two + "header: ['A: b', c]\n", "", "", "f.yaml:5: `header: …`: late: "},
+		{two + "header: 'X-A: {{.None}}'\n", "", "", "f.yaml:5: `header: REDACTED`: late: header X-A: "},
+		{two + "publish: nowhere\n", "", "", "f.yaml:5: `publish: REDACTED`: late: --publish: "},
+		{two + "data: '{{.None}}'\n", "", "", "f.yaml:5: `data: REDACTED`: late: --data: "},
+		{two + "drop: all@1h\n", "", "", "f.yaml:5: `drop: all@1h`: late: --drop all@1h comes when"},
+		{two + "connections: 1000000000\n", "", "", "f.yaml:5: `connections: 1000000000`: late: 1000000000 connections "},
+		{two + "threshold:\n      - lost == 0\n      - nonsense\n", "", "", "f.yaml:7: `- nonsense`: "},
+		{two + "stage: 1s:3\n    done: '[DONE]'\n", "", "", "f.yaml:5: `stage: 1s:3`: late: --stage and --done don't go together"},
+		{two + "seq: id\n  - sse: http://a/\n    name: late\n", "", "", "f.yaml:7: `name: late`: there is another scenario \"late\""},
+		{"scenarios:\n  - sse: http://{{.None}}/\n    seq: id\n", "", "", "f.yaml:2: "},
 		// what the file doesn't say
-		{two + "seq: id\n", "-d 0s", "sse-1: --duration 0s is not"},
-		{two + "seq: id\n", "--publish nowhere", "sse-1: --publish: "},
-		{two + "seq: id\n", "", "RTBENCH_DRAIN: sse-1: --drain -1s is not"},
+		{two + "seq: id\n", "-d 0s", "", "sse-1: --duration 0s is not"},
+		{two + "seq: id\n", "--publish nowhere", "", "sse-1: --publish: "},
+		{two + "seq: id\n", "", "-1s", "RTBENCH_DRAIN: sse-1: --drain -1s is not"},
 		// words
-		{"scenarios:\n\t- sse:\n", "", "f.yaml:2: `- sse:`: a tab can't indent a line"},
-		{two + "header:\n      - Authorization: Bearer x\n", "", "f.yaml:6: `- Authorization: REDACTED`: it is no single value"},
+		{"scenarios:\n\t- sse:\n", "", "", "f.yaml:2: `- sse:`: a tab can't indent a line"},
+		{two + "header:\n      - Authorization: Bearer x\n", "", "", "f.yaml:6: `- Authorization: REDACTED`: it is no single value"},
 	} {
-		if !strings.Contains(test.want, "DRAIN") {
-			t.Setenv("RTBENCH_DRAIN", "")
-		} else {
-			t.Setenv("RTBENCH_DRAIN", "-1s")
-		}
+		t.Setenv("RTBENCH_DRAIN", test.drain)
 		if _, err := planOfFile(test.text, strings.Fields(test.args)...); err == nil || exitOf(err) != exitUsage || !strings.HasPrefix(err.Error(), test.want) {
 			t.Errorf("%s\n%v, want\n%s", test.text, err, test.want)
 		}
