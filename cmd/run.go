@@ -405,33 +405,42 @@ func (p *planned) blame(err error) error {
 var (
 	// flagInError finds the flags that a message names.
 	flagInError = regexp.MustCompile(`--([a-z][a-z-]*)`)
-	// subjects are messages that name no flag, and the flags that they are about.
-	subjects = [...]struct {
-		message *regexp.Regexp
-		flags   []string
-	}{
+	// subjects are messages that begin with no flag, and the flags that they are about; sides are those of a comparison's.
+	subjects = []subject{
 		{regexp.MustCompile(`^header Origin`), []string{"origin"}},
 		{regexp.MustCompile(`^header Authorization`), []string{"bearer"}},
 		{regexp.MustCompile(`^header |^[^-].* is not a header$`), []string{"header"}},
 		{regexp.MustCompile(`^\d+ connections `), []string{"connections", "stage"}},
-		{regexp.MustCompile(`^(SSE|A): `), []string{"a", "sse", "both"}}, // the sides of a comparison
+	}
+	sides = []subject{
+		{regexp.MustCompile(`^(SSE|A): `), []string{"a", "sse", "both"}},
 		{regexp.MustCompile(`^(WebSocket|B): `), []string{"b", "ws", "both"}},
 	}
 )
+
+// A subject is what messages are about.
+type subject struct {
+	message *regexp.Regexp
+	flags   []string
+}
 
 // flagsIn are the flags that a message is about, the likeliest one first.
 func flagsIn(message string) (list []string) {
 	if strings.HasPrefix(message, "the URL") {
 		return nil
 	}
+	about := func(subjects []subject) {
+		for _, s := range subjects {
+			if s.message.MatchString(message) {
+				list = append(list, s.flags...)
+			}
+		}
+	}
+	about(subjects)
 	for _, found := range flagInError.FindAllStringSubmatch(message, -1) {
 		list = append(list, found[1])
 	}
-	for _, subject := range subjects {
-		if subject.message.MatchString(message) {
-			list = append(list, subject.flags...)
-		}
-	}
+	about(sides)
 	return list
 }
 

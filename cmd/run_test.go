@@ -38,6 +38,7 @@ func TestScenarioFaults(t *testing.T) {
 		{two + "cacert: nowhere.pem\n", "", "", "f.yaml:5: `cacert: nowhere.pem`: late: --cacert: "},
 		{two + "header: ['A: b', c]\n", "", "", "f.yaml:5: `header: …`: late: "},
 		{two + "header: 'X-A: {{.None}}'\n", "", "", "f.yaml:5: `header: REDACTED`: late: header X-A: "},
+		{two + "bearer: '{{.Vars.a}}'\n    header: 'X: y'\n    timeout: 1s\n", "", "", "f.yaml:5: `bearer: REDACTED`: late: header Authorization: "},
 		{two + "publish: nowhere\n", "", "", "f.yaml:5: `publish: REDACTED`: late: --publish: "},
 		{two + "data: '{{.None}}'\n", "", "", "f.yaml:5: `data: REDACTED`: late: --data: "},
 		{two + "drop: all@1h\n", "", "", "f.yaml:5: `drop: all@1h`: late: --drop all@1h comes when"},

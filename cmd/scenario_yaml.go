@@ -258,7 +258,7 @@ func (f *scenarioFile) scalar(n ast.Node) (string, error) {
 func isText(v *ast.MappingValueNode) bool {
 	key, colon, rest := v.Key.GetToken(), v.GetToken(), v.Value.GetToken()
 	plain := key.Type != token.SingleQuoteType && key.Type != token.DoubleQuoteType
-	return plain && rest.Position.Line == colon.Position.Line && rest.Position.Column == colon.Position.Column+1
+	return plain && rest != nil && rest.Position.Line == colon.Position.Line && rest.Position.Column == colon.Position.Column+1
 }
 
 // text is a value with its variables.
