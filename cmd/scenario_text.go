@@ -83,7 +83,7 @@ func (f *scenarioFile) expand(s string, at *token.Token) (value, error) {
 			if kept {
 				return found
 			}
-			f.concealVariable(set)
+			f.concealVariable(set, found)
 			return set
 		})
 	}
@@ -99,7 +99,7 @@ const leastConcealed = 4
 
 // conceal has messages show something else than a text that may hold a secret.
 func (f *scenarioFile) conceal(text, instead string) {
-	if len(text) < leastConcealed || text == instead {
+	if len(text) < leastConcealed || text == instead || f.concealed[text] != "" {
 		return
 	}
 	f.concealed[text] = instead
@@ -107,11 +107,16 @@ func (f *scenarioFile) conceal(text, instead string) {
 	f.concealed[quoted[1:len(quoted)-1]] = instead
 }
 
-// concealVariable conceals what a variable holds, and its parts, which is how flags complain of a list.
-func (f *scenarioFile) concealVariable(text string) {
-	f.conceal(text, report.Redacted)
+// concealVariable has messages show a variable and not what it holds: nor its parts, which is how flags complain of a list, nor
+// what is left of a URL.
+func (f *scenarioFile) concealVariable(text, variable string) {
+	f.conceal(text, variable)
+	if strings.Contains(text, "://") {
+		f.conceal(report.RedactURL(text), variable)
+		f.conceal(redactedURL(text), variable)
+	}
 	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) }) {
-		f.conceal(part, report.Redacted)
+		f.conceal(part, variable)
 	}
 }
 

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -8,7 +9,7 @@ import (
 // No message shows a secret: not that of a literal, of a variable, of a line that isn't understood.
 func TestScenarioSecrets(t *testing.T) {
 	t.Setenv("SECRET", "hush,quite-hush")
-	t.Setenv("URL", "http://u:hush@h:99999/?token=hush")
+	t.Setenv("URL", "http://hush:hush@hush:99999/?token=hush")
 	t.Setenv("HEADER", "hush without a colon")
 	const one = "scenarios:\n  - sse: http://a/\n    "
 	for _, text := range []string{
@@ -38,6 +39,21 @@ func TestScenarioSecrets(t *testing.T) {
 		said, _ := err.(*failure)
 		if all := err.Error() + said.hint; strings.Contains(all, "hush") {
 			t.Errorf("%s\n%s", text, all)
+		}
+	}
+}
+
+// What a variable holds is shown as the variable, also in what fails later.
+func TestScenarioVariableShown(t *testing.T) {
+	t.Setenv("TARGET", "http://u:hush@secret.example/")
+	f, err := parseScenarios("f.yaml", "scenarios: [{sse: '${TARGET}'}]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, said := range []string{"http://u:hush@secret.example/", "http://u:REDACTED@secret.example/"} {
+		err := f.hidden(&failure{exitFailed, errors.New("nothing connected to " + said), "try " + said})
+		if got := err.Error(); got != "nothing connected to ${TARGET}" || exitOf(err) != exitFailed {
+			t.Errorf("%s is told as %s", said, got)
 		}
 	}
 }
