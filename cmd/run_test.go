@@ -36,7 +36,7 @@ func TestScenarioFaults(t *testing.T) {
 		{two + "duration: 0s\n", "", "", "f.yaml:5: `duration: 0s`: late: --duration 0s"},
 		{two + "vars: nowhere.csv\n", "", "", "f.yaml:5: `vars: nowhere.csv`: late: --vars: "},
 		{two + "cacert: nowhere.pem\n", "", "", "f.yaml:5: `cacert: nowhere.pem`: late: --cacert: "},
-		{two + "header: ['A: b', c]\n", "", "", "f.yaml:5: `header: …`: late: "},
+		{two + "header: ['A: b', c]\n", "", "", "f.yaml:5: `header: REDACTED`: late: "},
 		{two + "header: 'X-A: {{.None}}'\n", "", "", "f.yaml:5: `header: REDACTED`: late: header X-A: "},
 		{two + "bearer: '{{.Vars.a}}'\n    header: 'X: y'\n    timeout: 1s\n", "", "", "f.yaml:5: `bearer: REDACTED`: late: header Authorization: "},
 		{two + "publish: nowhere\n", "", "", "f.yaml:5: `publish: REDACTED`: late: --publish: "},
@@ -52,6 +52,7 @@ func TestScenarioFaults(t *testing.T) {
 		{two + "seq: id\n", "--publish nowhere", "", "sse-1: --publish: "},
 		{two + "seq: id\n", "", "-1s", "RTBENCH_DRAIN: sse-1: --drain -1s is not"},
 		// words
+		{two + "header: X-A: b\n", "", "", "f.yaml:5: `header: REDACTED`: mapping value is not allowed in this context"},
 		{"scenarios:\n\t- sse:\n", "", "", "f.yaml:2: `- sse:`: a tab can't indent a line"},
 		{two + "header:\n      - Authorization: Bearer x\n", "", "", "f.yaml:6: `- Authorization: REDACTED`: it is no single value"},
 	} {

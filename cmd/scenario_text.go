@@ -225,7 +225,7 @@ func (f *scenarioFile) fault(at *token.Token, hint, format string, args ...any) 
 }
 
 var (
-	// keyInLine finds the keys of a line, and keyedLine the one that it begins with, behind the dash of a list, and its value.
+	// keyInLine finds a key in a text, and keyedLine the one that a line begins with, behind the dash of a list, and its value.
 	keyInLine = regexp.MustCompile(`(?:^|[\s{,\[])["']?[A-Za-z][\w-]*["']?:(?:\s|$)`)
 	keyedLine = regexp.MustCompile(`^((?:- +)*["']?([A-Za-z][\w-]*)["']?:)(?:\s+(.*))?$`)
 	// sayNothing are values that are no secrets, whatever they are of.
@@ -259,12 +259,12 @@ func (f *scenarioFile) line(number int) string {
 		return shortened(line)
 	case sayNothing.MatchString(parts[3]):
 		return line
-	case len(keyInLine.FindAllString(line, 2)) > 1:
-		return parts[1] + " …"
-	case !known(parts[2]):
+	case !known(parts[2]), secret(parts[2]) != nil && kindOf(parts[2]) == nil:
 		return parts[1] + " " + report.Redacted
+	case keyInLine.MatchString(parts[3]):
+		return parts[1] + " …"
 	case secret(parts[2]) != nil:
-		if kindOf(parts[2]) == nil || flagInLine.MatchString(parts[3]) || !strings.Contains(parts[3], "://") {
+		if flagInLine.MatchString(parts[3]) || !strings.Contains(parts[3], "://") {
 			return parts[1] + " " + report.Redacted
 		}
 	}

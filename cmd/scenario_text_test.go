@@ -24,7 +24,7 @@ func TestScenarioSecrets(t *testing.T) {
 		// keys that are unknown, or at the wrong place
 		"bearer: hush\n" + one + "seq: id\n", "password: hush\n" + one + "seq: id\n", one + "password: hush\n", one + "message: hush\n", "defaults:\n  passwd: hush\n" + one + "seq: id\n",
 		"scenarios: [{sse: 'http://a/', bearer: hush, password: hush, nothing: 3}]\n", "scenarios: [{sse: 'http://a/', bearer: hush, rate: none}]\n", "scenarios:\n  - {sse: 'http://a/', bearer: hush, rate: none}\n",
-		"scenarios:\n  - sse: 'http://a/\n    bearer: hush\n",
+		"scenarios:\n  - sse: 'http://a/\n    bearer: hush\n", one + "rate: bearer: hush\n",
 		// variables, wherever they stand
 		one + "rate: ${SECRET}\n", one + "stage: ${SECRET}\n", one + "duration: ${SECRET}\n", one + "insecure: ${SECRET}\n", one + "threshold: ['lost == 0', '${SECRET}']\n",
 		one + "output: ${SECRET}\n", one + "cacert: ${SECRET}\n", one + "metrics-addr: ${SECRET}\n", one + "header: ${HEADER}\n", one + "connect-to: ${SECRET}\n", one + "method: '${SECRET}'\n",

@@ -21,6 +21,8 @@ const (
 	maxAliased = 4 << 20 // bytes that aliases may stand for, all together
 )
 
+const quoteIt = "put it in quotes, if it is a text with a colon in it"
+
 func parseScenarios(path, text string) (*scenarioFile, error) {
 	text = strings.TrimPrefix(text, "\ufeff")
 	f := &scenarioFile{path: path, lines: strings.Split(text, "\n"), anchors: make(map[string]ast.Node), concealed: make(map[string]string)}
@@ -33,10 +35,14 @@ func parseScenarios(path, text string) (*scenarioFile, error) {
 	}
 	tree, err := parser.Parse(tokens, 0)
 	if e, ok := errors.AsType[*yaml.SyntaxError](err); ok {
-		if strings.Contains(e.GetMessage(), "'\t'") {
+		hint := "scenario files are YAML"
+		switch message := e.GetMessage(); {
+		case strings.Contains(message, "'\t'"):
 			return nil, f.fault(e.GetToken(), "YAML is indented with spaces", "a tab can't indent a line")
+		case strings.HasPrefix(message, "mapping value is not allowed"):
+			hint = quoteIt
 		}
-		return nil, f.fault(e.GetToken(), "scenario files are YAML", "%s", e.GetMessage())
+		return nil, f.fault(e.GetToken(), hint, "%s", e.GetMessage())
 	}
 	if err != nil {
 		return nil, usage(fmt.Errorf("%s: %w", path, err), "scenario files are YAML")
@@ -249,7 +255,7 @@ func (f *scenarioFile) scalar(n ast.Node) (string, error) {
 			rest, err := f.scalar(v.Values[0].Value)
 			return v.Values[0].Key.GetToken().Value + ":" + rest, err
 		}
-		hint = "put it in quotes, if it is a text with a colon in it"
+		hint = quoteIt
 	}
 	return "", f.fault(at, hint, "it is no single value")
 }
