@@ -251,7 +251,7 @@ func (f *scenarioFile) line(number int) string {
 			dash = "- "
 		}
 		switch key := f.keyAbove(number); {
-		case !known(key) || secret(key) != nil && kindOf(key) == nil:
+		case kindOf(key) != nil && !plainURLs(line), kindOf(key) == nil && (!known(key) || secret(key) != nil):
 			return dash + report.Redacted
 		case keyInLine.MatchString(line):
 			return dash + "…"
@@ -259,19 +259,20 @@ func (f *scenarioFile) line(number int) string {
 		return shortened(line)
 	case sayNothing.MatchString(parts[3]):
 		return line
-	case !known(parts[2]), secret(parts[2]) != nil && kindOf(parts[2]) == nil:
+	case kindOf(parts[2]) == nil && (!known(parts[2]) || secret(parts[2]) != nil):
 		return parts[1] + " " + report.Redacted
 	case keyInLine.MatchString(parts[3]):
 		return parts[1] + " …"
-	case secret(parts[2]) != nil:
-		if flagInLine.MatchString(parts[3]) || !strings.Contains(parts[3], "://") {
-			return parts[1] + " " + report.Redacted
-		}
-	}
-	if strings.ContainsAny(urlInLine.ReplaceAllString(parts[3], ""), "@?") && strings.Contains(parts[3], "://") { // a URL goes on behind a space
+	case kindOf(parts[2]) != nil && !plainURLs(parts[3]):
 		return parts[1] + " " + report.Redacted
 	}
 	return shortened(line)
+}
+
+// plainURLs reports whether a text is URLs that can be told from what is around them: no flags, and none that goes on behind a space.
+func plainURLs(text string) bool {
+	rest := urlInLine.ReplaceAllString(text, "")
+	return rest != text && !strings.ContainsAny(rest, "@?") && !flagInLine.MatchString(strings.TrimPrefix(text, "- "))
 }
 
 // shortened is as much of a line as fits, without the secrets of its URLs.

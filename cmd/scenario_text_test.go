@@ -16,7 +16,8 @@ func TestScenarioSecrets(t *testing.T) {
 		// URLs that are none
 		"scenarios:\n  - sse: http://hush:hush@h:x y/\n", "scenarios:\n  - sse: http://a b:hush@h/?token=hush\n", "scenarios:\n  - sse: 'http://[hush@h/'\n",
 		"scenarios:\n  - sse: hush:hush@h/path?token=hush\n", "scenarios:\n  - sse: http://u:hush@h:99999/\n", "scenarios:\n  - ws: gopher://u:hush@h/\n",
-		"scenarios:\n  - compare: ['http://u:hu sh@h', 'ws://u:hush@h:x']\n", one + "publish: http://u:hush@h:x y/\n", one + "target-metrics: u:hush@h\n",
+		"scenarios:\n  - compare: ['http://u:hu sh@h', 'ws://u:hush@h:x']\n", "scenarios:\n  - compare:\n      - http://a b:hush@h\n      - ws://b/\n      - hush:hush@h\n",
+		"scenarios:\n  - compare:\n      - 'http://a hush:hush@h${'\n", "scenarios:\n  - compare:\n      - hush:hush@h${\n", "scenarios:\n  - compare: hush:hush@h\n", one + "publish: http://u:hush@h:x y/\n", one + "target-metrics: u:hush@h\n",
 		// headers, and what is sent
 		one + "header: hush without a colon\n", one + "header: ['A: b', 'X-Anything: {{hush}}']\n", one + "header: 'Cookie: a={{hush}}'\n", one + "bearer: \"hush\\nhush\"\n",
 		one + "header:\n      - Authorization: Bearer hush\n", one + "header:\n      - 'Authorization: Bearer hush\n", one + "data: '{{hush}}'\n", one + "publish: /x\n    publish-body: hush\n",
