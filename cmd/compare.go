@@ -250,6 +250,9 @@ func (c *comparing) tryOut(side *contender) error {
 	if err == nil {
 		_, _, _, err = f.plan(side.protocol, raw)
 	}
+	if err == nil {
+		err = f.tryOut(hasURL)
+	}
 	if err != nil {
 		return in(side.name, err)
 	}

@@ -16,8 +16,8 @@ type job interface {
 	flags() *pflag.FlagSet
 	// called gives the report the scenario's name.
 	called(name string)
-	// validate finds what is wrong with the flags and with args, before anything connects.
-	validate(args []string) error
+	// validate finds what is wrong with the flags and with args, before anything connects, and gives the files that run writes.
+	validate(args []string) ([]writtenFile, error)
 	run(ctx context.Context, std streams, args []string) error
 	// config is what is in force, without secrets. It is asked for after validate.
 	config(args []string) report.Config
@@ -136,12 +136,23 @@ type loadJob struct {
 func (j *loadJob) flags() *pflag.FlagSet { return j.set }
 func (j *loadJob) called(name string)    { j.scenario = name }
 
-func (j *loadJob) validate(args []string) error {
-	if err := j.check(len(args) > 0); err != nil {
-		return err
+func (j *loadJob) validate(args []string) ([]writtenFile, error) {
+	hasURL := len(args) > 0
+	if err := j.check(hasURL); err != nil {
+		return nil, err
 	}
-	_, _, _, err := j.plan(j.protocol, j.rawURL(j.protocol, args))
-	return err
+	if _, _, _, err := j.plan(j.protocol, j.rawURL(j.protocol, args)); err != nil {
+		return nil, err
+	}
+	outputs, err := j.openOutputs()
+	if err != nil {
+		return nil, err
+	}
+	files := filesOf(outputs)
+	if j.stream != "" {
+		files = append(files, writtenFile{"stream", j.stream})
+	}
+	return files, j.tryOut(hasURL)
 }
 
 func (j *loadJob) run(ctx context.Context, std streams, args []string) error {
@@ -159,7 +170,10 @@ func (j *loadJob) config(args []string) report.Config {
 func (f *compareFlags) flags() *pflag.FlagSet { return f.set }
 func (f *compareFlags) called(name string)    { f.scenario = name }
 
-func (f *compareFlags) validate(args []string) error {
-	_, err := f.prepare(streams{}, args)
-	return err
+func (f *compareFlags) validate(args []string) ([]writtenFile, error) {
+	if _, err := f.prepare(streams{}, args); err != nil {
+		return nil, err
+	}
+	outputs, err := f.output.openComparisonOutputs()
+	return filesOf(outputs), err
 }

@@ -47,9 +47,9 @@ func (f *loadFlags) openLive(snapshot func() *bench.Snapshot) (stop func() error
 		done = append(done, func() error { return <-written })
 	}
 	if f.metricsAddr != "" {
-		ln, err := net.Listen("tcp", f.metricsAddr)
+		ln, err := f.listenForMetrics()
 		if err != nil {
-			return stop, errors.Join(usage(fmt.Errorf("--metrics-addr: %w", err), "HOST:PORT, such as localhost:9464; port 0 picks a free one"), stop())
+			return stop, errors.Join(err, stop())
 		}
 		server := &http.Server{Handler: metricsHandler(snapshot), ReadHeaderTimeout: 5 * time.Second}
 		go func() { _ = server.Serve(ln) }()
@@ -57,6 +57,35 @@ func (f *loadFlags) openLive(snapshot func() *bench.Snapshot) (stop func() error
 		f.metricsAt = ln.Addr().String()
 	}
 	return stop, nil
+}
+
+func (f *loadFlags) listenForMetrics() (net.Listener, error) {
+	ln, err := net.Listen("tcp", f.metricsAddr)
+	if err != nil {
+		return nil, usage(fmt.Errorf("--metrics-addr: %w", err), "HOST:PORT, such as localhost:9464; port 0 picks a free one")
+	}
+	return ln, nil
+}
+
+// tryOut finds, before anything connects, what would go wrong only once it has: with what is told while the run goes on, with
+// what tells of the target, and with the flags of the reference server.
+func (f *loadFlags) tryOut(hasURL bool) error {
+	if f.stream != "" {
+		if err := writable(f.stream); err != nil {
+			return usage(fmt.Errorf("--stream: %w", err), "name a file that can be written")
+		}
+	}
+	if f.metricsAddr != "" {
+		ln, err := f.listenForMetrics()
+		if err != nil {
+			return err
+		}
+		_ = ln.Close() // it was opened to see whether it can be
+	}
+	if _, err := f.probe(0); err != nil || hasURL {
+		return err
+	}
+	return checkServe(f.serveFlags())
 }
 
 // streamTo writes a line a second, and a last one in the end.

@@ -71,6 +71,9 @@ func (f *loadFlags) perform(ctx context.Context, std streams, p *protocol, args 
 	if err != nil {
 		return run, nil, err
 	}
+	if err := f.tryOut(hasURL); err != nil {
+		return err
+	}
 	child := 0
 	if !hasURL {
 		server, err := startChild(ctx, f.serveFlags())

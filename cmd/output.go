@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -47,8 +49,38 @@ func (f *loadFlags) openOutputs() ([]output, error) {
 	return outputs, nil
 }
 
+// A writtenFile is a file that a flag has written.
+type writtenFile struct{ flag, path string }
+
+// filesOf are the files of outputs.
+func filesOf(outputs []output) (list []writtenFile) {
+	for _, o := range outputs {
+		for _, path := range slices.Sorted(maps.Keys(o.files(report.Run{}))) {
+			list = append(list, writtenFile{"output", path})
+		}
+	}
+	return list
+}
+
+// canonical is one spelling of the paths that lead to a file, which needn't be there.
+func canonical(path string) string {
+	if absolute, err := filepath.Abs(path); err == nil {
+		path = absolute
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	if directory, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		return filepath.Join(directory, filepath.Base(path))
+	}
+	return path
+}
+
 // writable finds out whether a file can be written, and leaves none behind that there wasn't.
 func writable(path string) error {
+	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 { // whose reader would take it for the end
+		return nil
+	}
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	fresh := err == nil
 	if errors.Is(err, fs.ErrExist) {

@@ -1,17 +1,16 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -48,7 +47,7 @@ func newRunCommand(std streams) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "run FILE",
 		Short: "Run the scenarios of a file",
-		Long: "run makes the runs of a file, one after the other, each with a report of its own. A file can say all that flags can; flags, and their variables, come before it. " +
+		Long: "run makes the runs of a file, or of stdin where FILE is -, one after the other, each with a report of its own. A file can say all that flags can; flags, and their variables, come before it. " +
 			"An output that all scenarios have is a file for each, with its name: report.html becomes report.steady.html. " +
 			"The whole file is checked before anything connects.\n\n" + scenarioExample,
 		Example: "rtbench run load.yaml\n" +
@@ -136,23 +135,33 @@ const fromScenario = "the scenario"
 // A planned is a scenario that is to be run.
 type planned struct {
 	*scenario
-	job   job
-	where map[string]string // where each flag's value comes from
+	file    *scenarioFile
+	job     job
+	where   map[string]string  // where each flag's value comes from
+	said    map[string]setting // what the file says of flags
+	owned   map[string]bool    // flags whose files have the scenario's name
+	dropped []string           // what the file says in vain
+	files   []writtenFile
 }
 
 func (f *runFlags) run(ctx context.Context, std streams, path string) error {
-	file, err := readScenarios(path)
+	file, err := readScenarios(ctx, std.in, path)
 	if err != nil {
 		return err
 	}
 	list, err := f.plan(file)
 	if err != nil {
-		return err
+		return file.hidden(err)
+	}
+	for _, p := range list {
+		for _, what := range p.dropped {
+			fmt.Fprintf(std.err, "%s: %s\n", p.name, what)
+		}
 	}
 	if f.print {
 		return printPlan(std.out, file, list)
 	}
-	return runAll(ctx, std, list)
+	return file.hidden(runAll(ctx, std, list))
 }
 
 // plan turns a file into jobs, and finds what is wrong with any of them.
@@ -167,17 +176,24 @@ func (f *runFlags) plan(file *scenarioFile) ([]planned, error) {
 	written := make(map[string]string) // by whom
 	var list []planned
 	for _, s := range chosen {
-		p, err := f.prepare(file, s, len(chosen) > 1)
+		p, err := f.prepare(file, s)
 		if err != nil {
 			return nil, err
 		}
-		for _, path := range p.files() {
-			if other, ok := written[path]; ok {
-				return nil, file.fault(s.at, "name a file for each", "%s and %s would both write %s", other, s.name, path)
+		for _, file := range p.files {
+			path := canonical(file.path)
+			if other, ok := written[path]; ok && other == s.name {
+				return nil, p.fault(file.flag, "name a file for each", fmt.Errorf("%s would write %s twice", s.name, file.path))
+			} else if ok {
+				return nil, p.fault(file.flag, "name a file for each", fmt.Errorf("%s and %s would both write %s", other, s.name, file.path))
 			}
 			written[path] = s.name
 		}
 		list = append(list, p)
+	}
+	taken := func(p planned) bool { return p.where["rate"] != "" }
+	if rate := f.set.Lookup("rate"); rate.Changed && rate.Annotations[variableKey] == nil && !slices.ContainsFunc(list, taken) {
+		return nil, usage(fmt.Errorf("--rate: no scenario of %s has a use for it", file.path), "it says how often messages are published or request streams started")
 	}
 	return list, nil
 }
@@ -221,14 +237,18 @@ func kindsOf(list []*scenario) string {
 
 // prepare makes the job of a scenario: what was given on the command line or by variables, then what the scenario says,
 // and then what is said for all. What contradicts a value that comes before it is left out.
-func (f *runFlags) prepare(file *scenarioFile, s *scenario, several bool) (planned, error) {
-	p := planned{scenario: s, job: s.kind.make(), where: make(map[string]string)}
+func (f *runFlags) prepare(file *scenarioFile, s *scenario) (planned, error) {
+	p := planned{scenario: s, file: file, job: s.kind.make(), where: make(map[string]string), said: make(map[string]setting), owned: make(map[string]bool)}
+	if s.missing != nil {
+		return p, s.missing
+	}
 	p.job.called(s.name)
 	shared := make(map[string]bool) // flags with a value that all scenarios have
+	sends := p.sends(f.set)
 	var failed error
 	f.set.Visit(func(flag *pflag.Flag) {
 		given, ok := flag.Value.(*kept)
-		if !ok || failed != nil || s.kind.flag(flag.Name) == nil {
+		if !ok || failed != nil || s.kind.flag(flag.Name) == nil || flag.Name == "rate" && !sends {
 			return
 		}
 		where := "--" + flag.Name
@@ -236,7 +256,9 @@ func (f *runFlags) prepare(file *scenarioFile, s *scenario, several bool) (plann
 			where = variable[0]
 		}
 		shared[flag.Name] = true
-		failed = p.give(flag.Name, given.texts, where)
+		for _, text := range given.texts {
+			failed = cmp.Or(failed, p.give(flag.Name, text, where))
+		}
 	})
 	if failed != nil {
 		return p, failed
@@ -248,31 +270,68 @@ func (f *runFlags) prepare(file *scenarioFile, s *scenario, several bool) (plann
 	}{{s.settings, false, fromScenario}, {file.defaults, true, keyDefaults}} {
 		before := changed(p.job.flags())
 		for _, x := range level.settings {
-			if s.kind.flag(x.flag) == nil || before[x.flag] || overruled(before, x.flag) {
+			switch {
+			case s.kind.flag(x.flag) == nil || before[x.flag] || level.shared && x.flag == "rate" && !sends:
+				continue
+			case overruled(before, x.flag):
+				p.drop(x.flag)
 				continue
 			}
 			shared[x.flag] = level.shared
-			if err := p.give(x.flag, x.values, level.where); err != nil {
-				said, _ := errors.AsType[*failure](err)
-				return p, file.fault(x.at, said.hint, "%s", strings.TrimPrefix(said.Error(), level.where+": "))
+			p.said[x.flag] = x
+			for _, v := range x.values {
+				if err := p.give(x.flag, v.text, level.where); err != nil {
+					at := x.at
+					if len(x.values) > 1 {
+						at = v.at
+					}
+					said, _ := errors.AsType[*failure](err)
+					return p, file.fault(at, said.hint, "%s", strings.TrimPrefix(said.Error(), level.where+": "))
+				}
 			}
 		}
 	}
-	if several {
+	if len(file.scenarios) > 1 { // whether all of them are run or not
 		for _, name := range []string{"output", "stream"} {
 			if shared[name] {
 				p.ownFiles(name)
 			}
 		}
 	}
-	if err := p.job.validate(s.args); err != nil {
-		said, ok := errors.AsType[*failure](err)
-		if !ok {
-			return p, file.fault(s.at, "", "%s: %s", s.name, err)
-		}
-		return p, file.fault(s.at, said.hint, "%s: %s", s.name, said)
+	var err error
+	if p.files, err = p.job.validate(textsOf(s.args)); err != nil {
+		return p, p.blame(err)
 	}
 	return p, nil
+}
+
+// sends reports whether a rate would say something: for streams of events, where they are published or are request streams.
+func (p *planned) sends(given *pflag.FlagSet) bool {
+	if p.kind.flag("done") == nil {
+		return true
+	}
+	for _, name := range []string{"done", "publish"} {
+		says := func(x setting) bool { return x.flag == name }
+		if given.Changed(name) || slices.ContainsFunc(p.settings, says) || slices.ContainsFunc(p.file.defaults, says) {
+			return true
+		}
+	}
+	return false
+}
+
+// drop notes that a flag of the file is left out, where the command line or a variable is the reason.
+func (p *planned) drop(flag string) {
+	for _, c := range conflicts {
+		other := c.b
+		if c.b == flag {
+			other = c.a
+		}
+		where := p.where[other]
+		if (c.a == flag || c.b == flag) && where != "" && where != fromScenario && where != keyDefaults {
+			p.dropped = append(p.dropped, fmt.Sprintf("the file's %s is left out, which doesn't go together with %s", flag, where))
+			return
+		}
+	}
 }
 
 // changed are the flags that have been given.
@@ -282,20 +341,18 @@ func changed(set *pflag.FlagSet) map[string]bool {
 	return names
 }
 
-// give sets a flag.
-func (p *planned) give(name string, values []string, where string) error {
-	for _, value := range values {
-		err := p.job.flags().Set(name, value)
-		if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-			hint := ""
-			if said, ok := errors.AsType[*failure](errors.Unwrap(e)); ok {
-				hint = said.hint
-			}
-			return &failure{exitUsage, badValue(where, e), hint}
+// give sets a flag, or adds to it.
+func (p *planned) give(name, text, where string) error {
+	err := p.job.flags().Set(name, text)
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		hint := ""
+		if said, ok := errors.AsType[*failure](errors.Unwrap(e)); ok {
+			hint = said.hint
 		}
-		if err != nil {
-			return usage(fmt.Errorf("%s: %w", where, err), "`rtbench %s --help` describes --%s", p.kind.name, name)
-		}
+		return &failure{exitUsage, badValue(where, e), hint}
+	}
+	if err != nil {
+		return usage(fmt.Errorf("%s: %w", where, err), "`rtbench %s --help` describes --%s", p.kind.name, name)
 	}
 	p.where[name] = where
 	return nil
@@ -303,6 +360,7 @@ func (p *planned) give(name string, values []string, where string) error {
 
 // ownFiles has a flag name files that are the scenario's own.
 func (p *planned) ownFiles(name string) {
+	p.owned[name] = true
 	switch v := p.job.flags().Lookup(name).Value.(type) {
 	case pflag.SliceValue:
 		list := v.GetSlice()
@@ -315,20 +373,81 @@ func (p *planned) ownFiles(name string) {
 	}
 }
 
-// files are those that the job writes.
-func (p *planned) files() (list []string) {
-	for _, name := range []string{"output", "stream"} {
-		if flag := p.job.flags().Lookup(name); flag != nil && flag.Changed && flag.Value.String() != "-" {
-			list = append(list, given(flag)...)
+// fault is what is wrong with a flag, at the place where the file gives it. What the file doesn't give isn't wrong in it.
+func (p *planned) fault(flag, hint string, err error) error {
+	where, x := p.where[flag], p.said[flag]
+	switch {
+	case x.at != nil:
+		return p.file.fault(x.at, hint, "%s", err)
+	case where != "" && where != "--"+flag:
+		err = fmt.Errorf("%s: %w", where, err)
+	}
+	return &failure{exitUsage, err, hint}
+}
+
+// blame finds the place of what validate complains of: that of the first flag which it names and which is given, or else the
+// scenario's.
+func (p *planned) blame(err error) error {
+	hint := ""
+	if said, ok := errors.AsType[*failure](err); ok {
+		hint = said.hint
+	}
+	message := err.Error()
+	err = fmt.Errorf("%s: %w", p.name, err)
+	for _, flag := range flagsIn(message) {
+		if p.where[flag] != "" {
+			return p.fault(flag, hint, err)
 		}
 	}
+	return p.file.fault(p.at, hint, "%s", err)
+}
+
+var (
+	// flagInError finds the flags that a message names.
+	flagInError = regexp.MustCompile(`--([a-z][a-z-]*)`)
+	// subjects are messages that begin with no flag, and the flags that they are about; sides are those of a comparison's.
+	subjects = []subject{
+		{regexp.MustCompile(`^header Origin`), []string{"origin"}},
+		{regexp.MustCompile(`^header Authorization`), []string{"bearer"}},
+		{regexp.MustCompile(`^header |^[^-].* is not a header$`), []string{"header"}},
+		{regexp.MustCompile(`^\d+ connections `), []string{"connections", "stage"}},
+	}
+	sides = []subject{
+		{regexp.MustCompile(`^(SSE|A): `), []string{"a", "sse", "both"}},
+		{regexp.MustCompile(`^(WebSocket|B): `), []string{"b", "ws", "both"}},
+	}
+)
+
+// A subject is what messages are about.
+type subject struct {
+	message *regexp.Regexp
+	flags   []string
+}
+
+// flagsIn are the flags that a message is about, the likeliest one first.
+func flagsIn(message string) (list []string) {
+	if strings.HasPrefix(message, "the URL") {
+		return nil
+	}
+	about := func(subjects []subject) {
+		for _, s := range subjects {
+			if s.message.MatchString(message) {
+				list = append(list, s.flags...)
+			}
+		}
+	}
+	about(subjects)
+	for _, found := range flagInError.FindAllStringSubmatch(message, -1) {
+		list = append(list, found[1])
+	}
+	about(sides)
 	return list
 }
 
 // runAll makes the runs, one after the other, and says what became of each.
 func runAll(ctx context.Context, std streams, list []planned) error {
 	if len(list) == 1 {
-		return list[0].job.run(ctx, std, list[0].args)
+		return list[0].job.run(ctx, std, textsOf(list[0].args))
 	}
 	codes := make([]exit, len(list))
 	said := make([]string, len(list))
@@ -339,9 +458,15 @@ func runAll(ctx context.Context, std streams, list []planned) error {
 			continue
 		}
 		p.title(std, i, len(list))
-		err := p.job.run(ctx, std, p.args)
-		codes[i], said[i] = exitOf(err), "passed"
-		if codes[i] != exitPassed {
+		err := p.file.hidden(p.job.run(ctx, std, textsOf(p.args)))
+		switch codes[i] = exitOf(err); codes[i] {
+		case exitPassed:
+			said[i] = "passed"
+		case exitInterrupt:
+			said[i] = "interrupted"
+		case exitTerminate:
+			said[i] = "terminated"
+		default:
 			failed = append(failed, p.name)
 			said[i] = fmt.Sprintf("exit code %d", codes[i])
 		}
@@ -360,14 +485,14 @@ func runAll(ctx context.Context, std streams, list []planned) error {
 	for i, p := range list {
 		fmt.Fprintf(std.err, "%s%s  %s\n", p.name, strings.Repeat(" ", width-utf8.RuneCountInString(p.name)), said[i])
 	}
-	switch code := worst(codes...); code {
-	case exitPassed:
+	code := worst(codes...)
+	switch {
+	case code == exitPassed:
 		return nil
-	case exitInterrupt, exitTerminate:
+	case len(failed) == 0: // but stopped
 		return &failure{code: code}
-	default:
-		return &failure{code, fmt.Errorf("%d of %d scenarios failed: %s", len(failed), len(list), strings.Join(failed, ", ")), ""}
 	}
+	return &failure{code, fmt.Errorf("%d of %d scenarios failed: %s", len(failed), len(list), strings.Join(failed, ", ")), ""}
 }
 
 // title says which scenario's report follows, where that is to be read by people.
@@ -383,114 +508,4 @@ func (p *planned) title(std streams, i, n int) {
 		fmt.Fprintln(std.out)
 	}
 	fmt.Fprintf(std.out, "--- %s, scenario %d of %d\n\n", p.name, i+1, n)
-}
-
-// printPlan writes what would be run as a scenario file, with every setting in force and where it comes from, and the command
-// that does the same.
-func printPlan(w io.Writer, file *scenarioFile, list []planned) error {
-	comments := yaml.CommentMap{}
-	var scenarios []yaml.MapSlice
-	for i, p := range list {
-		item := yaml.MapSlice{{Key: keyName, Value: p.name}, {Key: p.kind.name, Value: targetsOf(p.args)}}
-		var byDefault []string
-		p.job.flags().VisitAll(func(flag *pflag.Flag) {
-			switch where := p.where[flag.Name]; {
-			case !effective(flag) || p.settled(flag):
-			case !flag.Changed: // given, it might contradict others
-				byDefault = append(byDefault, flag.Name+" "+flag.Value.String())
-			default:
-				item = append(item, yaml.MapItem{Key: flag.Name, Value: valueOf(flag)})
-				if where != fromScenario {
-					comments[fmt.Sprintf("$.%s[%d].%s", keyScenarios, i, flag.Name)] = []*yaml.Comment{yaml.LineComment(" " + where)}
-				}
-			}
-		})
-		comments[fmt.Sprintf("$.%s[%d]", keyScenarios, i)] = []*yaml.Comment{yaml.HeadComment(" "+p.commandLine(), " by default: "+strings.Join(byDefault, ", "))}
-		scenarios = append(scenarios, item)
-	}
-	plan := yaml.MapSlice{}
-	if file.name != "" {
-		plan = append(plan, yaml.MapItem{Key: keyName, Value: file.name})
-	}
-	text, err := yaml.MarshalWithOptions(append(plan, yaml.MapItem{Key: keyScenarios, Value: scenarios}), yaml.IndentSequence(true), yaml.WithComment(comments))
-	if err != nil {
-		return fmt.Errorf("printing the plan: %w", err)
-	}
-	if _, err := w.Write(text); err != nil {
-		return &failure{exitFailed, fmt.Errorf("printing the plan: %w", err), ""}
-	}
-	return nil
-}
-
-// settled reports whether a flag says nothing where others are given.
-func (p *planned) settled(flag *pflag.Flag) bool {
-	j, ok := p.job.(*loadJob)
-	return ok && j.staged(flag)
-}
-
-// targetsOf is how a file says what is measured.
-func targetsOf(args []string) any {
-	switch args = literally(redactFlags(args)); len(args) {
-	case 0:
-		return nil
-	case 1:
-		return args[0]
-	}
-	return args
-}
-
-// literally has values stand for themselves, and for no variable.
-func literally(values []string) []string {
-	list := make([]string, len(values))
-	for i, v := range values {
-		list[i] = strings.ReplaceAll(v, "${", "$${")
-	}
-	return list
-}
-
-// valueOf is how a file says the value of a flag, without secrets.
-func valueOf(flag *pflag.Flag) any {
-	values := given(flag)
-	if redact := secret(flag.Name); redact != nil {
-		for i := range values {
-			values[i] = redact(values[i])
-		}
-	}
-	switch values = literally(values); {
-	case repeatable(flag) && len(values) > 1:
-		return values
-	case len(values) != 1:
-		return ""
-	}
-	switch flag.Value.Type() {
-	case "bool":
-		return values[0] == "true"
-	case "int", "uint64", "count", "size":
-		if n, err := strconv.ParseUint(values[0], 10, 64); err == nil {
-			return n
-		}
-	}
-	return values[0]
-}
-
-// commandLine is the command that does the same.
-func (p *planned) commandLine() string {
-	args := append([]string{"rtbench", p.kind.name}, redactFlags(p.args)...)
-	p.job.flags().Visit(func(flag *pflag.Flag) {
-		values := given(flag)
-		for _, value := range values {
-			if redact := secret(flag.Name); redact != nil {
-				value = redact(value)
-			}
-			switch {
-			case flag.Value.Type() == "bool" && value == "true":
-				args = append(args, "--"+flag.Name)
-			case flag.NoOptDefVal != "":
-				args = append(args, "--"+flag.Name+"="+value)
-			default:
-				args = append(args, "--"+flag.Name, value)
-			}
-		}
-	})
-	return strings.ReplaceAll(quoted(args), "\n", " ") // it stands in a comment
 }

@@ -1,21 +1,18 @@
 package cmd
 
 import (
-	"errors"
+	"cmp"
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
-
-	"github.com/rtbench/rtbench/report"
 )
 
 // A scenarioFile is what a file says is to be run, one scenario after the other.
@@ -23,7 +20,10 @@ type scenarioFile struct {
 	path      string
 	lines     []string
 	anchors   map[string]ast.Node
-	name      string
+	aliased   int               // bytes of what aliases have stood for
+	concealed map[string]string // what no message may show, and what it shows instead
+	missing   error             // the first variable that isn't set, of what is being read
+	name      value
 	defaults  []setting
 	scenarios []scenario
 }
@@ -31,115 +31,85 @@ type scenarioFile struct {
 // A scenario is one run.
 type scenario struct {
 	name     string
+	label    value // its name as the file says it
 	kind     *kind
-	args     []string // what stands behind the command: URLs
+	args     []value // what stands behind the command: URLs
 	settings []setting
 	at       *token.Token
+	missing  error // a variable that it needs and that isn't set
 }
 
 // A setting gives one flag its value, or its values.
 type setting struct {
 	flag   string
-	values []string
+	values []value
 	at     *token.Token
 }
 
 const (
 	maxScenarioFile = 1 << 20 // bytes
 	maxScenarios    = 1000
-	// maxAliases bounds how often one alias may stand for another.
-	maxAliases = 20
+	// stdinPath has the scenarios read from stdin.
+	stdinPath = "-"
 )
 
-// The keys that aren't flags or commands.
+// The keys that aren't flags or commands. Those that begin with ownKey are the user's, for anchors.
 const (
 	keyName      = "name"
 	keyDefaults  = "defaults"
 	keyScenarios = "scenarios"
+	ownKey       = "x-"
 )
 
-// readScenarios reads a file. What is wrong with it is told with its line.
-func readScenarios(path string) (*scenarioFile, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, usage(err, "`rtbench run --help` shows what a scenario file is like")
-	case info.IsDir():
-		return nil, usage(fmt.Errorf("%s is a directory", path), "name a scenario file in it")
-	case info.Size() > maxScenarioFile:
-		return nil, usage(fmt.Errorf("%s has %d bytes, which is too much for a scenario file", path, info.Size()), "1 MiB at most")
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, usage(err, "name a file that can be read")
-	}
-	return parseScenarios(path, string(text))
-}
+const likeThis = "`rtbench run --help` shows what a scenario file is like"
 
-func parseScenarios(path, text string) (*scenarioFile, error) {
-	f := &scenarioFile{path: path, lines: strings.Split(text, "\n"), anchors: make(map[string]ast.Node)}
-	if !utf8.ValidString(text) {
-		return nil, usage(fmt.Errorf("%s is not UTF-8 text", path), "scenario files are YAML")
+// readScenarios reads a file, or stdin. What is wrong with it is told with its line.
+func readScenarios(ctx context.Context, stdin io.Reader, path string) (*scenarioFile, error) {
+	if path != stdinPath {
+		if info, err := os.Stat(path); err != nil {
+			return nil, usage(err, likeThis)
+		} else if info.IsDir() {
+			return nil, usage(fmt.Errorf("%s is a directory", path), "name a scenario file in it")
+		}
 	}
-	tree, err := parser.ParseBytes([]byte(text), 0)
-	if e, ok := errors.AsType[*yaml.SyntaxError](err); ok {
-		return nil, f.fault(e.GetToken(), "scenario files are YAML", "%s", e.GetMessage())
+	type read struct {
+		text []byte
+		err  error
 	}
-	if err != nil {
-		return nil, usage(fmt.Errorf("%s: %w", path, err), "scenario files are YAML")
-	}
-	var body ast.Node
-	for _, doc := range tree.Docs {
+	done := make(chan read, 1)
+	go func() { // which a pipe may hold up for ever
+		text, err := readLimited(stdin, path)
+		done <- read{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		stopped, _ := stoppedBy(ctx)
+		return nil, &failure{code: exitOfSignal(stopped.signal)}
+	case r := <-done:
+		if path == stdinPath {
+			path = "stdin"
+		}
 		switch {
-		case doc.Body == nil:
-		case body != nil:
-			return nil, f.fault(doc.Body.GetToken(), "list them under `scenarios:`", "a second document")
-		default:
-			body = doc.Body
+		case r.err != nil:
+			return nil, usage(r.err, "name a file that can be read")
+		case len(r.text) > maxScenarioFile:
+			return nil, usage(fmt.Errorf("%s is too long for a scenario file", path), "1 MiB at most")
 		}
+		return parseScenarios(path, string(r.text))
 	}
-	if body == nil {
-		return nil, usage(fmt.Errorf("%s is empty", path), "`rtbench run --help` shows what a scenario file is like")
-	}
-	return f, f.read(body)
 }
 
-// fault is what is wrong at a place of the file, with the line itself.
-func (f *scenarioFile) fault(at *token.Token, hint, format string, args ...any) error {
-	where := f.path
-	if at != nil && at.Position != nil {
-		where = fmt.Sprintf("%s:%d", f.path, at.Position.Line)
-		if line := f.line(at.Position.Line); line != "" {
-			where += ": `" + line + "`"
-		}
+// readLimited reads a byte more than a file may have, and no more.
+func readLimited(stdin io.Reader, path string) ([]byte, error) {
+	if path == stdinPath {
+		return io.ReadAll(io.LimitReader(stdin, maxScenarioFile+1))
 	}
-	return &failure{exitUsage, fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...)), hint}
-}
-
-// A line's key, behind the dash of a list, with its value; and the URLs and flags in it.
-var (
-	flagInLine = regexp.MustCompile(`(^|[\s"'])-`)
-	keyedLine  = regexp.MustCompile(`^((?:- +)?["']?([A-Za-z-]+)["']?:)\s*(.*)$`)
-	urlInLine  = regexp.MustCompile(`[A-Za-z]+://[^\s"',\]}]+`)
-)
-
-// line is a line of the file for people, without what may be secret.
-func (f *scenarioFile) line(number int) string {
-	const most = 60
-	if number < 1 || number > len(f.lines) {
-		return ""
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
 	}
-	line := strings.TrimSpace(f.lines[number-1])
-	if parts := keyedLine.FindStringSubmatch(line); parts != nil && parts[3] != "" && secret(parts[2]) != nil {
-		if kindOf(parts[2]) == nil || flagInLine.MatchString(parts[3]) || !strings.Contains(parts[3], "://") {
-			return parts[1] + " " + report.Redacted
-		}
-	}
-	line = urlInLine.ReplaceAllStringFunc(line, report.RedactURL)
-	if runes := []rune(line); len(runes) > most {
-		line = string(runes[:most]) + "…"
-	}
-	return line
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, maxScenarioFile+1))
 }
 
 // read reads the whole file.
@@ -150,17 +120,17 @@ func (f *scenarioFile) read(body ast.Node) error {
 		return err
 	}
 	for _, p := range pairs {
-		switch p.key {
-		case keyName:
+		switch {
+		case p.key == keyName:
 			f.name, err = f.text(p.value)
-		case keyDefaults:
+		case p.key == keyDefaults:
 			f.defaults, err = f.readDefaults(p.value)
-		case keyScenarios:
+		case p.key == keyScenarios:
 			err = f.readScenarios(p.value)
-		default:
-			err = f.fault(p.at, "it has name, defaults and scenarios", "a scenario file has no %q", p.key)
+		case !strings.HasPrefix(p.key, ownKey):
+			err = f.fault(p.at, "it has name, defaults, scenarios, and x-… for anchors", "a scenario file has no %q", p.key)
 		}
-		if err != nil {
+		if err := cmp.Or(err, f.missing); err != nil {
 			return err
 		}
 	}
@@ -168,182 +138,6 @@ func (f *scenarioFile) read(body ast.Node) error {
 		return usage(fmt.Errorf("%s has no scenarios", f.path), "`scenarios:` lists them")
 	}
 	return nil
-}
-
-// findAnchors collects what aliases stand for.
-func (f *scenarioFile) findAnchors(body ast.Node) {
-	ast.Walk(visitor(func(n ast.Node) {
-		if anchor, ok := n.(*ast.AnchorNode); ok {
-			f.anchors[anchor.Name.GetToken().Value] = anchor.Value
-		}
-	}), body)
-}
-
-type visitor func(ast.Node)
-
-// Visit implements ast.Visitor.
-func (v visitor) Visit(n ast.Node) ast.Visitor {
-	v(n)
-	return v
-}
-
-// resolve gives the node that a value is, behind anchors, tags and aliases.
-func (f *scenarioFile) resolve(n ast.Node) (ast.Node, error) {
-	for aliases := 0; ; {
-		switch v := n.(type) {
-		case *ast.AnchorNode:
-			n = v.Value
-		case *ast.TagNode:
-			n = v.Value
-		case *ast.AliasNode:
-			name := v.Value.GetToken().Value
-			target, ok := f.anchors[name]
-			if aliases++; !ok || aliases > maxAliases {
-				return nil, f.fault(v.GetToken(), "`&"+name+"` names what it stands for", "the alias *%s stands for nothing", name)
-			}
-			n = target
-		default:
-			return n, nil
-		}
-	}
-}
-
-// A pair is one line of a mapping.
-type pair struct {
-	key   string
-	value ast.Node
-	at    *token.Token
-}
-
-// mapping gives the pairs of a mapping, with those that are merged into it behind its own.
-func (f *scenarioFile) mapping(n ast.Node, wanted string) ([]pair, error) {
-	return f.merged(n, wanted, 0)
-}
-
-func (f *scenarioFile) merged(n ast.Node, wanted string, depth int) (list []pair, err error) {
-	at := n.GetToken()
-	if n, err = f.resolve(n); err != nil {
-		return nil, err
-	}
-	var values []*ast.MappingValueNode
-	switch v := n.(type) {
-	case *ast.MappingNode:
-		values = v.Values
-	case *ast.MappingValueNode:
-		values = []*ast.MappingValueNode{v}
-	default:
-		return nil, f.fault(at, wanted, "it is no mapping")
-	}
-	var bases []ast.Node
-	for _, v := range values {
-		if v.Key.IsMergeKey() {
-			bases = append(bases, v.Value)
-			continue
-		}
-		key, err := f.scalar(v.Key)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, pair{key, v.Value, v.Key.GetToken()})
-	}
-	for _, base := range bases {
-		if depth > maxAliases {
-			return nil, f.fault(at, "a mapping can't be merged into itself", "there are too many merges in each other")
-		}
-		more, err := f.merged(base, "`<<:` merges a mapping", depth+1)
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range more {
-			if !slices.ContainsFunc(list, func(own pair) bool { return own.key == p.key }) {
-				list = append(list, p)
-			}
-		}
-	}
-	return list, nil
-}
-
-// scalar is the text of a value as it stands there.
-func (f *scenarioFile) scalar(n ast.Node) (string, error) {
-	at := n.GetToken()
-	n, err := f.resolve(n)
-	if err != nil {
-		return "", err
-	}
-	switch v := n.(type) {
-	case *ast.LiteralNode:
-		return v.Value.Value, nil
-	case *ast.StringNode:
-		return v.Value, nil
-	case *ast.NullNode:
-		return "", f.fault(at, "write a value, or leave the line out", "it has no value")
-	case ast.ScalarNode:
-		return v.GetToken().Value, nil // as it was written: 0x10 and 1e3 are for the flag to read
-	}
-	return "", f.fault(at, "a number, a word, or a text in quotes", "it is no single value")
-}
-
-// text is a value with its variables.
-func (f *scenarioFile) text(n ast.Node) (string, error) {
-	s, err := f.scalar(n)
-	if err != nil {
-		return "", err
-	}
-	return f.expand(s, n.GetToken())
-}
-
-// variableInText finds ${NAME}, ${NAME:-what to take where it isn't set} and, to write the characters themselves, $${.
-var variableInText = regexp.MustCompile(`\$?\$\{([A-Za-z_][A-Za-z0-9_]*)?(:-[^}]*)?\}`)
-
-// expand puts the values of environment variables into a text.
-func (f *scenarioFile) expand(s string, at *token.Token) (string, error) {
-	var failed error
-	s = variableInText.ReplaceAllStringFunc(s, func(found string) string {
-		if strings.HasPrefix(found, "$$") {
-			return found[1:]
-		}
-		parts := variableInText.FindStringSubmatch(found)
-		value, ok := os.LookupEnv(parts[1])
-		switch {
-		case parts[1] == "":
-			failed = f.fault(at, "such as ${TOKEN}; $${ is the characters themselves", "%s names no variable", found)
-		case ok && value != "":
-			return value
-		case parts[2] != "":
-			return parts[2][len(":-"):]
-		case !ok && failed == nil:
-			failed = f.fault(at, "${"+parts[1]+":-default} has a default; $${ is the characters themselves", "the variable %s is not set", parts[1])
-		}
-		return ""
-	})
-	return s, failed
-}
-
-// texts gives the values of a flag: of one that is repeatable, all of a list.
-func (f *scenarioFile) texts(n ast.Node, repeats bool) (list []string, err error) {
-	resolved, err := f.resolve(n)
-	if err != nil {
-		return nil, err
-	}
-	sequence, ok := resolved.(*ast.SequenceNode)
-	if !ok {
-		s, err := f.text(n)
-		return []string{s}, err
-	}
-	if !repeats {
-		return nil, f.fault(n.GetToken(), "it can't be repeated", "it is a list, and there may be but one")
-	}
-	for _, item := range sequence.Values {
-		s, err := f.text(item)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, s)
-	}
-	if len(list) == 0 {
-		return nil, f.fault(n.GetToken(), "write a value, or leave the line out", "the list is empty")
-	}
-	return list, nil
 }
 
 // readDefaults reads what all scenarios have.
@@ -357,13 +151,22 @@ func (f *scenarioFile) readDefaults(n ast.Node) (list []setting, err error) {
 		if known < 0 {
 			return nil, f.fault(p.at, near(flagNames(kinds...), p.key), "there is no flag --%s", p.key)
 		}
-		values, err := f.texts(p.value, repeatable(kinds[known].flag(p.key)))
+		x, err := f.setting(kinds[known], p)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, setting{p.key, values, p.at})
+		list = append(list, x)
 	}
 	return list, nil
+}
+
+// setting reads the values of a flag.
+func (f *scenarioFile) setting(k *kind, p pair) (setting, error) {
+	values, err := f.texts(p.value, repeatable(k.flag(p.key)))
+	for _, v := range values {
+		f.concealSetting(p.key, v.text)
+	}
+	return setting{p.key, values, p.at}, err
 }
 
 func (f *scenarioFile) readScenarios(n ast.Node) error {
@@ -383,20 +186,26 @@ func (f *scenarioFile) readScenarios(n ast.Node) error {
 		if err != nil {
 			return err
 		}
-		if s.name == "" {
+		if s.name = s.label.text; s.name == "" {
 			s.name = fmt.Sprintf("%s-%d", s.kind.name, len(f.scenarios)+1)
+			s.label = value{text: s.name, written: s.name, at: s.at}
 		}
 		if slices.ContainsFunc(f.scenarios, func(other scenario) bool { return other.name == s.name }) {
-			return f.fault(s.at, "each has a name of its own", "there is another scenario %q", s.name)
+			return f.fault(s.label.at, "each has a name of its own", "there is another scenario %q", s.name)
 		}
 		f.scenarios = append(f.scenarios, s)
 	}
 	return nil
 }
 
-// plainName is a name that may be part of a file's.
-var plainName = regexp.MustCompile(`^[\pL\pN][\pL\pN ._-]{0,63}$`)
+// plainName is a name that may be part of a file's. Its letters are nearly those of names in XML (W3C, Extensible Markup
+// Language 1.0, 2.3), which are written as characters, and end where some languages begin to count one as two: the schema has
+// the same expression, for all of them.
+var plainName = regexp.MustCompile("^[" + letters + "][" + letters + " ._-]{0,63}$")
 
+const letters = "0-9A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u1fff\u2070-\u218f\u2c00-\u2fef\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uffdc"
+
+// readScenario reads one. A variable of it that isn't set is an error for those who run it.
 func (f *scenarioFile) readScenario(n ast.Node) (s scenario, err error) {
 	s.at = n.GetToken()
 	pairs, err := f.mapping(n, "a scenario has `sse: URL`, `ws: URL` or `compare: [URL, URL]`, and flags without their dashes")
@@ -422,25 +231,41 @@ func (f *scenarioFile) readScenario(n ast.Node) (s scenario, err error) {
 			s.at = p.at
 			s.args, err = f.readTargets(s.kind, p)
 		case p.key == keyName:
-			if s.name, err = f.text(p.value); err == nil && !plainName.MatchString(s.name) {
-				err = f.fault(p.at, "letters, digits, spaces and ._- , 64 at most, since it names files", "%q can't name a scenario", s.name)
-			}
+			s.label, err = f.readName(p)
 		case s.kind.flag(p.key) == nil:
 			err = f.fault(p.at, near(flagNames(s.kind), p.key), "%s has no flag --%s", s.kind.name, p.key)
 		default:
-			var values []string
-			values, err = f.texts(p.value, repeatable(s.kind.flag(p.key)))
-			s.settings = append(s.settings, setting{p.key, values, p.at})
+			var x setting
+			x, err = f.setting(s.kind, p)
+			s.settings = append(s.settings, x)
 		}
 		if err != nil {
 			return s, err
 		}
 	}
+	s.missing, f.missing = f.missing, nil
 	return s, nil
 }
 
+// readName reads the name of a scenario, which says whether it is to be run: its variables must be set.
+func (f *scenarioFile) readName(p pair) (value, error) {
+	before := f.missing
+	f.missing = nil
+	v, err := f.text(p.value)
+	switch v.at = p.at; {
+	case err != nil:
+		return v, err
+	case f.missing != nil:
+		return v, f.missing
+	case !plainName.MatchString(v.text):
+		return v, f.fault(p.at, "letters, digits, spaces and ._- , 64 at most, since it names files", "%q can't name a scenario", v.text)
+	}
+	f.missing = before
+	return v, nil
+}
+
 // readTargets reads the URLs behind a command: none for the reference server.
-func (f *scenarioFile) readTargets(k *kind, p pair) ([]string, error) {
+func (f *scenarioFile) readTargets(k *kind, p pair) ([]value, error) {
 	resolved, err := f.resolve(p.value)
 	if err != nil {
 		return nil, err
@@ -451,6 +276,9 @@ func (f *scenarioFile) readTargets(k *kind, p pair) ([]string, error) {
 	args, err := f.texts(p.value, k.targets > 1)
 	if err != nil {
 		return nil, err
+	}
+	for _, v := range args {
+		f.conceal(v.text, redactedURL(v.text))
 	}
 	if len(args) != k.targets {
 		return nil, f.fault(p.at, fmt.Sprintf("%d, or none for the reference server", k.targets), "%s has %d URLs", k.name, len(args))

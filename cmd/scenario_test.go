@@ -15,6 +15,24 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// planOfFile plans what a file says, as the command does with args of its own.
+func planOfFile(text string, args ...string) ([]planned, error) {
+	file, err := parseScenarios("f.yaml", text)
+	if err != nil {
+		return nil, err
+	}
+	f := &runFlags{}
+	f.register(pflag.NewFlagSet("run", pflag.ContinueOnError))
+	if err := f.set.Parse(args); err != nil {
+		return nil, err
+	}
+	if err := fromEnvironment(f.set); err != nil {
+		return nil, err
+	}
+	list, err := f.plan(file)
+	return list, file.hidden(err)
+}
+
 // What is wrong with a file is told with its line.
 func TestBadScenarios(t *testing.T) {
 	t.Setenv("EMPTY", "")
@@ -33,19 +51,19 @@ func TestBadScenarios(t *testing.T) {
 		{"scenarios:\n  - sse: [a, b]\n", "f.yaml:2: `- sse: REDACTED`: it is a list, and there may be but one"},
 		{"scenarios:\n  - compare: http://a/\n", "f.yaml:2: `- compare: http://a/`: compare has 1 URLs"},
 		{"scenarios:\n  - sse:\n    message: x\n", "f.yaml:3: `message: REDACTED`: sse has no flag --message"},
-		{"scenarios:\n  - sse:\n    z: 3s\n", "f.yaml:3: `z: 3s`: sse has no flag --z"},
+		{"scenarios:\n  - sse:\n    z: 3s\n", "f.yaml:3: `z: REDACTED`: sse has no flag --z"},
 		{"scenarios:\n  - sse:\n    help: true\n", "f.yaml:3: `help: true`: sse has no flag --help"},
 		{"scenarios:\n  - sse:\n    seq: [id, id]\n", "f.yaml:3: `seq: [id, id]`: it is a list, and there may be but one"},
 		{"scenarios:\n  - sse:\n    threshold: []\n", "f.yaml:3: `threshold: []`: the list is empty"},
 		{"scenarios:\n  - sse:\n    seq:\n", "f.yaml:3: `seq:`: it has no value"},
-		{"scenarios:\n  - sse:\n    seq: {a: b}\n", "f.yaml:3: `seq: {a: b}`: it is no single value"},
+		{"scenarios:\n  - sse:\n    seq: {a: b}\n", "f.yaml:3: `seq: …`: it is no single value"},
 		{"scenarios:\n  - sse:\n    seq: id\n    seq: id\n", "f.yaml:4: `seq: id`: mapping key \"seq\" already defined at [3:5]"},
 		{"scenarios:\n  - name: a/b\n    sse:\n", "f.yaml:2: `- name: a/b`: \"a/b\" can't name a scenario"},
-		{"scenarios:\n  - name: a\n    sse:\n  - name: a\n    ws:\n", "f.yaml:5: `ws:`: there is another scenario \"a\""},
+		{"scenarios:\n  - name: a\n    sse:\n  - name: a\n    ws:\n", "f.yaml:4: `- name: a`: there is another scenario \"a\""},
 		{"scenarios:\n  - sse: *x\n", "f.yaml:2: `- sse: REDACTED`: the alias *x stands for nothing"},
 		{"scenarios:\n  - sse:\n    bearer: ${NOT_SET_HERE}\n", "f.yaml:3: `bearer: REDACTED`: the variable NOT_SET_HERE is not set"},
 		{"scenarios:\n  - sse: http://u:p@h/${NOT_SET_HERE}\n", "f.yaml:2: `- sse: http://u:REDACTED@h/${NOT_SET_HERE}`: the variable NOT_SET_HERE is not set"},
-		{"scenarios:\n  - sse:\n    origin: ${}\n", "f.yaml:3: `origin: REDACTED`: ${} names no variable"},
+		{"scenarios:\n  - sse:\n    origin: ${}\n", "f.yaml:3: `origin: REDACTED`: ${} is no variable"},
 		{"defaults:\n  conections: 3\nscenarios:\n  - sse:\n", "f.yaml:2: `conections: 3`: there is no flag --conections"},
 		{"defaults: 3\nscenarios:\n  - sse:\n", "f.yaml:1: `defaults: 3`: it is no mapping"},
 		{"scenarios:\n  - sse:\n---\nscenarios:\n  - ws:\n", "a second document"},
@@ -53,7 +71,7 @@ func TestBadScenarios(t *testing.T) {
 		{"a: &a\n  <<: *a\nscenarios:\n  - sse:\n", "a scenario file has no \"a\""},
 		{"scenarios:\n  - &a\n    sse:\n    <<: *a\n", "there are too many merges in each other"},
 	} {
-		_, err := parseScenarios("f.yaml", test.text)
+		_, err := planOfFile(test.text)
 		if err == nil || exitOf(err) != exitUsage || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q: %v, want %s", test.text, err, test.want)
 		}
@@ -105,9 +123,9 @@ scenarios:
 	}
 	var got []string
 	for _, s := range file.scenarios {
-		line := fmt.Sprintf("%s %s %q", s.name, s.kind.name, s.args)
+		line := fmt.Sprintf("%s %s %q", s.name, s.kind.name, textsOf(s.args))
 		for _, x := range s.settings {
-			line += fmt.Sprintf(" %s=%q", x.flag, x.values)
+			line += fmt.Sprintf(" %s=%q", x.flag, textsOf(x.values))
 		}
 		got = append(got, line)
 	}
@@ -117,8 +135,8 @@ scenarios:
 		`compare-3 compare ["http://a/" "ws://b/"] ws=["--ping 1s"] pairs=["auto"]`,
 		`ws-4 ws []`,
 	}
-	if file.name != "all h:1" || len(file.defaults) != 2 || !slices.Equal(got, want) {
-		t.Errorf("%q, %v, got\n%s\nwant\n%s", file.name, file.defaults, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	if file.name.text != "all h:1" || len(file.defaults) != 2 || !slices.Equal(got, want) {
+		t.Errorf("%q, %v, got\n%s\nwant\n%s", file.name.text, file.defaults, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
@@ -188,6 +206,7 @@ func TestScenarioSchema(t *testing.T) {
 		"scenarios: [{sse: , connections: 10k, rate: 5/s, drain: 0, seq: id, done: '[DONE]', stage: ['1s:3']}]",
 		"scenarios: [{ws: , chat: 10, rate: 5, reconnect: [linear, fixed], jitter: full, max-event-size: 4k, ping: 1.5s}]",
 		"scenarios: [{ws: , duration: '${LONG}', insecure: '${ANY:-true}', connections: '${N}'}]",
+		"x-base: &base {seed: 7}\nscenarios: [{sse: , <<: *base}]", "scenarios: [{sse: , name: zwei ü}, {ws: , name: '${N}'}, {ws: , name: 4}, {ws: , name: 日本語}]",
 		"scenarios: [{compare: , sse: '--seq id', ws: '--ping 1s', workload: chat, format: markdown}]",
 	} {
 		if err := valid(text); err != nil {
@@ -211,10 +230,14 @@ func TestScenarioSchema(t *testing.T) {
 		"{}", "scenarios: []", "scenarios: [{connections: 3}]", "scenarios: [{sse: , conections: 3}]", "scenarios: [{sse: , ws: }]",
 		"scenarios: [{sse: , duration: 3}]", "scenarios: [{sse: , duration: soon}]", "scenarios: [{sse: , connections: 0}]", "scenarios: [{sse: , insecure: 3}]",
 		"scenarios: [{ws: , jitter: some}]", "scenarios: [{compare: [a]}]", "scenarios: [{compare: , workload: none}]", "scenarios: [{compare: , format: hlog}]",
-		"defaults: {nothing: 3}\nscenarios: [{sse: }]", "scenarios: [{sse: , name: a/b}]", "scenarios: [{sse: , threshold: []}]",
+		"defaults: {nothing: 3}\nscenarios: [{sse: }]", "scenarios: [{sse: , name: a/b}]", "scenarios: [{sse: , name: -a}]", "scenarios: [{sse: , name: 😀}]", "scenarios: [{sse: , name: \"a\\u202eb\"}]",
+		"scenarios: [{sse: , name: -3}]", "y-base: 3\nscenarios: [{sse: }]", "scenarios: [{sse: , threshold: []}]",
 	} {
 		if valid(text) == nil {
 			t.Errorf("%s is valid", text)
+		}
+		if _, err := planOfFile(text); err == nil {
+			t.Errorf("%s is run", text)
 		}
 	}
 }

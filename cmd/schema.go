@@ -107,7 +107,13 @@ func (k *kind) target() object {
 
 // writeSchema writes the JSON Schema of scenario files, which is made of the flags.
 func writeSchema(w io.Writer) error {
-	name := object{"type": "string", "pattern": plainName.String(), "description": "name of the scenario, in reports and files"}
+	name := object{
+		"anyOf": []object{
+			{"type": "string", "pattern": plainName.String(), "not": object{"pattern": "\n"}}, // for those whose $ is also before a line's end
+			{"type": "number", "minimum": 0}, {"type": "boolean"}, fromVariable,
+		},
+		"description": "name of the scenario, in reports and files",
+	}
 	definitions := object{}
 	var any []object
 	for _, k := range kinds {
@@ -126,6 +132,7 @@ func writeSchema(w io.Writer) error {
 	err := encoder.Encode(object{
 		"$schema": "http://json-schema.org/draft-07/schema#", "title": "rtbench scenarios", "type": "object",
 		"required": []string{keyScenarios}, "additionalProperties": false, "definitions": definitions,
+		"patternProperties": object{"^" + ownKey: object{"description": "for anchors"}},
 		"properties": object{
 			keyName:      object{"type": "string", "description": "of the file"},
 			keyDefaults:  object{"type": "object", "properties": properties(kinds...), "additionalProperties": false, "description": "flags without their dashes, for all scenarios that have them"},

@@ -7,9 +7,11 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/rtbench/rtbench/server"
 )
@@ -44,7 +46,13 @@ func newServeCommand(std streams) *cobra.Command {
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), std) },
 	}
-	set, o := command.Flags(), &f.options
+	f.register(command.Flags())
+	groupedHelp(command)
+	return command
+}
+
+func (f *serveFlags) register(set *pflag.FlagSet) {
+	o := &f.options
 	set.StringVarP(&f.listen, "listen", "l", "127.0.0.1:8080", "`HOST:PORT` to listen on; port 0 picks a free one")
 	set.BoolVar(&f.tls, "tls", false, "serve https and wss, with a certificate made for this run")
 	set.StringVar(&f.cert, "cert", "", "PEM `FILE` of the certificate to use instead")
@@ -81,15 +89,43 @@ func newServeCommand(std streams) *cobra.Command {
 	heading(set, "faults")
 	set.BoolVar(&f.untilStdin, "until-stdin-ends", false, "end when stdin does")
 	_ = set.MarkHidden("until-stdin-ends")
-	groupedHelp(command)
-	return command
 }
 
-func (f *serveFlags) run(ctx context.Context, std streams) error {
+// server makes the server that the flags describe, which doesn't serve yet.
+func (f *serveFlags) server() (*server.Server, error) {
 	f.options.Rate, f.options.Size, f.options.Faults = float64(f.rate), int(f.size), f.faults.values
 	srv, err := server.New(f.options)
 	if err != nil {
-		return usage(err, "`rtbench serve --help` lists the flags")
+		return nil, usage(err, "`rtbench serve --help` lists the flags")
+	}
+	return srv, nil
+}
+
+// checkServe finds what is wrong with flags for the reference server.
+func checkServe(flags string) error {
+	f := &serveFlags{}
+	command := &cobra.Command{Use: "serve"}
+	(&cobra.Command{Use: "rtbench"}).AddCommand(command)
+	f.register(command.Flags())
+	err := command.ParseFlags(strings.Fields(flags))
+	switch {
+	case err != nil:
+		err = flagError(command, err)
+	case command.Flags().NArg() > 0:
+		err = noArguments(command, command.Flags().Args())
+	default:
+		_, err = f.server()
+	}
+	if err != nil {
+		return in("--serve", err)
+	}
+	return nil
+}
+
+func (f *serveFlags) run(ctx context.Context, std streams) error {
+	srv, err := f.server()
+	if err != nil {
+		return err
 	}
 	config, err := f.certificate()
 	if err != nil {
