@@ -72,7 +72,7 @@ func (f *loadFlags) perform(ctx context.Context, std streams, p *protocol, args 
 		return run, nil, err
 	}
 	if err := f.tryOut(hasURL); err != nil {
-		return err
+		return run, nil, err
 	}
 	child := 0
 	if !hasURL {

@@ -37,7 +37,7 @@ func TestScenarioFaults(t *testing.T) {
 		{two + "vars: nowhere.csv\n", "", "", "f.yaml:5: `vars: nowhere.csv`: late: --vars: "},
 		{two + "cacert: nowhere.pem\n", "", "", "f.yaml:5: `cacert: nowhere.pem`: late: --cacert: "},
 		{two + "header: ['A: b', c]\n", "", "", "f.yaml:5: `header: REDACTED`: late: "},
-		{two + "header: 'X-A: {{.None}}'\n", "", "", "f.yaml:5: `header: REDACTED`: late: header X-A: "},
+		{two + "header: 'X-A: {{.None}}'\n", "", "", "f.yaml:5: `header: REDACTED`: late: --header: header X-A: "},
 		{two + "bearer: '{{.Vars.a}}'\n    header: 'X: y'\n    timeout: 1s\n", "", "", "f.yaml:5: `bearer: REDACTED`: late: header Authorization: "},
 		{two + "publish: nowhere\n", "", "", "f.yaml:5: `publish: REDACTED`: late: --publish: "},
 		{two + "data: '{{.None}}'\n", "", "", "f.yaml:5: `data: REDACTED`: late: --data: "},
@@ -244,7 +244,7 @@ func TestScenariosInterrupted(t *testing.T) {
 		list = append(list, planned{scenario: &file.scenarios[i], file: file, job: jobs[i]})
 	}
 	var out, said bytes.Buffer
-	err = runAll(ctx, streams{nil, &out, &said}, list)
+	err = runAll(ctx, streams{in: nil, out: &out, err: &said}, list)
 	if want := "\none    exit code 99: threshold failed\ntwo    interrupted\nthree  not run\n"; said.String() != want {
 		t.Errorf("%q, want %q", said.String(), want)
 	}

@@ -113,6 +113,7 @@ func (f *scenarioFile) concealVariable(text, variable string) {
 	f.conceal(text, variable)
 	if strings.Contains(text, "://") {
 		f.conceal(report.RedactURL(text), variable)
+		f.conceal(report.BareURL(text), variable)
 		f.conceal(redactedURL(text), variable)
 	}
 	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) }) {

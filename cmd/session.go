@@ -255,7 +255,7 @@ func (form *sessionForm) save(values []string) (said string, err error) {
 	if err != nil {
 		return "", err
 	}
-	scenario := yaml.MapSlice{{Key: form.kind(values).name, Value: targetsIn(args)}}
+	scenario := yaml.MapSlice{{Key: form.kind(values).name, Value: single(literalTexts(args))}}
 	job.flags().Visit(func(flag *pflag.Flag) {
 		scenario = append(scenario, yaml.MapItem{Key: flag.Name, Value: plainValue(flag)})
 	})
@@ -275,30 +275,25 @@ func (form *sessionForm) save(values []string) (said string, err error) {
 	return fmt.Sprintf("saved; `rtbench run %s` does the same", filepath.Base(name)), nil
 }
 
-// targetsIn is how a file says what is measured.
-func targetsIn(args []string) any {
-	switch args = literally(args); len(args) {
-	case 0:
-		return nil
-	case 1:
-		return args[0]
+// literalTexts have texts stand for themselves in a file, and for no variable.
+func literalTexts(texts []string) (list []string) {
+	for _, text := range texts {
+		list = append(list, literally(text))
 	}
-	return args
+	return list
 }
 
 // plainValue is how a file says the value of a flag, secrets and all.
 func plainValue(flag *pflag.Flag) any {
-	switch values := literally(given(flag)); {
+	switch values := literalTexts(given(flag)); {
 	case flag.Value.Type() == "bool":
 		return flag.Value.String() == "true"
-	case repeatable(flag) && len(values) > 1:
-		return values
-	case len(values) != 1:
-		return ""
-	default:
-		if n, err := strconv.ParseUint(values[0], 10, 64); err == nil && slices.Contains([]string{"int", "uint64", "count", "size"}, flag.Value.Type()) {
+	case len(values) == 1 && slices.Contains([]string{"int", "uint64", "count", "size"}, flag.Value.Type()):
+		if n, err := strconv.ParseUint(values[0], 10, 64); err == nil {
 			return n
 		}
 		return values[0]
+	default:
+		return single(values)
 	}
 }

@@ -169,7 +169,8 @@ func (form *sessionForm) job(values []string) (job, []string, error) {
 	if most := form.kind(values).targets; set.NArg() > most {
 		return nil, nil, usage(fmt.Errorf("%q is no flag", set.Arg(most)), "put a value with spaces in quotes")
 	}
-	return j, set.Args(), j.validate(set.Args())
+	_, err = j.validate(set.Args())
+	return j, set.Args(), err
 }
 
 // command is that command line for people, and what is wrong with it.
