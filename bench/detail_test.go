@@ -16,7 +16,7 @@ func TestDetail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeServer(nil)
 		f.dial = func(a attempt) (*fakeStream, error) {
-			if a.conn == 3 && a.n > 0 && a.at < 5*second {
+			if a.conn == 3 && a.n > 0 && a.at < 4*second {
 				return nil, &client.Error{Class: client.ClassRefused, Detail: "come back \x1b[31mlater"}
 			}
 			s := &fakeStream{lines: since(a.at, ticker(100*millisecond, 9*second, millisecond, func(n int, due time.Duration) client.Event {
@@ -36,7 +36,7 @@ func TestDetail(t *testing.T) {
 		r.Look(true)
 		r.Follow(3, "rare")
 		var early, late *Snapshot
-		time.AfterFunc(4*second+700*millisecond, func() { early = r.Snapshot() })
+		time.AfterFunc(4*second+30*millisecond, func() { early = r.Snapshot() })
 		time.AfterFunc(7*second+500*millisecond, func() { late = r.Snapshot(); r.Unfollow(); r.Look(false) })
 		if _, err := r.Run(t.Context()); err != nil {
 			t.Fatal(err)
@@ -77,6 +77,34 @@ func TestDetail(t *testing.T) {
 			t.Error("there are details for nobody")
 		}
 	})
+}
+
+// TestDetailOfResuming: the life of a connection tells what became of resuming.
+func TestDetailOfResuming(t *testing.T) {
+	for _, server := range replays {
+		if server.fault != numResumeFaults && server.fault != GapHead {
+			continue
+		}
+		synctest.Test(t, func(t *testing.T) {
+			by := identified[0]
+			f := resumingServer(by.event, server.replay, false, 300*millisecond)
+			r := f.runner(Plan{Stages: []Stage{{0, 6}}, Duration: 6 * second, Drain: second, Warmup: 500 * millisecond, Backoff: fixed, Sequence: by.seq,
+				Breakages: []Breakage{{How: client.BreakRST, Share: 1, At: second}}})
+			r.Look(true)
+			r.Follow(2, "")
+			if _, err := r.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var life []string
+			for _, h := range r.Snapshot().Detail.Followed.History {
+				life = append(life, h.Text)
+			}
+			text := strings.Join(life, "; ")
+			if !strings.HasPrefix(text, "opened; broken off by the run (rst); open again; resumed: ") || strings.HasSuffix(text, "none missing") != (server.fault == numResumeFaults) {
+				t.Errorf("%s: %s", server.name, text)
+			}
+		})
+	}
 }
 
 // TestFollowTooMuch: of a fast stream as many events are taken as can be shown, and the others counted.
