@@ -453,8 +453,8 @@ func runAll(ctx context.Context, std streams, list []planned) error {
 	said := make([]string, len(list))
 	var failed []string
 	for i, p := range list {
-		if _, stopped := stoppedBy(ctx); stopped {
-			said[i] = "not run"
+		if by, stopped := stoppedBy(ctx); stopped {
+			codes[i], said[i] = exitOfSignal(by.signal), "not run"
 			continue
 		}
 		p.title(std, i, len(list))

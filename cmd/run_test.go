@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/pflag"
@@ -250,6 +251,19 @@ func TestScenariosInterrupted(t *testing.T) {
 	}
 	if exitOf(err) != exitInterrupt || err.Error() != "1 of 3 scenarios failed: one" {
 		t.Errorf("%d: %v", exitOf(err), err)
+	}
+}
+
+// A signal that comes between two runs is one, too.
+func TestScenariosNotRun(t *testing.T) {
+	for signal, want := range map[os.Signal]exit{os.Interrupt: exitInterrupt, syscall.SIGTERM: exitTerminate} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		passed := scriptedJob(func() error { cancel(interrupted{signal}); return nil })
+		file := &scenarioFile{}
+		list := []planned{{scenario: &scenario{name: "one"}, file: file, job: passed}, {scenario: &scenario{name: "two"}, file: file, job: passed}}
+		if err := runAll(ctx, streams{out: io.Discard, err: io.Discard}, list); exitOf(err) != want {
+			t.Errorf("%v: %v, want exit code %d", signal, err, want)
+		}
 	}
 }
 
