@@ -167,6 +167,9 @@ scenarios:
   - name: b
     ws: ws://${HOST}/
     message: hello
+  - name: c
+    compare:
+    both: -kH Cookie:literal -kHCookie:literal
 `
 	list, err := planOfFile(text)
 	if err != nil {
