@@ -19,10 +19,10 @@ import (
 type scenarioFile struct {
 	path      string
 	lines     []string
-	anchors   map[string]ast.Node
-	aliased   int               // bytes of what aliases have stood for
-	concealed map[string]string // what no message may show, and what it shows instead
-	missing   error             // the first variable that isn't set, of what is being read
+	aliases   map[*ast.AliasNode]ast.Node // what they stand for
+	aliased   int                         // bytes of what they have stood for
+	concealed map[string]string           // what no message may show, and what it shows instead
+	missing   error                       // the first variable that isn't set, of what is being read
 	name      value
 	defaults  []setting
 	scenarios []scenario
@@ -114,7 +114,7 @@ func readLimited(stdin io.Reader, path string) ([]byte, error) {
 
 // read reads the whole file.
 func (f *scenarioFile) read(body ast.Node) error {
-	f.findAnchors(body)
+	f.findAliases(body)
 	pairs, err := f.mapping(body, "a scenario file has `scenarios:`")
 	if err != nil {
 		return err

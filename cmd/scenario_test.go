@@ -61,6 +61,7 @@ func TestBadScenarios(t *testing.T) {
 		{"scenarios:\n  - name: a/b\n    sse:\n", "f.yaml:2: `- name: a/b`: \"a/b\" can't name a scenario"},
 		{"scenarios:\n  - name: a\n    sse:\n  - name: a\n    ws:\n", "f.yaml:4: `- name: a`: there is another scenario \"a\""},
 		{"scenarios:\n  - sse: *x\n", "f.yaml:2: `- sse: REDACTED`: the alias *x stands for nothing"},
+		{"scenarios:\n  - sse: http://a/\n    seq: *x\nx-a: &x id\n", "f.yaml:3: `seq: *x`: the alias *x stands for nothing"},
 		{"scenarios:\n  - sse:\n    bearer: ${NOT_SET_HERE}\n", "f.yaml:3: `bearer: REDACTED`: the variable NOT_SET_HERE is not set"},
 		{"scenarios:\n  - sse: http://u:p@h/${NOT_SET_HERE}\n", "f.yaml:2: `- sse: http://u:REDACTED@h/${NOT_SET_HERE}`: the variable NOT_SET_HERE is not set"},
 		{"scenarios:\n  - sse:\n    origin: ${}\n", "f.yaml:3: `origin: REDACTED`: ${} is no variable"},

@@ -25,7 +25,7 @@ const quoteIt = "put it in quotes, if it is a text with a colon in it"
 
 func parseScenarios(path, text string) (*scenarioFile, error) {
 	text = strings.TrimPrefix(text, "\ufeff")
-	f := &scenarioFile{path: path, lines: strings.Split(text, "\n"), anchors: make(map[string]ast.Node), concealed: make(map[string]string)}
+	f := &scenarioFile{path: path, lines: strings.Split(text, "\n"), aliases: make(map[*ast.AliasNode]ast.Node), concealed: make(map[string]string)}
 	if !utf8.ValidString(text) {
 		return nil, usage(fmt.Errorf("%s is not UTF-8 text", path), "scenario files are YAML")
 	}
@@ -111,11 +111,15 @@ func (f *scenarioFile) checkShape(tokens token.Tokens) error {
 	return nil
 }
 
-// findAnchors collects what aliases stand for.
-func (f *scenarioFile) findAnchors(body ast.Node) {
+// findAliases collects what aliases stand for: the last anchor of their name that comes before them.
+func (f *scenarioFile) findAliases(body ast.Node) {
+	anchors := make(map[string]ast.Node)
 	ast.Walk(visitor(func(n ast.Node) {
-		if anchor, ok := n.(*ast.AnchorNode); ok {
-			f.anchors[anchor.Name.GetToken().Value] = anchor.Value
+		switch v := n.(type) {
+		case *ast.AnchorNode:
+			anchors[v.Name.GetToken().Value] = v.Value
+		case *ast.AliasNode:
+			f.aliases[v] = anchors[v.Value.GetToken().Value]
 		}
 	}), body)
 }
@@ -150,9 +154,9 @@ func (f *scenarioFile) resolve(n ast.Node) (ast.Node, error) {
 			n = v.Value
 		case *ast.AliasNode:
 			name := v.Value.GetToken().Value
-			target, ok := f.anchors[name]
-			if aliases++; !ok || aliases > maxAliases {
-				return nil, f.fault(v.GetToken(), "`&"+name+"` names what it stands for", "the alias *%s stands for nothing", name)
+			target := f.aliases[v]
+			if aliases++; target == nil || aliases > maxAliases {
+				return nil, f.fault(v.GetToken(), "`&"+name+"` before it names what it stands for", "the alias *%s stands for nothing", name)
 			}
 			if f.aliased += sizeOf(target); f.aliased > maxAliased {
 				return nil, f.fault(v.GetToken(), "split the file", "the aliases stand for too much, %d bytes at most", maxAliased)
