@@ -212,11 +212,14 @@ func (f *scenarioFile) readScenario(n ast.Node) (s scenario, err error) {
 	if err != nil {
 		return s, err
 	}
+	if slices.ContainsFunc(pairs, func(p pair) bool { return p.key == compareKind.name }) {
+		s.kind = compareKind
+	}
 	for _, p := range pairs { // what it is says which flags there are
 		k := kindOf(p.key)
 		switch {
 		case k == nil || s.kind == compareKind: // which has flags of these names
-		case s.kind != nil && k != compareKind:
+		case s.kind != nil:
 			return s, f.fault(p.at, "write another scenario for it", "a scenario is either %s or %s", s.kind.name, p.key)
 		default:
 			s.kind = k

@@ -203,7 +203,7 @@ func TestScenarioSchema(t *testing.T) {
 	}
 	documented := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(string(documents))
 	for _, text := range []string{
-		scenarioExample, documented[1],
+		scenarioExample, documented[1], "scenarios: [{sse: '--seq id', ws: '--ping 1s', compare: }]",
 		"scenarios: [{sse: , connections: 10k, rate: 5/s, drain: 0, seq: id, done: '[DONE]', stage: ['1s:3']}]",
 		"scenarios: [{ws: , chat: 10, rate: 5, reconnect: [linear, fixed], jitter: full, max-event-size: 4k, ping: 1.5s}]",
 		"scenarios: [{ws: , duration: '${LONG}', insecure: '${ANY:-true}', connections: '${N}'}]",
