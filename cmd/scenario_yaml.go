@@ -3,6 +3,8 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -24,12 +26,12 @@ const (
 const quoteIt = "put it in quotes, if it is a text with a colon in it"
 
 func parseScenarios(path, text string) (*scenarioFile, error) {
-	text = strings.TrimPrefix(text, "\ufeff")
+	text = lineEnds.Replace(strings.TrimPrefix(text, "\ufeff"))
 	f := &scenarioFile{path: path, lines: strings.Split(text, "\n"), aliases: make(map[*ast.AliasNode]ast.Node), concealed: make(map[string]string)}
 	if !utf8.ValidString(text) {
 		return nil, usage(fmt.Errorf("%s is not UTF-8 text", path), "scenario files are YAML")
 	}
-	tokens := lexer.Tokenize(text)
+	tokens := lexer.Tokenize(strings.Join(withoutEmpty(f.lines), "\n"))
 	if err := f.checkShape(tokens); err != nil {
 		return nil, err
 	}
@@ -49,8 +51,9 @@ func parseScenarios(path, text string) (*scenarioFile, error) {
 	}
 	var body ast.Node
 	for _, doc := range tree.Docs {
+		_, directive := doc.Body.(*ast.DirectiveNode)
 		switch {
-		case doc.Body == nil:
+		case doc.Body == nil || directive:
 		case body != nil:
 			return nil, f.fault(doc.Body.GetToken(), "list them under `scenarios:`", "a second document")
 		default:
@@ -61,6 +64,30 @@ func parseScenarios(path, text string) (*scenarioFile, error) {
 		return nil, usage(fmt.Errorf("%s is empty", path), likeThis)
 	}
 	return f, f.read(body)
+}
+
+// lineEnds has all lines end as Unix's do.
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
+// marker is a line that a document begins with.
+var marker = regexp.MustCompile(`^---[ \t]*(#.*)?$`)
+
+// withoutEmpty blanks the markers of documents that have nothing in them, with which the parser forgets the next one.
+func withoutEmpty(lines []string) []string {
+	lines = slices.Clone(lines)
+	last := -1 // the marker that nothing has come behind
+	for i, line := range lines {
+		switch text := strings.TrimSpace(line); {
+		case marker.MatchString(line):
+			if last >= 0 {
+				lines[last] = ""
+			}
+			last = i
+		case text != "" && !strings.HasPrefix(text, "#"):
+			last = -1
+		}
+	}
+	return lines
 }
 
 // checkShape finds nesting and mappings that no scenario file has.
@@ -144,6 +171,9 @@ func sizeOf(n ast.Node) (size int) {
 	return size
 }
 
+// tags are those that change nothing.
+var tags = [...]string{"!!str", "!!int", "!!float", "!!bool", "!!null", "!!seq", "!!map"}
+
 // resolve gives the node that a value is, behind anchors, tags and aliases.
 func (f *scenarioFile) resolve(n ast.Node) (ast.Node, error) {
 	for aliases := 0; ; {
@@ -151,6 +181,9 @@ func (f *scenarioFile) resolve(n ast.Node) (ast.Node, error) {
 		case *ast.AnchorNode:
 			n = v.Value
 		case *ast.TagNode:
+			if !slices.Contains(tags[:], v.Start.Value) {
+				return nil, f.fault(v.GetToken(), "leave it out", "the tag %s says nothing here", v.Start.Value)
+			}
 			n = v.Value
 		case *ast.AliasNode:
 			name := v.Value.GetToken().Value
