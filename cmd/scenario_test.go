@@ -149,6 +149,36 @@ scenarios:
 	}
 }
 
+// A scenario without a name gets one that no other has, and most often that of its place.
+func TestScenarioNames(t *testing.T) {
+	file, err := parseScenarios("f.yaml", "scenarios: [{name: sse-3, sse: }, {sse: }, {sse: }, {ws: }, {name: sse-6, ws: }, {sse: }]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range file.scenarios {
+		names = append(names, s.name)
+	}
+	if got := strings.Join(names, " "); got != "sse-3 sse-2 sse-7 ws-4 sse-6 sse-8" {
+		t.Error(got)
+	}
+}
+
+// A flag that needs no value needs none in a file.
+func TestScenarioBareFlags(t *testing.T) {
+	for _, text := range []string{"resume-horizon: ", "resume-horizon: ~", "find-idle-limit: "} {
+		list, err := planOfFile("scenarios: [{sse: 'http://a/', " + text + "}]")
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		name, _, _ := strings.Cut(text, ":")
+		if flag := list[0].job.flags().Lookup(name); !flag.Changed || flag.Value.String() != list[0].said[name].values[0].text {
+			t.Errorf("%s: %s", text, flag.Value)
+		}
+	}
+}
+
 // Whatever a file holds, it is read or refused in a line.
 func FuzzScenarios(f *testing.F) {
 	f.Add(scenarioExample)
@@ -216,6 +246,7 @@ func TestScenarioSchema(t *testing.T) {
 		"scenarios: [{ws: , chat: 10, rate: 5, reconnect: [linear, fixed], jitter: full, max-event-size: 4k, ping: 1.5s}]",
 		"scenarios: [{ws: , duration: '${LONG}', insecure: '${ANY:-true}', connections: '${N}'}]",
 		"x-base: &base {seed: 7}\nscenarios: [{sse: , <<: *base}]", "scenarios: [{sse: , name: zwei ü}, {ws: , name: '${N}'}, {ws: , name: 4}, {ws: , name: 日本語}]",
+		"scenarios: [{sse: , find-idle-limit: }, {sse: , resume-horizon: , seq: id}, {sse: , find-idle-limit: 1m}]",
 		"scenarios: [{compare: , sse: '--seq id', ws: '--ping 1s', workload: chat, format: markdown}]",
 	} {
 		if err := valid(text); err != nil {
@@ -237,7 +268,7 @@ func TestScenarioSchema(t *testing.T) {
 	}
 	for _, text := range []string{
 		"{}", "scenarios: []", "scenarios: [{connections: 3}]", "scenarios: [{sse: , conections: 3}]", "scenarios: [{sse: , ws: }]",
-		"scenarios: [{sse: , duration: 3}]", "scenarios: [{sse: , duration: soon}]", "scenarios: [{sse: , connections: 0}]", "scenarios: [{sse: , insecure: 3}]",
+		"scenarios: [{sse: , duration: 3}]", "scenarios: [{sse: , duration: soon}]", "scenarios: [{sse: , connections: 0}]", "scenarios: [{sse: , insecure: 3}]", "scenarios: [{sse: , insecure: }]",
 		"scenarios: [{ws: , jitter: some}]", "scenarios: [{compare: [a]}]", "scenarios: [{compare: , workload: none}]", "scenarios: [{compare: , format: hlog}]",
 		"defaults: {nothing: 3}\nscenarios: [{sse: }]", "scenarios: [{sse: , name: a/b}]", "scenarios: [{sse: , name: -a}]", "scenarios: [{sse: , name: 😀}]", "scenarios: [{sse: , name: \"a\\u202eb\"}]",
 		"scenarios: [{sse: , name: -3}]", "y-base: 3\nscenarios: [{sse: }]", "scenarios: [{sse: , threshold: []}]",

@@ -69,6 +69,9 @@ func choices(command, flag string) []string {
 // described is the schema of a flag.
 func described(k *kind, f *pflag.Flag) object {
 	s := schemaOf(k, f)
+	if bare(f) {
+		s = object{"anyOf": []object{s, {"type": "null"}}}
+	}
 	if repeatable(f) {
 		s = object{"anyOf": []object{s, {"type": "array", "items": s, "minItems": 1}}}
 	}
