@@ -246,6 +246,8 @@ func TestScenarioSchema(t *testing.T) {
 		"scenarios: [{ws: , chat: 10, rate: 5, reconnect: [linear, fixed], jitter: full, max-event-size: 4k, ping: 1.5s}]",
 		"scenarios: [{ws: , duration: '${LONG}', insecure: '${ANY:-true}', connections: '${N}'}]",
 		"x-base: &base {seed: 7}\nscenarios: [{sse: , <<: *base}]", "scenarios: [{sse: , name: zwei ü}, {ws: , name: '${N}'}, {ws: , name: 4}, {ws: , name: 日本語}]",
+		"name: 2024\nscenarios: [{sse: , insecure: 'true', connections: '20', seed: '0x7', drain: '0', rate: '5', publish: /p, max-event-size: '10', name: 2024}]",
+		"name: true\nscenarios: [{sse: , insecure: 0}, {ws: , insecure: '${ANY:-0}', ping: '0', chat: '3'}]",
 		"scenarios: [{sse: , find-idle-limit: }, {sse: , resume-horizon: , seq: id}, {sse: , find-idle-limit: 1m}]",
 		"scenarios: [{compare: , sse: '--seq id', ws: '--ping 1s', workload: chat, format: markdown}]",
 	} {
