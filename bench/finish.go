@@ -287,7 +287,10 @@ func (r *run) environment() Environment {
 	if cpu := processCPU(); cpu > 0 {
 		env.CPU = cpu - r.cpu
 	}
-	env.WindowCPU, env.MaxRSS = r.windowCPU, processPeakMemory()
+	env.WindowCPU = r.windowCPU
+	if r.ownPeak {
+		env.MaxRSS = processPeakMemory()
+	}
 	settings := []goruntime.Sample{{Name: "/gc/gogc:percent"}, {Name: "/gc/gomemlimit:bytes"}}
 	goruntime.Read(settings)
 	env.GOGC, env.GOMEMLIMIT = int(int64(settings[0].Value.Uint64())), settings[1].Value.Uint64()

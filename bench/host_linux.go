@@ -85,3 +85,23 @@ func firstLine(path, prefix string) (rest string, ok bool) {
 	}
 	return "", false
 }
+
+// forgetPeakMemory has peakMemorySince tell of what comes from now on (proc_pid_clear_refs(5)), and reports whether it does.
+func forgetPeakMemory() bool {
+	file, err := os.OpenFile("/proc/self/clear_refs", os.O_WRONLY, 0)
+	if err != nil {
+		return false
+	}
+	_, err = file.WriteString("5")
+	return err == nil && file.Close() == nil && peakMemorySince() > 0
+}
+
+// peakMemorySince is the most memory this process had resident since it was forgotten, in bytes; 0 where it isn't known.
+func peakMemorySince() uint64 {
+	text, _ := firstLine("/proc/self/status", "VmHWM:")
+	kib, err := strconv.ParseUint(strings.TrimSuffix(text, " kB"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return kib << 10
+}

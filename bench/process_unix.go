@@ -19,8 +19,11 @@ func processCPU() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// processPeakMemory is the most memory this process had resident, in bytes; 0 where it isn't known.
+// processPeakMemory is the most memory this process had resident, in bytes, since that was forgotten; 0 where it isn't known.
 func processPeakMemory() uint64 {
+	if peak := peakMemorySince(); peak > 0 {
+		return peak
+	}
 	var usage syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
 		return 0

@@ -104,9 +104,13 @@ type run struct {
 	dropMoments           int64                          // ticks in which connections dropped
 	unsure                uint64                         // of those, how many may have come, too late to be told
 	silence               time.Duration                  // nobody received anything for so long before the end; 0 where that is nothing unusual
+	ownPeak               bool                           // the peak of the process's memory is none of an earlier run's
 	cpu                   time.Duration                  // used before the run
 	windowCPU             time.Duration                  // used before the window, and in it once it is over; 0 where that isn't known
 }
+
+// ranBefore is whether this process has made a run.
+var ranBefore atomic.Bool
 
 func newRun(runner *Runner) *run {
 	plan := &runner.Plan
@@ -116,6 +120,8 @@ func newRun(runner *Runner) *run {
 		quit: make(chan struct{}), enough: make(chan struct{}), giveUp: make(chan struct{}), feeds: make(map[feedKey]*feed),
 		series: series{step: seriesStep}, phase: PhaseRamp, cpu: processCPU(),
 	}
+	ranBefore := ranBefore.Swap(true)
+	r.ownPeak = forgetPeakMemory() || !ranBefore
 	r.wall = r.start.UnixNano()
 	r.clocks.run = r
 	r.steering = newSteering(r.times.sends)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
+
 	"github.com/rtbench/rtbench/bench"
 )
 
@@ -12,6 +14,7 @@ import (
 func TestRedactFlags(t *testing.T) {
 	args := []string{"sse", "http://me:SECRET@host/events?token=SECRET&room=a", "-c", "10", "-H", "Authorization: Bearer SECRET", "-HCookie: a=SECRET", "--header=X-Api-Key: SECRET",
 		"--bearer", "SECRET", "--bearer=SECRET", "--publish", "http://host/p?token=SECRET", "--clock=https://host/t?key=SECRET", "--publish-body", "{SECRET}", "-m", "SECRET", "-mSECRET",
+		"-kH", "Cookie:SECRET", "-kHCookie:SECRET", "-kH=Cookie:SECRET", "-H=Cookie:SECRET", "-kkm", "SECRET", "-km=SECRET", "-m=", "--data=", "--bearer", "SECRET", "-phttp://me:SECRET@host/", "--nothing=http://me:SECRET@host/",
 		"--subscribe", "{\"token\":\"SECRET\"}", "--resume", "header:Authorization: SECRET", "--target-metrics=http://me:SECRET@host/metrics", "--data=SECRET"}
 	got := redactFlags(args)
 	if text := strings.Join(got, " "); strings.Contains(text, "SECRET") {
@@ -27,6 +30,17 @@ func TestRedactFlags(t *testing.T) {
 	}
 	if got := redactFlags([]string{"--resume", "query:after={{.LastID}}", "--publish-body", "@body.json"}); got[1] != "query:after={{.LastID}}" || got[3] != "@body.json" {
 		t.Errorf("%s", got)
+	}
+}
+
+// The short names that others may be joined to are known, and so are those of flags that may hold a secret.
+func TestShortNames(t *testing.T) {
+	for _, k := range kinds {
+		k.sample().VisitAll(func(f *pflag.Flag) {
+			if secret(f.Name) != nil && f.Shorthand != "" && shorts[f.Shorthand] != f.Name || f.NoOptDefVal != "" && !strings.Contains(switches, f.Shorthand) {
+				t.Errorf("%s: -%s of --%s is unknown", k.name, f.Shorthand, f.Name)
+			}
+		})
 	}
 }
 

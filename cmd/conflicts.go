@@ -90,8 +90,9 @@ var loadConflicts = [...]conflict{
 
 // check finds flags that don't go together, and values that make no sense.
 func (f *loadFlags) check(hasURL bool) error {
+	inForce := inForce(f.set)
 	for _, c := range conflicts {
-		if c.of(f.given) {
+		if c.of(func(flag string) bool { return inForce[flag] }) {
 			return usage(fmt.Errorf("%s and %s don't go together", f.spelled(c.a), f.spelled(c.b)), "%s", c.why)
 		}
 	}

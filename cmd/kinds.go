@@ -105,6 +105,9 @@ func near(names []string, name string) string {
 	return "flags without their dashes; `rtbench run --schema` describes them all"
 }
 
+// bare reports whether a flag may stand without a value. Switches may not: one in a file may have been left blank by mistake.
+func bare(f *pflag.Flag) bool { return f.NoOptDefVal != "" && f.Value.Type() != "bool" }
+
 // repeatable reports whether a flag may be given several times.
 func repeatable(f *pflag.Flag) bool {
 	switch v := f.Value.(type) {

@@ -1,12 +1,12 @@
 package cmd
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 
 	"github.com/rtbench/rtbench/client"
 )
@@ -17,7 +17,7 @@ func tlsConfig(insecure bool, caCert string) (*tls.Config, error) {
 	if caCert == "" {
 		return config, nil
 	}
-	pem, err := os.ReadFile(caCert)
+	pem, err := readInput(caCert)
 	if err != nil {
 		return nil, usage(fmt.Errorf("--cacert: %w", err), "a PEM file of certificates")
 	}
@@ -35,8 +35,10 @@ func (f *loadFlags) network() (*client.Net, error) {
 		return nil, err
 	}
 	if f.cert != "" {
-		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
-		if err != nil {
+		cert, certErr := readInput(f.cert)
+		key, keyErr := readInput(f.key)
+		pair, err := tls.X509KeyPair(cert, key)
+		if err := cmp.Or(certErr, keyErr, err); err != nil {
 			return nil, usage(fmt.Errorf("--cert and --key: %w", err), "two PEM files that belong together")
 		}
 		config.Certificates = []tls.Certificate{pair}

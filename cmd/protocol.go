@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -212,7 +211,7 @@ func wsSending(f *loadFlags, t *target) (bench.Sending, error) {
 	flag, raw := "--message", f.message
 	if f.messageFile != "" {
 		flag = "--message-file"
-		b, err := os.ReadFile(f.messageFile)
+		b, err := readInput(f.messageFile)
 		if err != nil {
 			return bench.Sending{}, usage(fmt.Errorf("--message-file: %w", err), "it holds the message to send")
 		}

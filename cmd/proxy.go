@@ -172,7 +172,7 @@ func dialer(address, name string, secure bool, config *tls.Config) func(context.
 
 // readScript reads the faults in a file.
 func readScript(path string) ([]proxy.Fault, error) {
-	text, err := os.ReadFile(path)
+	text, err := readInput(path)
 	if err != nil {
 		return nil, usage(err, "a file with one fault a line")
 	}

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -66,7 +65,7 @@ func textOrFile(s string) (string, error) {
 	if !ok {
 		return s, nil
 	}
-	b, err := os.ReadFile(path)
+	b, err := readInput(path)
 	if err != nil {
 		return "", usage(err, "@FILE names a file to read")
 	}

@@ -191,9 +191,13 @@ func (f *runFlags) plan(file *scenarioFile) ([]planned, error) {
 		}
 		list = append(list, p)
 	}
-	taken := func(p planned) bool { return p.where["rate"] != "" }
-	if rate := f.set.Lookup("rate"); rate.Changed && rate.Annotations[variableKey] == nil && !slices.ContainsFunc(list, taken) {
-		return nil, usage(fmt.Errorf("--rate: no scenario of %s has a use for it", file.path), "it says how often messages are published or request streams started")
+	for _, only := range [...][2]string{{"rate", "it says how often messages are published or request streams started"}, {"serve", "it is for the reference server"}} {
+		flag, use := only[0], only[1]
+		given := f.set.Lookup(flag)
+		taken := func(p planned) bool { return p.where[flag] != "" }
+		if given.Changed && given.Annotations[variableKey] == nil && !slices.ContainsFunc(list, taken) {
+			return nil, usage(fmt.Errorf("--%s: no scenario of %s has a use for it", flag, file.path), "%s", use)
+		}
 	}
 	return list, nil
 }
@@ -244,11 +248,10 @@ func (f *runFlags) prepare(file *scenarioFile, s *scenario) (planned, error) {
 	}
 	p.job.called(s.name)
 	shared := make(map[string]bool) // flags with a value that all scenarios have
-	sends := p.sends(f.set)
 	var failed error
 	f.set.Visit(func(flag *pflag.Flag) {
 		given, ok := flag.Value.(*kept)
-		if !ok || failed != nil || s.kind.flag(flag.Name) == nil || flag.Name == "rate" && !sends {
+		if !ok || failed != nil || s.kind.flag(flag.Name) == nil || !p.uses(flag.Name, f.set) {
 			return
 		}
 		where := "--" + flag.Name
@@ -268,13 +271,18 @@ func (f *runFlags) prepare(file *scenarioFile, s *scenario) (planned, error) {
 		shared   bool
 		where    string
 	}{{s.settings, false, fromScenario}, {file.defaults, true, keyDefaults}} {
-		before := changed(p.job.flags())
+		given, before := changed(p.job.flags()), inForce(p.job.flags())
+		others := make(map[string]bool)
 		for _, x := range level.settings {
+			others[x.flag] = true
+		}
+		for _, x := range level.settings {
+			flag := s.kind.flag(x.flag)
 			switch {
-			case s.kind.flag(x.flag) == nil || before[x.flag] || level.shared && x.flag == "rate" && !sends:
+			case flag == nil || given[x.flag] || level.shared && !p.uses(x.flag, f.set):
 				continue
-			case overruled(before, x.flag):
-				p.drop(x.flag)
+			case !off(flag, x.values[0].text) && overruled(before, others, x.flag):
+				p.drop(x.flag, before)
 				continue
 			}
 			shared[x.flag] = level.shared
@@ -305,40 +313,35 @@ func (f *runFlags) prepare(file *scenarioFile, s *scenario) (planned, error) {
 	return p, nil
 }
 
-// sends reports whether a rate would say something: for streams of events, where they are published or are request streams.
-func (p *planned) sends(given *pflag.FlagSet) bool {
-	if p.kind.flag("done") == nil {
-		return true
-	}
-	for _, name := range []string{"done", "publish"} {
+// uses reports whether a flag that all scenarios have would say something for this one: a rate of streams of events, where they
+// are published or are request streams, and how to serve, where the reference server is measured.
+func (p *planned) uses(flag string, given *pflag.FlagSet) bool {
+	has := func(name string) bool {
 		says := func(x setting) bool { return x.flag == name }
-		if given.Changed(name) || slices.ContainsFunc(p.settings, says) || slices.ContainsFunc(p.file.defaults, says) {
-			return true
-		}
+		return given.Changed(name) || slices.ContainsFunc(p.settings, says) || slices.ContainsFunc(p.file.defaults, says)
 	}
-	return false
+	switch flag {
+	case "rate":
+		return p.kind.flag("done") == nil || has("done") || has("publish")
+	case "serve":
+		return len(p.args) == 0 && (p.kind != compareKind || !has("a"))
+	}
+	return true
 }
 
 // drop notes that a flag of the file is left out, where the command line or a variable is the reason.
-func (p *planned) drop(flag string) {
+func (p *planned) drop(flag string, before map[string]bool) {
 	for _, c := range conflicts {
 		other := c.b
 		if c.b == flag {
 			other = c.a
 		}
 		where := p.where[other]
-		if (c.a == flag || c.b == flag) && where != "" && where != fromScenario && where != keyDefaults {
+		if (c.a == flag || c.b == flag) && before[other] && where != fromScenario && where != keyDefaults {
 			p.dropped = append(p.dropped, fmt.Sprintf("the file's %s is left out, which doesn't go together with %s", flag, where))
 			return
 		}
 	}
-}
-
-// changed are the flags that have been given.
-func changed(set *pflag.FlagSet) map[string]bool {
-	names := make(map[string]bool)
-	set.Visit(func(f *pflag.Flag) { names[f.Name] = true })
-	return names
 }
 
 // give sets a flag, or adds to it.
@@ -453,8 +456,8 @@ func runAll(ctx context.Context, std streams, list []planned) error {
 	said := make([]string, len(list))
 	var failed []string
 	for i, p := range list {
-		if _, stopped := stoppedBy(ctx); stopped {
-			said[i] = "not run"
+		if by, stopped := stoppedBy(ctx); stopped {
+			codes[i], said[i] = exitOfSignal(by.signal), "not run"
 			continue
 		}
 		p.title(std, i, len(list))

@@ -8,8 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
-	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/token"
 	"github.com/spf13/pflag"
 
 	"github.com/rtbench/rtbench/report"
@@ -18,38 +19,103 @@ import (
 // printPlan writes what would be run as a scenario file, with every setting in force and where it comes from, and the command
 // that does the same.
 func printPlan(w io.Writer, file *scenarioFile, list []planned) error {
-	comments := yaml.CommentMap{}
-	var scenarios []yaml.MapSlice
-	for i, p := range list {
-		item := yaml.MapSlice{{Key: keyName, Value: p.label.written}, {Key: p.kind.name, Value: single(p.targets())}}
-		var byDefault []string
-		p.job.flags().VisitAll(func(flag *pflag.Flag) {
-			switch where := p.where[flag.Name]; {
-			case !effective(flag) || p.settled(flag):
-			case !flag.Changed: // given, it might contradict others
-				byDefault = append(byDefault, flag.Name+" "+flag.Value.String())
-			default:
-				item = append(item, yaml.MapItem{Key: flag.Name, Value: p.valueOf(flag)})
-				if where != fromScenario {
-					comments[fmt.Sprintf("$.%s[%d].%s", keyScenarios, i, flag.Name)] = []*yaml.Comment{yaml.LineComment(" " + where)}
-				}
-			}
-		})
-		comments[fmt.Sprintf("$.%s[%d]", keyScenarios, i)] = []*yaml.Comment{yaml.HeadComment(" "+p.commandLine(), " by default: "+strings.Join(byDefault, ", "))}
-		scenarios = append(scenarios, item)
-	}
-	plan := yaml.MapSlice{}
+	var b strings.Builder
 	if file.name.text != "" {
-		plan = append(plan, yaml.MapItem{Key: keyName, Value: file.name.written})
+		fmt.Fprintf(&b, "%s: %s\n", keyName, inYAML(file.name.written))
 	}
-	text, err := yaml.MarshalWithOptions(append(plan, yaml.MapItem{Key: keyScenarios, Value: scenarios}), yaml.IndentSequence(true), yaml.WithComment(comments))
-	if err != nil {
-		return fmt.Errorf("printing the plan: %w", err)
+	fmt.Fprintf(&b, "%s:\n", keyScenarios)
+	for _, p := range list {
+		p.print(&b)
 	}
-	if _, err := w.Write(text); err != nil {
+	if _, err := io.WriteString(w, b.String()); err != nil {
 		return &failure{exitFailed, fmt.Errorf("printing the plan: %w", err), ""}
 	}
 	return nil
+}
+
+// print writes a scenario as a file says it.
+func (p *planned) print(b *strings.Builder) {
+	var settings strings.Builder
+	var byDefault []string
+	p.job.flags().VisitAll(func(flag *pflag.Flag) {
+		switch where := p.where[flag.Name]; {
+		case !effective(flag) || p.settled(flag):
+		case !flag.Changed: // given, it might contradict others
+			byDefault = append(byDefault, flag.Name+" "+flag.Value.String())
+		case where == fromScenario:
+			printSetting(&settings, flag, p.shown(flag), "")
+		default:
+			printSetting(&settings, flag, p.shown(flag), " # "+where)
+		}
+	})
+	fmt.Fprintf(b, "  # %s\n  # by default: %s\n", inComment(p.commandLine()), inComment(strings.Join(byDefault, ", ")))
+	fmt.Fprintf(b, "  - %s: %s\n", keyName, inYAML(p.label.written))
+	printTargets(b, p.kind, p.targets())
+	b.WriteString(settings.String())
+}
+
+// printTargets writes what a scenario measures.
+func printTargets(b *strings.Builder, k *kind, targets []string) {
+	var list []string
+	for _, target := range targets {
+		list = append(list, inYAML(target))
+	}
+	if list == nil {
+		list = []string{"null"}
+	}
+	printKey(b, k.name, list, "")
+}
+
+// printSetting writes the values of a flag, and a comment.
+func printSetting(b *strings.Builder, flag *pflag.Flag, texts []string, comment string) {
+	var list []string
+	for _, text := range texts {
+		_, notBool := strconv.ParseBool(text)
+		_, notNumber := strconv.ParseUint(text, 10, 64)
+		switch kind := flag.Value.Type(); {
+		case kind == "bool" && notBool == nil, slices.Contains([]string{"int", "uint64", "count", "size"}, kind) && notNumber == nil:
+			list = append(list, text)
+		default:
+			list = append(list, inYAML(text))
+		}
+	}
+	if list == nil {
+		list = []string{inYAML("")}
+	}
+	printKey(b, flag.Name, list, comment)
+}
+
+// printKey writes a key with its value, or the list of them.
+func printKey(b *strings.Builder, key string, values []string, comment string) {
+	if len(values) == 1 {
+		fmt.Fprintf(b, "    %s: %s%s\n", key, values[0], comment)
+		return
+	}
+	fmt.Fprintf(b, "    %s:%s\n", key, comment)
+	for _, v := range values {
+		fmt.Fprintf(b, "      - %s\n", v)
+	}
+}
+
+// plainScalar is what surely needs no quotes, if it is no word or number that means something else.
+var plainScalar = regexp.MustCompile(`^[\pL\pN/$(_][\pL\pN -~]*$`)
+
+// inYAML writes a text so that YAML reads the same.
+func inYAML(text string) string {
+	if plainScalar.MatchString(text) && !token.IsNeedQuoted(text) {
+		return text
+	}
+	return strconv.Quote(text) // each of whose escapes is YAML's, too
+}
+
+// inComment writes a text in the rest of a line.
+func inComment(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
 }
 
 // settled reports whether a flag says nothing where others are given.
@@ -62,17 +128,6 @@ func (p *planned) settled(flag *pflag.Flag) bool {
 func (p *planned) targets() (list []string) {
 	for _, v := range p.args {
 		list = append(list, restored(v.written, redactedURL(v.written)))
-	}
-	return list
-}
-
-// single is a list, or what is the only one in it.
-func single(list []string) any {
-	switch len(list) {
-	case 0:
-		return nil
-	case 1:
-		return list[0]
 	}
 	return list
 }
@@ -101,28 +156,6 @@ func (p *planned) shown(flag *pflag.Flag) (list []string) {
 	return list
 }
 
-// valueOf is how a file says the value of a flag, without secrets.
-func (p *planned) valueOf(flag *pflag.Flag) any {
-	values := p.shown(flag)
-	switch {
-	case repeatable(flag) && len(values) > 1:
-		return values
-	case len(values) != 1:
-		return ""
-	}
-	switch flag.Value.Type() {
-	case "bool":
-		if b, err := strconv.ParseBool(values[0]); err == nil {
-			return b
-		}
-	case "int", "uint64", "count", "size":
-		if n, err := strconv.ParseUint(values[0], 10, 64); err == nil {
-			return n
-		}
-	}
-	return values[0]
-}
-
 // commandLine is the command that does the same.
 func (p *planned) commandLine() string {
 	args := []string{"rtbench", p.kind.name}
@@ -141,7 +174,7 @@ func (p *planned) commandLine() string {
 			}
 		}
 	})
-	return strings.ReplaceAll(strings.Join(args, " "), "\n", " ") // it stands in a comment
+	return strings.Join(args, " ")
 }
 
 // inShell writes a text of a file as a shell takes it: the variables in it are the shell's.

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/pflag"
@@ -165,6 +167,9 @@ scenarios:
   - name: b
     ws: ws://${HOST}/
     message: hello
+  - name: c
+    compare:
+    both: -kH Cookie:literal -kHCookie:literal
 `
 	list, err := planOfFile(text)
 	if err != nil {
@@ -194,6 +199,58 @@ scenarios:
 	for i, p := range again {
 		if !slices.Equal(textsOf(p.args), textsOf(list[i].args)) || !slices.Equal(p.files, list[i].files) {
 			t.Errorf("%v %v, want %v %v", textsOf(p.args), p.files, textsOf(list[i].args), list[i].files)
+		}
+	}
+}
+
+// A switch that is off contradicts nothing, and what contradicts another but for a third flag needs only that.
+func TestScenarioContradictions(t *testing.T) {
+	const all = "scenarios: [{sse: 'http://a/', threshold: lost == 0, format: csv, connections: 3, cacert: ''}]"
+	for _, test := range []struct{ text, args, variable, want string }{
+		{all, "", "", "cacert connections format threshold"},
+		{all, "--debug=false --json=0 --insecure=f", "", "cacert connections debug format insecure json threshold"},
+		{all, "", "RTBENCH_DEBUG=false", "cacert connections debug format threshold"},
+		{"defaults: {debug: '${NOT_SET_HERE:-false}'}\n" + all, "", "", "cacert connections debug format threshold"},
+		{all, "--debug", "", "cacert debug"},
+		{"scenarios: [{sse: 'http://a/', debug: false}]", "--threshold lost==0", "", "debug threshold"},
+		{"scenarios: [{sse: 'http://a/', publish: /p, rate: 5/s}]", "--debug", "", "debug publish rate"},
+		{"scenarios: [{sse: 'http://a/', publish: /p, rate: 5/s}]", "--debug --clock x", "", "clock debug"},
+		{"scenarios: [{ws: 'ws://a/', rate: 5/s}]", "--debug", "", "debug"},
+		{"scenarios: [{sse: 'http://a/', publish: /p}]", "--debug", "RTBENCH_RATE=5", "debug publish"},
+		{"scenarios: [{sse: 'http://a/'}]", "--debug", "RTBENCH_RATE=5 RTBENCH_PUBLISH=/p", "debug publish rate"},
+		{"defaults: {serve: --tls}\nscenarios: [{sse: 'http://a/'}]", "", "", ""},
+		{"defaults: {serve: --tls}\nscenarios: [{sse: }]", "", "", "serve"},
+		{"defaults: {serve: --tls, a: sse}\nscenarios: [{compare: , b: ws}]", "", "", "a b"},
+		{"scenarios: [{sse: 'http://a/'}, {sse: }]", "--serve --tls", "", ""},
+	} {
+		t.Run(test.args+" "+test.variable, func(t *testing.T) {
+			for _, variable := range strings.Fields(test.variable) {
+				name, value, _ := strings.Cut(variable, "=")
+				t.Setenv(name, value)
+			}
+			file, err := parseScenarios("f.yaml", test.text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := &runFlags{}
+			f.register(pflag.NewFlagSet("run", pflag.ContinueOnError))
+			if err := errors.Join(f.set.Parse(strings.Fields(test.args)), fromEnvironment(f.set)); err != nil {
+				t.Fatal(err)
+			}
+			p, _ := f.prepare(file, &file.scenarios[0]) // whatever else is wrong with it
+			if got := strings.Join(slices.Sorted(maps.Keys(p.where)), " "); got != test.want {
+				t.Errorf("%s\n%s, want %s", test.text, got, test.want)
+			}
+		})
+	}
+	if _, err := planOfFile("scenarios: [{sse: 'http://a/', threshold: lost == 0, json: true, debug: false}]"); err != nil {
+		t.Error(err)
+	}
+	for text, want := range map[string]string{
+		"scenarios: [{sse: 'http://a/', serve: --tls}]": "--serve is for the reference server, but there is a URL", "scenarios: [{sse: 'http://a/'}]": "--serve: no scenario of f.yaml has a use for it",
+	} {
+		if _, err := planOfFile(text, "--serve", "--tls"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
 }
@@ -250,6 +307,19 @@ func TestScenariosInterrupted(t *testing.T) {
 	}
 	if exitOf(err) != exitInterrupt || err.Error() != "1 of 3 scenarios failed: one" {
 		t.Errorf("%d: %v", exitOf(err), err)
+	}
+}
+
+// A signal that comes between two runs is one, too.
+func TestScenariosNotRun(t *testing.T) {
+	for signal, want := range map[os.Signal]exit{os.Interrupt: exitInterrupt, syscall.SIGTERM: exitTerminate} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		passed := scriptedJob(func() error { cancel(interrupted{signal}); return nil })
+		file := &scenarioFile{}
+		list := []planned{{scenario: &scenario{name: "one"}, file: file, job: passed}, {scenario: &scenario{name: "two"}, file: file, job: passed}}
+		if err := runAll(ctx, streams{out: io.Discard, err: io.Discard}, list); exitOf(err) != want {
+			t.Errorf("%v: %v, want exit code %d", signal, err, want)
+		}
 	}
 }
 

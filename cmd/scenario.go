@@ -19,10 +19,10 @@ import (
 type scenarioFile struct {
 	path      string
 	lines     []string
-	anchors   map[string]ast.Node
-	aliased   int               // bytes of what aliases have stood for
-	concealed map[string]string // what no message may show, and what it shows instead
-	missing   error             // the first variable that isn't set, of what is being read
+	aliases   map[*ast.AliasNode]ast.Node // what they stand for
+	aliased   int                         // bytes of what they have stood for
+	concealed map[string]string           // what no message may show, and what it shows instead
+	missing   error                       // the first variable that isn't set, of what is being read
 	name      value
 	defaults  []setting
 	scenarios []scenario
@@ -114,7 +114,7 @@ func readLimited(stdin io.Reader, path string) ([]byte, error) {
 
 // read reads the whole file.
 func (f *scenarioFile) read(body ast.Node) error {
-	f.findAnchors(body)
+	f.findAliases(body)
 	pairs, err := f.mapping(body, "a scenario file has `scenarios:`")
 	if err != nil {
 		return err
@@ -162,7 +162,11 @@ func (f *scenarioFile) readDefaults(n ast.Node) (list []setting, err error) {
 
 // setting reads the values of a flag.
 func (f *scenarioFile) setting(k *kind, p pair) (setting, error) {
-	values, err := f.texts(p.value, repeatable(k.flag(p.key)))
+	flag := k.flag(p.key)
+	if node, err := f.resolve(p.value); err == nil && node != nil && node.Type() == ast.NullType && bare(flag) {
+		return setting{p.key, []value{{text: flag.NoOptDefVal, written: flag.NoOptDefVal, at: p.at}}, p.at}, nil
+	}
+	values, err := f.texts(p.value, repeatable(flag))
 	for _, v := range values {
 		f.concealSetting(p.key, v.text)
 	}
@@ -186,16 +190,25 @@ func (f *scenarioFile) readScenarios(n ast.Node) error {
 		if err != nil {
 			return err
 		}
-		if s.name = s.label.text; s.name == "" {
-			s.name = fmt.Sprintf("%s-%d", s.kind.name, len(f.scenarios)+1)
-			s.label = value{text: s.name, written: s.name, at: s.at}
-		}
-		if slices.ContainsFunc(f.scenarios, func(other scenario) bool { return other.name == s.name }) {
+		if s.name = s.label.text; s.name != "" && f.has(s.name) {
 			return f.fault(s.label.at, "each has a name of its own", "there is another scenario %q", s.name)
 		}
 		f.scenarios = append(f.scenarios, s)
 	}
+	for i := range f.scenarios {
+		s := &f.scenarios[i]
+		for n := i + 1; s.name == ""; n = max(n, len(f.scenarios)) + 1 {
+			if name := fmt.Sprintf("%s-%d", s.kind.name, n); !f.has(name) {
+				s.name, s.label = name, value{text: name, written: name, at: s.at}
+			}
+		}
+	}
 	return nil
+}
+
+// has reports whether a scenario has a name.
+func (f *scenarioFile) has(name string) bool {
+	return slices.ContainsFunc(f.scenarios, func(s scenario) bool { return s.name == name })
 }
 
 // plainName is a name that may be part of a file's. Its letters are nearly those of names in XML (W3C, Extensible Markup
@@ -212,11 +225,14 @@ func (f *scenarioFile) readScenario(n ast.Node) (s scenario, err error) {
 	if err != nil {
 		return s, err
 	}
+	if slices.ContainsFunc(pairs, func(p pair) bool { return p.key == compareKind.name }) {
+		s.kind = compareKind
+	}
 	for _, p := range pairs { // what it is says which flags there are
 		k := kindOf(p.key)
 		switch {
 		case k == nil || s.kind == compareKind: // which has flags of these names
-		case s.kind != nil && k != compareKind:
+		case s.kind != nil:
 			return s, f.fault(p.at, "write another scenario for it", "a scenario is either %s or %s", s.kind.name, p.key)
 		default:
 			s.kind = k

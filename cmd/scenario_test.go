@@ -61,12 +61,21 @@ func TestBadScenarios(t *testing.T) {
 		{"scenarios:\n  - name: a/b\n    sse:\n", "f.yaml:2: `- name: a/b`: \"a/b\" can't name a scenario"},
 		{"scenarios:\n  - name: a\n    sse:\n  - name: a\n    ws:\n", "f.yaml:4: `- name: a`: there is another scenario \"a\""},
 		{"scenarios:\n  - sse: *x\n", "f.yaml:2: `- sse: REDACTED`: the alias *x stands for nothing"},
+		{"scenarios:\n  - sse: http://a/\n    seq: *x\nx-a: &x id\n", "f.yaml:3: `seq: *x`: the alias *x stands for nothing"},
 		{"scenarios:\n  - sse:\n    bearer: ${NOT_SET_HERE}\n", "f.yaml:3: `bearer: REDACTED`: the variable NOT_SET_HERE is not set"},
 		{"scenarios:\n  - sse: http://u:p@h/${NOT_SET_HERE}\n", "f.yaml:2: `- sse: http://u:REDACTED@h/${NOT_SET_HERE}`: the variable NOT_SET_HERE is not set"},
 		{"scenarios:\n  - sse:\n    origin: ${}\n", "f.yaml:3: `origin: REDACTED`: ${} is no variable"},
 		{"defaults:\n  conections: 3\nscenarios:\n  - sse:\n", "f.yaml:2: `conections: 3`: there is no flag --conections"},
 		{"defaults: 3\nscenarios:\n  - sse:\n", "f.yaml:1: `defaults: 3`: it is no mapping"},
 		{"scenarios:\n  - sse:\n---\nscenarios:\n  - ws:\n", "a second document"},
+		{"scenarios:\n  - sse:\n---\n---\nscenarios:\n  - ws:\n", "f.yaml:5: `scenarios:`: a second document"},
+		{"---\n---\n", "f.yaml is empty"},
+		{"%YAML 1.2\n---\n", "f.yaml is empty"},
+		{"scenarios:\r\n  - sse:\r\n    z: 3s\r\n", "f.yaml:3: `z: REDACTED`: sse has no flag --z"},
+		{"scenarios:\n  - sse:\n    data: !!binary aGk=\n", "f.yaml:3: `data: REDACTED`: the tag !!binary says nothing here"},
+		{"scenarios:\n  - sse:\n    seq: !foo id\n", "f.yaml:3: `seq: !foo id`: the tag !foo says nothing here"},
+		{"scenarios:\n  - sse:\n    seq: !!str\n", "f.yaml:3: `seq: !!str`: it has no value"},
+		{"scenarios:\n  - !!str\n", "it is no mapping"},
 		{"scenarios:\n  - sse: 'http://a\n", "f.yaml:2: "},
 		{"a: &a\n  <<: *a\nscenarios:\n  - sse:\n", "a scenario file has no \"a\""},
 		{"scenarios:\n  - &a\n    sse:\n    <<: *a\n", "there are too many merges in each other"},
@@ -140,6 +149,36 @@ scenarios:
 	}
 }
 
+// A scenario without a name gets one that no other has, and most often that of its place.
+func TestScenarioNames(t *testing.T) {
+	file, err := parseScenarios("f.yaml", "scenarios: [{name: sse-3, sse: }, {sse: }, {sse: }, {ws: }, {name: sse-6, ws: }, {sse: }]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range file.scenarios {
+		names = append(names, s.name)
+	}
+	if got := strings.Join(names, " "); got != "sse-3 sse-2 sse-7 ws-4 sse-6 sse-8" {
+		t.Error(got)
+	}
+}
+
+// A flag that needs no value needs none in a file.
+func TestScenarioBareFlags(t *testing.T) {
+	for _, text := range []string{"resume-horizon: ", "resume-horizon: ~", "find-idle-limit: "} {
+		list, err := planOfFile("scenarios: [{sse: 'http://a/', " + text + "}]")
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		name, _, _ := strings.Cut(text, ":")
+		if flag := list[0].job.flags().Lookup(name); !flag.Changed || flag.Value.String() != list[0].said[name].values[0].text {
+			t.Errorf("%s: %s", text, flag.Value)
+		}
+	}
+}
+
 // Whatever a file holds, it is read or refused in a line.
 func FuzzScenarios(f *testing.F) {
 	f.Add(scenarioExample)
@@ -202,11 +241,14 @@ func TestScenarioSchema(t *testing.T) {
 	}
 	documented := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(string(documents))
 	for _, text := range []string{
-		scenarioExample, documented[1],
+		scenarioExample, documented[1], "scenarios: [{sse: '--seq id', ws: '--ping 1s', compare: }]",
 		"scenarios: [{sse: , connections: 10k, rate: 5/s, drain: 0, seq: id, done: '[DONE]', stage: ['1s:3']}]",
 		"scenarios: [{ws: , chat: 10, rate: 5, reconnect: [linear, fixed], jitter: full, max-event-size: 4k, ping: 1.5s}]",
 		"scenarios: [{ws: , duration: '${LONG}', insecure: '${ANY:-true}', connections: '${N}'}]",
 		"x-base: &base {seed: 7}\nscenarios: [{sse: , <<: *base}]", "scenarios: [{sse: , name: zwei ü}, {ws: , name: '${N}'}, {ws: , name: 4}, {ws: , name: 日本語}]",
+		"name: 2024\nscenarios: [{sse: , insecure: 'true', connections: '20', seed: '0x7', drain: '0', rate: '5', publish: /p, max-event-size: '10', name: 2024}]",
+		"name: true\nscenarios: [{sse: , insecure: 0}, {ws: , insecure: '${ANY:-0}', ping: '0', chat: '3'}]",
+		"scenarios: [{sse: , find-idle-limit: }, {sse: , resume-horizon: , seq: id}, {sse: , find-idle-limit: 1m}]",
 		"scenarios: [{compare: , sse: '--seq id', ws: '--ping 1s', workload: chat, format: markdown}]",
 	} {
 		if err := valid(text); err != nil {
@@ -228,7 +270,7 @@ func TestScenarioSchema(t *testing.T) {
 	}
 	for _, text := range []string{
 		"{}", "scenarios: []", "scenarios: [{connections: 3}]", "scenarios: [{sse: , conections: 3}]", "scenarios: [{sse: , ws: }]",
-		"scenarios: [{sse: , duration: 3}]", "scenarios: [{sse: , duration: soon}]", "scenarios: [{sse: , connections: 0}]", "scenarios: [{sse: , insecure: 3}]",
+		"scenarios: [{sse: , duration: 3}]", "scenarios: [{sse: , duration: soon}]", "scenarios: [{sse: , connections: 0}]", "scenarios: [{sse: , insecure: 3}]", "scenarios: [{sse: , insecure: }]",
 		"scenarios: [{ws: , jitter: some}]", "scenarios: [{compare: [a]}]", "scenarios: [{compare: , workload: none}]", "scenarios: [{compare: , format: hlog}]",
 		"defaults: {nothing: 3}\nscenarios: [{sse: }]", "scenarios: [{sse: , name: a/b}]", "scenarios: [{sse: , name: -a}]", "scenarios: [{sse: , name: 😀}]", "scenarios: [{sse: , name: \"a\\u202eb\"}]",
 		"scenarios: [{sse: , name: -3}]", "y-base: 3\nscenarios: [{sse: }]", "scenarios: [{sse: , threshold: []}]",

@@ -30,7 +30,7 @@ func TestScenarioSecrets(t *testing.T) {
 		one + "rate: ${SECRET}\n", one + "stage: ${SECRET}\n", one + "duration: ${SECRET}\n", one + "insecure: ${SECRET}\n", one + "threshold: ['lost == 0', '${SECRET}']\n",
 		one + "output: ${SECRET}\n", one + "cacert: ${SECRET}\n", one + "metrics-addr: ${SECRET}\n", one + "header: ${HEADER}\n", one + "connect-to: ${SECRET}\n", one + "method: '${SECRET}'\n",
 		"scenarios:\n  - sse: ${URL}\n", "scenarios:\n  - sse: ${SECRET}\n", "scenarios:\n  - name: ${SECRET}\n    sse:\n", "scenarios:\n  - sse:\n    serve: --${SECRET}\n",
-		"scenarios:\n  - compare:\n    sse: --bearer hush --nothing\n", "scenarios:\n  - compare:\n    both: -H 'Cookie hush'\n", "defaults:\n  rate: ${SECRET}\n" + one + "publish: /x\n",
+		"scenarios:\n  - compare:\n    sse: --bearer hush --nothing\n", "scenarios:\n  - compare:\n    both: -H 'Cookie hush'\n", "scenarios:\n  - compare:\n    both: -kHCookie:hush --nothing hush\n", "scenarios:\n  - compare:\n    both: -kH Cookie:hush --header 'hush'\n", "defaults:\n  rate: ${SECRET}\n" + one + "publish: /x\n",
 	} {
 		_, err := planOfFile(text)
 		if err == nil {

@@ -3,6 +3,8 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -24,12 +26,12 @@ const (
 const quoteIt = "put it in quotes, if it is a text with a colon in it"
 
 func parseScenarios(path, text string) (*scenarioFile, error) {
-	text = strings.TrimPrefix(text, "\ufeff")
-	f := &scenarioFile{path: path, lines: strings.Split(text, "\n"), anchors: make(map[string]ast.Node), concealed: make(map[string]string)}
+	text = lineEnds.Replace(strings.TrimPrefix(text, "\ufeff"))
+	f := &scenarioFile{path: path, lines: strings.Split(text, "\n"), aliases: make(map[*ast.AliasNode]ast.Node), concealed: make(map[string]string)}
 	if !utf8.ValidString(text) {
 		return nil, usage(fmt.Errorf("%s is not UTF-8 text", path), "scenario files are YAML")
 	}
-	tokens := lexer.Tokenize(text)
+	tokens := lexer.Tokenize(strings.Join(withoutEmpty(f.lines), "\n"))
 	if err := f.checkShape(tokens); err != nil {
 		return nil, err
 	}
@@ -49,8 +51,9 @@ func parseScenarios(path, text string) (*scenarioFile, error) {
 	}
 	var body ast.Node
 	for _, doc := range tree.Docs {
+		_, directive := doc.Body.(*ast.DirectiveNode)
 		switch {
-		case doc.Body == nil:
+		case doc.Body == nil || directive:
 		case body != nil:
 			return nil, f.fault(doc.Body.GetToken(), "list them under `scenarios:`", "a second document")
 		default:
@@ -61,6 +64,30 @@ func parseScenarios(path, text string) (*scenarioFile, error) {
 		return nil, usage(fmt.Errorf("%s is empty", path), likeThis)
 	}
 	return f, f.read(body)
+}
+
+// lineEnds has all lines end as Unix's do.
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
+// marker is a line that a document begins with.
+var marker = regexp.MustCompile(`^---[ \t]*(#.*)?$`)
+
+// withoutEmpty blanks the markers of documents that have nothing in them, with which the parser forgets the next one.
+func withoutEmpty(lines []string) []string {
+	lines = slices.Clone(lines)
+	last := -1 // the marker that nothing has come behind
+	for i, line := range lines {
+		switch text := strings.TrimSpace(line); {
+		case marker.MatchString(line):
+			if last >= 0 {
+				lines[last] = ""
+			}
+			last = i
+		case text != "" && !strings.HasPrefix(text, "#"):
+			last = -1
+		}
+	}
+	return lines
 }
 
 // checkShape finds nesting and mappings that no scenario file has.
@@ -111,11 +138,15 @@ func (f *scenarioFile) checkShape(tokens token.Tokens) error {
 	return nil
 }
 
-// findAnchors collects what aliases stand for.
-func (f *scenarioFile) findAnchors(body ast.Node) {
+// findAliases collects what aliases stand for: the last anchor of their name that comes before them.
+func (f *scenarioFile) findAliases(body ast.Node) {
+	anchors := make(map[string]ast.Node)
 	ast.Walk(visitor(func(n ast.Node) {
-		if anchor, ok := n.(*ast.AnchorNode); ok {
-			f.anchors[anchor.Name.GetToken().Value] = anchor.Value
+		switch v := n.(type) {
+		case *ast.AnchorNode:
+			anchors[v.Name.GetToken().Value] = v.Value
+		case *ast.AliasNode:
+			f.aliases[v] = anchors[v.Value.GetToken().Value]
 		}
 	}), body)
 }
@@ -140,6 +171,9 @@ func sizeOf(n ast.Node) (size int) {
 	return size
 }
 
+// tags are those that change nothing.
+var tags = [...]string{"!!str", "!!int", "!!float", "!!bool", "!!null", "!!seq", "!!map"}
+
 // resolve gives the node that a value is, behind anchors, tags and aliases.
 func (f *scenarioFile) resolve(n ast.Node) (ast.Node, error) {
 	for aliases := 0; ; {
@@ -147,12 +181,15 @@ func (f *scenarioFile) resolve(n ast.Node) (ast.Node, error) {
 		case *ast.AnchorNode:
 			n = v.Value
 		case *ast.TagNode:
+			if !slices.Contains(tags[:], v.Start.Value) {
+				return nil, f.fault(v.GetToken(), "leave it out", "the tag %s says nothing here", v.Start.Value)
+			}
 			n = v.Value
 		case *ast.AliasNode:
 			name := v.Value.GetToken().Value
-			target, ok := f.anchors[name]
-			if aliases++; !ok || aliases > maxAliases {
-				return nil, f.fault(v.GetToken(), "`&"+name+"` names what it stands for", "the alias *%s stands for nothing", name)
+			target := f.aliases[v]
+			if aliases++; target == nil || aliases > maxAliases {
+				return nil, f.fault(v.GetToken(), "`&"+name+"` before it names what it stands for", "the alias *%s stands for nothing", name)
 			}
 			if f.aliased += sizeOf(target); f.aliased > maxAliased {
 				return nil, f.fault(v.GetToken(), "split the file", "the aliases stand for too much, %d bytes at most", maxAliased)

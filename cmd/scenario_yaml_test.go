@@ -52,6 +52,13 @@ func TestScenarioYAML(t *testing.T) {
 		{"x-a: &a [{seed: 7}, {seed: 8}]\nscenarios:\n  - sse: http://a/\n    <<: *a\n", "seed=[7]"},
 		{"scenarios: [{sse: 'http://a/', stage: [1s:3, 10s:4]}]", "stage=[1s:3 10s:4]"},
 		{"scenarios:\n  - sse: http://a/\n    stage: [1s:3]\n", "stage=[1s:3]"},
+		{"x-a: [&x json:a]\nscenarios:\n  - sse: http://a/\n    seq: *x\nx-b: [&x json:b]\n", "seq=[json:a]"},
+		{"scenarios:\n  - sse: http://a/\n    seq: &x json:a\n    stamp: *x\n    bearer: &x b\n    last-event-id: *x\n", "seq=[json:a] stamp=[json:a] bearer=[b] last-event-id=[b]"},
+		{"scenarios:\r\n  - sse: http://a/\r\n    data: |\r\n      one\r\n      two\r\n    bearer: x\r\n", "data=[one\ntwo\n] bearer=[x]"},
+		{"scenarios:\r  - sse: http://a/\r    seq: id\r", "seq=[id]"},
+		{"%YAML 1.2\n---\nscenarios: [{sse: 'http://a/', seq: id}]\n", "seq=[id]"},
+		{"---\n---\n# a\n--- # b\nscenarios: [{sse: 'http://a/', seq: id}]\n---\n---\n...\n", "seq=[id]"},
+		{"scenarios: [{sse: !!str http://a/, seq: !!str id, seed: !!int 7}]", "seq=[id] seed=[7]"},
 		{"\ufeffscenarios: [{sse: 'http://a/', seq: id}]", "seq=[id]"},
 	} {
 		list, err := planOfFile(test.text)

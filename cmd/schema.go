@@ -25,11 +25,11 @@ func schemaOf(k *kind, f *pflag.Flag) object {
 	var list []object
 	switch f.Value.Type() {
 	case "bool":
-		list = []object{{"type": "boolean"}}
+		list = []object{{"type": "boolean"}, {"enum": []any{"true", "false", 1, 0, "1", "0"}}}
 	case "int", "uint64":
-		list = []object{{"type": "integer", "minimum": 0}}
+		list = []object{{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9][0-9a-fA-FxXoO_]*$"}}
 	case "duration":
-		list = []object{{"type": "string", "pattern": `^([0-9.]+(ns|us|µs|ms|s|m|h))+$`}, {"const": 0}}
+		list = []object{{"type": "string", "pattern": `^([0-9.]+(ns|us|µs|ms|s|m|h))+$`}, {"enum": []any{0, "0"}}}
 	case "count":
 		list = []object{{"type": "integer", "minimum": 1}, {"type": "string", "pattern": number + "$"}}
 	case "rate":
@@ -69,6 +69,9 @@ func choices(command, flag string) []string {
 // described is the schema of a flag.
 func described(k *kind, f *pflag.Flag) object {
 	s := schemaOf(k, f)
+	if bare(f) {
+		s = object{"anyOf": []object{s, {"type": "null"}}}
+	}
 	if repeatable(f) {
 		s = object{"anyOf": []object{s, {"type": "array", "items": s, "minItems": 1}}}
 	}
@@ -134,7 +137,7 @@ func writeSchema(w io.Writer) error {
 		"required": []string{keyScenarios}, "additionalProperties": false, "definitions": definitions,
 		"patternProperties": object{"^" + ownKey: object{"description": "for anchors"}},
 		"properties": object{
-			keyName:      object{"type": "string", "description": "of the file"},
+			keyName:      object{"type": []string{"string", "number", "boolean"}, "description": "of the file"},
 			keyDefaults:  object{"type": "object", "properties": properties(kinds...), "additionalProperties": false, "description": "flags without their dashes, for all scenarios that have them"},
 			keyScenarios: object{"type": "array", "minItems": 1, "maxItems": maxScenarios, "items": object{"oneOf": any}, "description": "run one after the other"},
 		},

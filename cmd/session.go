@@ -8,11 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/pflag"
 
 	"github.com/rtbench/rtbench/bench"
@@ -255,20 +253,16 @@ func (form *sessionForm) save(values []string) (said string, err error) {
 	if err != nil {
 		return "", err
 	}
-	scenario := yaml.MapSlice{{Key: form.kind(values).name, Value: single(literalTexts(args))}}
-	job.flags().Visit(func(flag *pflag.Flag) {
-		scenario = append(scenario, yaml.MapItem{Key: flag.Name, Value: plainValue(flag)})
-	})
-	text, err := yaml.MarshalWithOptions(yaml.MapSlice{{Key: keyScenarios, Value: []yaml.MapSlice{scenario}}}, yaml.IndentSequence(true))
-	if err != nil {
-		return "", err
-	}
+	var b strings.Builder
+	printTargets(&b, form.kind(values), literalTexts(args))
+	job.flags().Visit(func(flag *pflag.Flag) { printSetting(&b, flag, literalTexts(given(flag)), "") })
+	text := keyScenarios + ":\n  - " + strings.TrimPrefix(b.String(), "    ")
 	name := time.Now().Format("scenario-20060102-150405.yaml")
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return "", err
 	}
-	_, err = file.Write(text)
+	_, err = file.WriteString(text)
 	if err = errors.Join(err, file.Close()); err != nil {
 		return "", err
 	}
@@ -281,19 +275,4 @@ func literalTexts(texts []string) (list []string) {
 		list = append(list, literally(text))
 	}
 	return list
-}
-
-// plainValue is how a file says the value of a flag, secrets and all.
-func plainValue(flag *pflag.Flag) any {
-	switch values := literalTexts(given(flag)); {
-	case flag.Value.Type() == "bool":
-		return flag.Value.String() == "true"
-	case len(values) == 1 && slices.Contains([]string{"int", "uint64", "count", "size"}, flag.Value.Type()):
-		if n, err := strconv.ParseUint(values[0], 10, 64); err == nil {
-			return n
-		}
-		return values[0]
-	default:
-		return single(values)
-	}
 }

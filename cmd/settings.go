@@ -31,8 +31,10 @@ func secret(flag string) func(string) string {
 	return nil
 }
 
-// shorts are those of them that have a short name.
-var shorts = map[string]string{"-H": "header", "-m": "message"}
+// shorts are those of them that have a short name, and switches the short names that others may be joined to.
+var shorts = map[string]string{"H": "header", "m": "message"}
+
+const switches = "hk"
 
 // hidden is for what may hold a key.
 func hidden(value string) string {
@@ -75,27 +77,40 @@ func redactFlags(args []string) []string {
 	list := slices.Clone(args)
 	for i := 0; i < len(list); i++ {
 		arg := list[i]
-		name, value, joined := strings.Cut(arg, "=")
-		redact := secret(shorts[name])
-		if long, ok := strings.CutPrefix(name, "--"); ok {
-			redact = secret(long)
-		}
+		name, before, value := parted(arg)
+		redact := secret(name)
 		switch {
-		case redact != nil && joined:
-			list[i] = name + "=" + redact(value)
+		case redact != nil && (value != "" || strings.HasSuffix(before, "=")):
+			list[i] = before + redact(value)
 		case redact != nil && i+1 < len(list):
 			i++
 			list[i] = redact(list[i])
-		case len(arg) > 2 && shorts[arg[:2]] != "":
-			list[i] = arg[:2] + secret(shorts[arg[:2]])(arg[2:])
-		case !strings.Contains(arg, "://"):
-		case strings.HasPrefix(arg, "-"):
-			list[i] = name + "=" + report.RedactURL(value)
-		default:
-			list[i] = report.RedactURL(arg)
+		case redact == nil && strings.Contains(arg, "://"):
+			list[i] = before + report.RedactURL(value)
 		}
 	}
 	return list
+}
+
+// parted is the name of the flag that an argument gives, "" for none that is known; its value, where that is joined to it; and
+// what stands before that.
+func parted(arg string) (name, before, value string) {
+	if long, ok := strings.CutPrefix(arg, "--"); ok {
+		name, value, joined := strings.Cut(long, "=")
+		if !joined {
+			return name, arg, ""
+		}
+		return name, "--" + name + "=", value
+	}
+	short, ok := strings.CutPrefix(arg, "-")
+	if short = strings.TrimLeft(short, switches); !ok || short == "" {
+		return "", "", arg
+	}
+	value = short[1:]
+	if len(value) > 1 {
+		value = strings.TrimPrefix(value, "=")
+	}
+	return shorts[short[:1]], strings.TrimSuffix(arg, value), value
 }
 
 // unset is what flags look like that have no effect unless they are given.

@@ -1,11 +1,11 @@
 package cmd
 
 import (
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"strings"
 	"text/template"
@@ -109,12 +109,11 @@ func (t text) render(scope any) (string, error) {
 
 // readVars reads a CSV file whose first row names the columns; there is a row for each connection.
 func readVars(path string) ([]map[string]string, error) {
-	f, err := os.Open(path)
+	text, err := readInput(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	r := csv.NewReader(f)
+	r := csv.NewReader(bytes.NewReader(text))
 	header, err := r.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s is empty; its first row names the columns", path)

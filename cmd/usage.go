@@ -115,22 +115,46 @@ func variable(flag string) string {
 	return "RTBENCH_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// overruled reports whether a flag contradicts those that were given.
-func overruled(given map[string]bool, name string) bool {
-	return slices.ContainsFunc(conflicts[:], func(c conflict) bool {
-		return (c.a == name || c.b == name) && c.of(func(flag string) bool { return flag == name || given[flag] })
+// changed are the flags that have been given.
+func changed(set *pflag.FlagSet) map[string]bool {
+	names := make(map[string]bool)
+	set.Visit(func(f *pflag.Flag) { names[f.Name] = true })
+	return names
+}
+
+// inForce are those of them that may contradict others.
+func inForce(set *pflag.FlagSet) map[string]bool {
+	names := make(map[string]bool)
+	set.Visit(func(f *pflag.Flag) { names[f.Name] = !off(f, f.Value.String()) })
+	return names
+}
+
+// off reports whether a value says of a flag that it isn't given.
+func off(f *pflag.Flag, value string) bool {
+	on, err := strconv.ParseBool(value)
+	return f.Value.Type() == "bool" && err == nil && !on
+}
+
+// overruled reports whether a flag contradicts those that are in force, where it is given along with others.
+func overruled(inForce, others map[string]bool, name string) bool {
+	return slices.ContainsFunc(conflicts, func(c conflict) bool {
+		return (c.a == name || c.b == name) && c.of(func(flag string) bool {
+			return flag == name || inForce[flag] || flag == c.unless && others[flag] && !overruled(inForce, nil, flag)
+		})
 	})
 }
 
 // fromEnvironment sets every flag that wasn't given from its variable, where there is one, and where it doesn't
 // contradict a flag that was given.
 func fromEnvironment(flags *pflag.FlagSet) error {
-	given := changed(flags)
+	given, before := changed(flags), inForce(flags)
+	others := make(map[string]bool)
+	flags.VisitAll(func(f *pflag.Flag) { others[f.Name] = os.Getenv(variable(f.Name)) != "" })
 	var failed error
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := variable(f.Name)
 		value := os.Getenv(name)
-		if value == "" || given[f.Name] || f.Name == "help" || f.Name == "version" || overruled(given, f.Name) || failed != nil {
+		if value == "" || given[f.Name] || f.Name == "help" || f.Name == "version" || failed != nil || !off(f, value) && overruled(before, others, f.Name) {
 			return
 		}
 		if e, ok := errors.AsType[*pflag.InvalidValueError](flags.Set(f.Name, value)); ok {
