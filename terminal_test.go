@@ -126,14 +126,14 @@ func TestTerminal(t *testing.T) {
 	}
 	term.press("1")
 	term.waitFor("connections  ")
-	for _, size := range [][]string{{"-x", "60", "-y", "15"}, {"-x", "40", "-y", "8"}, {"-x", "200", "-y", "60"}, {"-x", "80", "-y", "24"}} {
-		term.tmux(append([]string{"resize-window"}, size...)...)
-		term.waitFor("measuring")
+	for _, size := range []struct{ width, height, shown string }{{"60", "15", "1 All"}, {"200", "60", "1 Overview"}, {"40", "8", "20/20 open"}, {"80", "24", "1 Overview"}} {
+		term.tmux("resize-window", "-x", size.width, "-y", size.height)
+		term.waitFor(size.shown)
 	}
 	term.press("+")
 	term.waitFor("1.5 × the rate")
 	term.press("d")
-	term.waitFor("drop how many")
+	term.waitFor("break off")
 	term.press("50% rst", "Enter")
 	term.waitFor("50 % broken off (rst)")
 	term.press("c")
@@ -179,6 +179,8 @@ func TestTerminal(t *testing.T) {
 	term.waitFor("against")
 	term.press("Escape")
 	term.waitFor("runs of this session")
+	term.press("q")
+	term.waitFor("once more leaves")
 	term.press("q")
 	clean(0)
 	for _, pattern := range []string{"report.html", "scenario-*.yaml"} {

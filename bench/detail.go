@@ -21,6 +21,8 @@ type Detail struct {
 	Ended      int           // that ended for good
 	Timings    [numTimings]Quantiles
 	Unmeasured map[Metric]string // what can't be measured, and why
+	Estimates  []Estimate        // of the headline: its percentiles, and how far each could be trusted if the run ended now
+	Doubts     []Warning         // that there would be then about the whole run
 	Spread     Spread            // of the headline, over the run
 	Series     []Bucket
 	SeriesStep time.Duration
@@ -278,11 +280,6 @@ func (t *kindTable) figures() (list []KindFigures) {
 
 // look adds to a snapshot what somebody who looks closer wants to see. figures are those of the moment.
 func (r *run) look(s *Snapshot, figures *figures) {
-	if s.Quantiles.Samples > 0 {
-		for _, q := range Percentiles() {
-			s.Estimates = append(s.Estimates, figures.estimate(s.Headline, q))
-		}
-	}
 	if f := r.runner.followed.Load(); f != nil {
 		f.refill()
 	}
@@ -290,6 +287,31 @@ func (r *run) look(s *Snapshot, figures *figures) {
 		r.detail = r.describe(s, figures)
 	}
 	s.Detail = r.detail
+}
+
+// soFar gives the quantiles of the headline, by what would be said of them if the run ended now, and the doubts that there would
+// be.
+func (r *run) soFar(s *Snapshot) (estimates []Estimate, doubts []Warning) {
+	end := min(s.At, time.Duration(r.window.end.Load()))
+	if s.Phase == PhaseRamp || end <= r.times.begin {
+		return nil, nil
+	}
+	result := &Result{Begin: r.times.begin, End: end, Counts: r.tally.counts, Histograms: r.tally.timings, Health: r.watch.health(r.tally.inWindow), Window: r.tally.inWindow}
+	doubts = r.doubts(result)
+	h := r.tally.timings[s.Headline]
+	if s.Quantiles.Samples == 0 || h == nil {
+		return nil, doubts
+	}
+	judge := judge{health: result.Health, window: end - r.times.begin, lag: r.tally.timings[ClientLag], opening: r.opening(), host: result.Health.spoilt(), refused: len(doubts) > 0}
+	d := r.distribution(s.Headline, h)
+	for _, q := range Percentiles() {
+		e := judge.estimate(s.Headline, d, q)
+		if s.Headline.windowed() {
+			r.tally.batches.weigh(&e, int(s.Headline), 0, h, d.absent)
+		}
+		estimates = append(estimates, e)
+	}
+	return estimates, doubts
 }
 
 // describe makes a Detail.
@@ -307,6 +329,7 @@ func (r *run) describe(s *Snapshot, figures *figures) *Detail {
 		d.Spread = spreadOf(h)
 	}
 	d.Series = r.series.shown(s.Headline)
+	d.Estimates, d.Doubts = r.soFar(s)
 	for _, c := range r.everybody() {
 		one, history := c.describe(time.Duration(r.now()))
 		switch one.State {

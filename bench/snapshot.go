@@ -27,7 +27,6 @@ type Snapshot struct {
 	LastError  string // the last one of the most frequent kind; "" if there was none for a while; may quote the server
 
 	Annotations []Annotation // what was done to the run by hand so far
-	Estimates   []Estimate   // of the headline: its percentiles, with how far each can be trusted; only while somebody looks
 	Detail      *Detail      // nil unless somebody looks
 }
 
@@ -94,14 +93,14 @@ func (r *run) snapshot() *Snapshot {
 		s.Rate = float64(s.Count(Received)-before.received) / (s.At - before.at).Seconds()
 	}
 	r.past = append(r.past, moment{s.At, s.Count(Received)})
-	if metric, ok := r.liveHeadline(); ok {
+	figures := r.figures()
+	if metric, ok := r.liveHeadline(figures.unmeasured); ok {
 		s.Headline, s.Quantiles = metric, quantiles(r.tally.timings[metric])
 	}
 	if errors := r.errors.all(); len(errors) > 0 && errors[0].Last > s.At-recent {
 		s.LastError = errors[0].Text
 	}
 	s.Annotations = r.steering.all()
-	figures := r.figures()
 	if r.runner.looked.Load() {
 		r.look(s, &figures)
 	}
@@ -112,9 +111,12 @@ func (r *run) snapshot() *Snapshot {
 }
 
 // liveHeadline is the headline as far as it is known while the run goes on: deliveries that are timed by a guess of the
-// offset of two clocks aren't.
-func (r *run) liveHeadline() (Metric, bool) {
+// offset of two clocks aren't, and what can't be measured is none.
+func (r *run) liveHeadline(unmeasured map[Metric]string) (Metric, bool) {
 	for _, m := range headlines {
+		if _, not := unmeasured[m]; not && !(m == Delivery && r.stampedByAnother()) {
+			continue
+		}
 		if r.tally.timings[m] != nil && !(m == Delivery && r.stampedByAnother() && !r.clocks.tight) {
 			return m, true
 		}

@@ -162,7 +162,7 @@ func (r *Runner) Drop(how client.Break, share float64) error {
 			return errStreams
 		}
 		n := int(math.Ceil(share * float64(run.open())))
-		run.steering.note(time.Duration(run.now()), "%g %% of the connections broken off (%s)", 100*share, how)
+		run.steering.note(time.Duration(run.now()), "%.3g %% of the connections broken off (%s)", 100*share, how)
 		run.breakSome(b, rand.New(rand.NewPCG(run.plan.Seed, uint64(run.now()))), n)
 		return nil
 	})
@@ -184,7 +184,7 @@ func (r *Runner) Speed(times float64) error {
 		if times == 0 {
 			run.steering.note(now, "sending paused")
 		} else {
-			run.steering.note(now, "sending at %g times the rate of the plan", times)
+			run.steering.note(now, "sending at %.3g times the rate of the plan", times)
 		}
 		run.steering.warp.set(now, times)
 		return nil
@@ -268,4 +268,12 @@ func (r *run) keepSize() {
 			r.dialed++
 		}
 	}
+}
+
+// times is a number of times for people.
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }

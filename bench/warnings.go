@@ -29,7 +29,7 @@ func (r *run) warnings(result *Result) (list []Warning) {
 	if n := len(result.Annotations); n > 0 || result.Stop == StopFinished {
 		text := "the run was ended by hand"
 		if n > 0 {
-			text = fmt.Sprintf("the run was steered by hand (%d times): it is of no plan that could be made again", n)
+			text = fmt.Sprintf("the run was steered by hand (%s): it is of no plan that could be made again", times(n))
 		}
 		warn("compare it with nothing", "%s", text)
 	}

@@ -49,7 +49,7 @@ func (c *comparing) showing(std streams) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err := tui.Compare(watching, c.board.pull, tui.Screen{In: in, Out: out, Title: title, Interrupt: std.signals.interrupt, Leaving: std.signals.leaving})
+		err := tui.Compare(watching, c.board.pull, tui.Screen{In: in, Out: out, NoColor: c.flags.output.noColor || noColor(), Title: title, Interrupt: std.signals.interrupt, Leaving: std.signals.leaving})
 		if err != nil {
 			fmt.Fprintln(std.err, "rtbench:", oneLine(err.Error()))
 		}

@@ -90,7 +90,7 @@ func exitOf(err error) exit {
 }
 
 func exitOfSignal(s os.Signal) exit {
-	if s == syscall.SIGTERM {
+	if s == syscall.SIGTERM || s == syscall.SIGHUP {
 		return exitTerminate
 	}
 	return exitInterrupt

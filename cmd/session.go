@@ -32,7 +32,8 @@ type made struct {
 	values   []string
 	run      report.Run         // without a result where it is a comparison, or came to nothing
 	compared *report.Comparison // nil where it is a run
-	said     string             // what the command would have said, and its exit code
+	code     exit
+	said     string // what the command would have said, and its exit code
 }
 
 // interactive gives the session that a terminal can have; nil where there is none.
@@ -41,13 +42,16 @@ func interactive(std streams) *session {
 	if !ok {
 		return nil
 	}
-	return &session{std: std, screen: tui.Screen{In: in, Out: out, Leaving: std.signals.leaving}}
+	return &session{std: std, screen: tui.Screen{In: in, Out: out, NoColor: noColor(), Leaving: std.signals.leaving}}
 }
 
 // run shows the start page until it is left.
 func (s *session) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		choice, err := tui.Home(ctx, s.screen, s.history())
+		if ctx.Err() != nil {
+			break
+		}
 		if err != nil {
 			return &failure{exitFailed, err, "the commands do the same: `rtbench --help`"}
 		}
@@ -87,6 +91,9 @@ func (s *session) history() []string {
 // line is a run in a line.
 func (m *made) line() string {
 	text := m.at.Format("15:04:05")
+	if m.code != exitPassed {
+		text += fmt.Sprintf("  exit %d", m.code)
+	}
 	switch r := m.run.Result; {
 	case r != nil:
 		if h, ok := r.Headline(); ok {
@@ -132,7 +139,8 @@ func (s *session) make(ctx context.Context, form *sessionForm, values []string) 
 	std.signals = signals
 	err := m.perform(running, std)
 	stop()
-	m.said = fmt.Sprintf("exit code %d", exitOf(err))
+	m.code = exitOf(err)
+	m.said = fmt.Sprintf("exit code %d", m.code)
 	if why := complaint(err); why != "" {
 		m.said += ": " + why
 	}
@@ -168,6 +176,9 @@ func (m *made) perform(ctx context.Context, std streams) error {
 		j.output.quiet = true
 		if err := j.output.writeComparison(std, outputs, result); err != nil {
 			return &failure{exitFailed, err, ""}
+		}
+		if stopped, ok := stoppedBy(ctx); ok {
+			return &failure{code: exitOfSignal(stopped.signal)}
 		}
 		return failed
 	}

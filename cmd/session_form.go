@@ -158,7 +158,11 @@ func (form *sessionForm) job(values []string) (job, []string, error) {
 	}
 	j := form.kind(values).make()
 	set := j.flags()
+	set.Usage = func() {} // it would be written over the screen
 	if err := set.Parse(args[1:]); err != nil {
+		if errors.Is(err, pflag.ErrHelp) {
+			return nil, nil, usage(errors.New("--help is for the command line"), "the hints say what each field is for")
+		}
 		command := &cobra.Command{Use: "rtbench " + form.kind(values).name}
 		command.Flags().AddFlagSet(set)
 		return nil, nil, flagError(command, err)

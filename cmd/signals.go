@@ -34,6 +34,9 @@ func newSignals() *signals { return &signals{arrived: make(chan os.Signal, 2)} }
 func (s *signals) during(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signal.Notify(s.arrived, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+		signal.Notify(s.arrived, syscall.SIGHUP)
+	}
 	done := make(chan struct{})
 	ended := make(chan struct{})
 	go func() {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/rtbench/rtbench/bench"
@@ -34,9 +36,18 @@ func Compare(ctx context.Context, pull func() *Comparing, screen Screen) error {
 	return errors.Join(m.broken, err)
 }
 
+// askNothing has Bubble Tea ask the terminal nothing, as over ssh: where it ends before the answer comes, that lands in the shell.
+const askNothing = "SSH_TTY=/dev/tty"
+
 // show runs a model on a terminal until ctx ends.
 func show(ctx context.Context, m tea.Model, screen Screen) error {
-	program := tea.NewProgram(m, tea.WithInput(screen.In), tea.WithOutput(screen.Out), tea.WithoutSignalHandler(), tea.WithFPS(int(time.Second/pullPace)))
+	options := []tea.ProgramOption{tea.WithInput(screen.In), tea.WithOutput(screen.Out), tea.WithoutSignalHandler(), tea.WithFPS(int(time.Second / pullPace)),
+		tea.WithEnvironment(append(os.Environ(), askNothing))}
+	if screen.NoColor {
+		options = append(options, tea.WithColorProfile(colorprofile.ASCII))
+	}
+	program := tea.NewProgram(m, options...)
+	defer forgetInput(screen.In)
 	if screen.Leaving != nil {
 		screen.Leaving(program.Kill)
 		defer screen.Leaving(nil)

@@ -51,6 +51,7 @@ type homeModel struct {
 	at            int // the line that is marked: of the actions, and then of the history
 	picked        []int
 	said          string
+	leaving       bool // asked to, once
 	choice        Choice
 	width, height int
 }
@@ -71,8 +72,16 @@ func (m *homeModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 
 func (m *homeModel) press(name string) tea.Cmd {
 	m.said = ""
+	if name != "q" && name != "ctrl+c" {
+		m.leaving = false
+	}
 	switch name {
-	case "q", "ctrl+c", "esc":
+	case "esc": // which came from a page
+	case "q", "ctrl+c":
+		if len(m.history) > 0 && !m.leaving {
+			m.leaving, m.said = true, "once more leaves, and forgets the runs"
+			return nil
+		}
 		m.choice = Choice{Do: Leave}
 		return tea.Quit
 	case "up", "k", "shift+tab":

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -52,14 +53,14 @@ type question struct {
 }
 
 var dropping = &question{
-	asks:  "drop how many, and how (10% rst): ",
+	asks:  "break off (such as 10% rst): ",
 	check: func(text string) error { _, _, err := parseDrop(text); return err },
 	do: func(m *model, text string) (string, error) {
 		share, how, err := parseDrop(text)
 		if err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("%g %% broken off (%s)", 100*share, how), m.run.Drop(how, share)
+		return fmt.Sprintf("%.3g %% broken off (%s)", 100*share, how), m.run.Drop(how, share)
 	},
 }
 
@@ -74,7 +75,11 @@ var resizing = &question{
 		if err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("%s connections wanted", numberText(n)), m.run.Resize(n)
+		err = m.run.Resize(n)
+		if err == nil {
+			m.view.level = nil // the plan's is no longer what is wanted
+		}
+		return fmt.Sprintf("%s connections wanted", numberText(n)), err
 	},
 }
 
@@ -108,9 +113,10 @@ func parseDrop(text string) (share float64, how client.Break, err error) {
 	if words[0] == "all" {
 		return 1, how, nil
 	}
-	percent, err := strconv.ParseFloat(strings.TrimSuffix(words[0], "%"), 64)
-	if err != nil || !(percent > 0 && percent <= 100) {
-		return 0, "", fmt.Errorf("a share above 0%% and up to 100%%")
+	number, ok := strings.CutSuffix(words[0], "%")
+	percent, err := strconv.ParseFloat(number, 64)
+	if !ok || err != nil || !(percent > 0 && percent <= 100) {
+		return 0, "", errors.New("a share above 0% and up to 100%")
 	}
 	return percent / 100, how, nil
 }
@@ -202,6 +208,9 @@ func (m *model) end() tea.Cmd {
 
 func (m *model) faster(by float64) tea.Cmd {
 	speed := m.view.speed * by
+	if m.view.speed == 0 { // it goes on, faster or slower than before the pause
+		speed = m.resumed * by
+	}
 	if speed > .99 && speed < 1.01 { // there and back again
 		speed = 1
 	}
@@ -217,9 +226,6 @@ func (m *model) pause() tea.Cmd {
 }
 
 func (m *model) setSpeed(speed float64) tea.Cmd {
-	if m.view.speed == 0 && speed == 0 {
-		speed = m.resumed
-	}
 	err := m.run.Speed(speed)
 	if err == nil {
 		m.view.speed = speed

@@ -32,7 +32,8 @@ type Run interface {
 
 // A Screen says how a run is shown on a terminal.
 type Screen struct {
-	In, Out   *os.File                    // both terminals
+	In, Out   *os.File // both terminals
+	NoColor   bool
 	Title     string                      // what is run
 	Level     func(time.Duration) int     // how many connections the plan wants open when
 	Allow     func(connections int) error // says why this process can't have so many
@@ -48,6 +49,9 @@ func Fits(in, out *os.File) bool {
 // pullPace is how often the screen is drawn anew, at most.
 const pullPace = 100 * time.Millisecond
 
+// beforeScreen is how long a run goes on before it is shown on the whole screen.
+const beforeScreen = 300 * time.Millisecond
+
 // saidFor is how long the last line says what became of an action.
 const saidFor = 4 * time.Second
 
@@ -58,6 +62,11 @@ func Live(ctx context.Context, run Run, screen Screen) error {
 	run.Look(true)
 	defer run.Look(false)
 	defer run.Unfollow()
+	select { // what is over at once needs no screen
+	case <-ctx.Done():
+		return nil
+	case <-time.After(beforeScreen):
+	}
 	err := show(ctx, m, screen)
 	return errors.Join(m.broken, err)
 }
@@ -151,6 +160,9 @@ func (m *model) pull() {
 // press does what a key does.
 func (m *model) press(msg tea.KeyPressMsg) tea.Cmd {
 	name := msg.String()
+	if small := m.width < leastWidth || m.height < leastHeight; small && name != "q" && name != "ctrl+c" && name != "esc" {
+		return nil // nobody would see what it does
+	}
 	if m.asked != nil && name != "ctrl+c" {
 		return m.answer(name, msg)
 	}

@@ -96,7 +96,7 @@ func TestKeys(t *testing.T) {
 		refuses error
 	}{
 		{"drop", []string{"d", "20% fin", "enter"}, "drop fin 0.2", "✓ 20 % broken off (fin)", nil},
-		{"drop by reset", []string{"d", "5", "enter"}, "drop rst 0.05", "✓ 5 % broken off (rst)", nil},
+		{"drop by reset", []string{"d", "5%", "enter"}, "drop rst 0.05", "✓ 5 % broken off (rst)", nil},
 		{"drop all", []string{"d", "all Blackhole", "enter"}, "drop blackhole 1", "✓ 100 % broken off (blackhole)", nil},
 		{"drop, mistyped", []string{"d", "200%"}, "", "a share above 0% and up to 100%", nil},
 		{"drop, mistyped and entered", []string{"d", "20% shout", "enter"}, "", "one of fin, rst", nil},
@@ -108,11 +108,11 @@ func TestKeys(t *testing.T) {
 		{"no connections", []string{"c", "0", "enter"}, "", "a whole number", nil},
 		{"faster, and slower", []string{"+", "+", "-", "-", "-"}, "speed 1.5; speed 2.25; speed 1.5; speed 1; speed 0.667", "✓ sending at 0.667 × the rate", nil},
 		{"pause, and go on", []string{"+", "p", "p"}, "speed 1.5; speed 0; speed 1.5", "✓ sending at 1.5 × the rate", nil},
-		{"faster while paused", []string{"p", "+"}, "speed 0; speed 1", "✓ sending at 1 × the rate", nil},
+		{"faster while paused", []string{"p", "+"}, "speed 0; speed 1.5", "✓ sending at 1.5 × the rate", nil},
 		{"nothing to send", []string{"+"}, "", "✗ it sends nothing", errors.New("it sends nothing")},
 		{"end", []string{"q"}, "end", "✓ the run ends", nil},
 		{"interrupt", []string{"ctrl+c"}, "interrupted", "✓ the run is stopped", nil},
-		{"interrupt while a line is written", []string{"d", "ctrl+c"}, "interrupted", "drop how many", nil},
+		{"interrupt while a line is written", []string{"d", "ctrl+c"}, "interrupted", "break off", nil},
 		{"keys are text while a line is written", []string{"d", "q+p", "esc"}, "", "? help", nil},
 		{"filter", []string{"5", "/", "pri", "ce", "enter"}, `follow -1 ""; follow -1 "price"`, "? help", nil},
 		{"filter, and no more", []string{"5", "/", "x", "enter", "esc"}, `follow -1 ""; follow -1 "x"; follow -1 ""`, "? help", nil},
@@ -166,7 +166,7 @@ func TestFreeze(t *testing.T) {
 
 // TestSurvives: a display that fails ends by itself, and says why.
 func TestSurvives(t *testing.T) {
-	run := &fakeRun{s: &bench.Snapshot{Headline: bench.Metric(255), Quantiles: bench.Quantiles{Samples: 1}, Estimates: []bench.Estimate{{}}}} // no such metric
+	run := &fakeRun{s: &bench.Snapshot{Headline: bench.Metric(255), Quantiles: bench.Quantiles{Samples: 1}, Detail: &bench.Detail{Estimates: []bench.Estimate{{}}}}} // no such metric
 	m := newModel(run, Screen{})
 	m.Update(tea.WindowSizeMsg{Width: 100, Height: 30})
 	m.Update(pulled{})

@@ -54,8 +54,11 @@ func TestHome(t *testing.T) {
 		{[]string{"2"}, Choice{Do: Contend}, true},
 		{[]string{"down", "enter"}, Choice{Do: Contend}, true},
 		{[]string{"down", "down", "enter"}, Choice{Do: Leave}, true},
-		{[]string{"q"}, Choice{Do: Leave}, true},
-		{[]string{"ctrl+c"}, Choice{Do: Leave}, true},
+		{[]string{"q"}, Choice{}, false}, // it would forget the runs
+		{[]string{"q", "q"}, Choice{Do: Leave}, true},
+		{[]string{"q", "down", "ctrl+c"}, Choice{}, false},
+		{[]string{"ctrl+c", "ctrl+c"}, Choice{Do: Leave}, true},
+		{[]string{"esc", "esc"}, Choice{}, false},
 		{[]string{"down", "down", "down", "down", "enter"}, Choice{Open, []int{1}}, true},
 		{[]string{"down", "down", "down", "down", "down", "down", "down", "down", "enter"}, Choice{Open, []int{2}}, true},
 		{[]string{"="}, Choice{}, false},

@@ -24,9 +24,10 @@ func (v *view) overview(width, height int) block {
 // headline is the timing that the run is about, with what it is worth.
 func (v *view) headline(width int) block {
 	s := v.s
-	if s.Quantiles.Samples == 0 || len(s.Estimates) == 0 {
+	d := s.Detail
+	if s.Quantiles.Samples == 0 || d == nil || len(d.Estimates) == 0 {
 		what := "no timing yet"
-		if d := s.Detail; d != nil && s.Phase == bench.PhaseMeasure && d.Unmeasured[bench.Delivery] != "" {
+		if d != nil && s.Phase == bench.PhaseMeasure && d.Unmeasured[bench.Delivery] != "" {
 			what = report.Plain(d.Unmeasured[bench.Delivery])
 		}
 		return block{bold.paint("latency") + "  " + dim.paint(what), "", ""}
@@ -40,12 +41,12 @@ func (v *view) headline(width int) block {
 		}
 	}
 	verdict := bench.Verdict("")
-	for _, e := range s.Estimates {
+	for _, e := range d.Estimates {
 		switch e.Q {
 		case .5, .9, .99, .999:
 			add(report.QuantileName(e.Q), estimateText(e), bold)
 		}
-		if e.Q <= .99 && e.Unknown == "" {
+		if e.Q <= .99 && (e.Unknown == "" || e.Verdict.Refused()) {
 			verdict = e.Verdict
 		}
 	}
@@ -53,9 +54,13 @@ func (v *view) headline(width int) block {
 	add("samples", numberText(int(s.Quantiles.Samples)), normal)
 	title := bold.paint(s.Headline.String())
 	if verdict != "" {
-		title += "  " + verdictTint(verdict).paint(string(verdict)) + "  " + dim.paint(report.Meaning(verdict))
+		why := report.Meaning(verdict)
+		if len(d.Doubts) > 0 {
+			why = report.Plain(d.Doubts[0].Text)
+		}
+		title += "  " + verdictTint(verdict).paint(string(verdict)) + "  " + dim.paint(why)
 	}
-	return block{title, names, values}
+	return block{title + dim.paint("  so far"), names, values}
 }
 
 func verdictTint(v bench.Verdict) tint {
@@ -117,7 +122,7 @@ func (v *view) connectionFacts() block {
 		list = append(list, fact{"broken off", v.figureText(bench.Broken), normal})
 	}
 	failed := s.Count(bench.ConnectErrors)
-	return facts("connections", append(list, fact{"not opened", v.figureText(bench.ConnectErrors), alarm(failed > 0, red)})...)
+	return facts("connections", append(list, fact{"attempts failed", v.figureText(bench.ConnectErrors), alarm(failed > 0, red)})...)
 }
 
 func alarm(is bool, t tint) tint {
@@ -147,7 +152,11 @@ func (v *view) deliveryFacts() block {
 		fact{"duplicate", v.figureText(bench.Duplicate), alarm(s.Count(bench.Duplicate) > 0, yellow)})
 	if d := s.Detail; d != nil {
 		if d.Resumption != nil {
-			list = append(list, fact{"resumption", fmt.Sprintf("%s %s/%s", d.Resumption.Verdict, numberText(int(d.Resumption.Correct)), numberText(int(d.Resumption.Judged))), normal})
+			value := string(d.Resumption.Verdict)
+			if d.Resumption.Judged > 0 {
+				value += fmt.Sprintf(" %s/%s", numberText(int(d.Resumption.Correct)), numberText(int(d.Resumption.Judged)))
+			}
+			list = append(list, fact{"resumption", value, normal})
 		}
 		if lag := d.Timings[bench.ClientLag]; lag.Samples > 0 {
 			list = append(list, fact{"tester's lag", "p99 " + timeText(lag.P99), normal})
@@ -208,7 +217,11 @@ func (v *view) latency(width, height int) block {
 		if q.Samples >= bench.SamplesFor(.99) {
 			p99 = timeText(q.P99)
 		}
-		rows = append(rows, []string{m.String(), numberText(int(q.Samples)), timeText(q.P50), p99, timeText(q.Max), m.Sentence()})
+		p50 := "–"
+		if q.Samples >= bench.SamplesFor(.5) {
+			p50 = timeText(q.P50)
+		}
+		rows = append(rows, []string{m.String(), numberText(int(q.Samples)), p50, p99, timeText(q.Max), m.Sentence()})
 	}
 	columns := []column{{name: "timing"}, {name: "samples", right: true}, {name: "p50", right: true}, {name: "p99", right: true}, {name: "max", right: true}, {name: "", rest: true}}
 	if width < sentenceWidth {
@@ -305,6 +318,9 @@ func (v *view) tail(width, height int) block {
 	}
 	room := max(0, height-1)
 	list := f.Events
+	if len(list) == 0 {
+		return append(lines, dim.paint("  none yet"))
+	}
 	list = list[max(0, len(list)-room):]
 	for _, ev := range list {
 		took := "–"
@@ -347,7 +363,7 @@ func (v *view) events(width, height int) block {
 		if name == "" {
 			name = "message"
 		}
-		rows = append(rows, []string{report.Plain(name), numberText(int(k.Count)), p50, p99, longest})
+		rows = append(rows, []string{ansi.Truncate(report.Plain(name), max(12, width/2-10), "…"), numberText(int(k.Count)), p50, p99, longest})
 	}
 	kinds := table(width, []column{{name: "kind, the slowest first"}, {name: "events", right: true}, {name: "p50", right: true}, {name: "p99", right: true}, {name: "longest", right: true}}, rows, -1)
 	lines := append(v.scrolled(kinds, 1, min(len(kinds), max(3, height/3))), "")
@@ -408,14 +424,22 @@ func (v *view) tester(width, height int) block {
 		target = []fact{{"by", report.Plain(t.Source), normal}, {"uses", targetText(t), normal}}
 	}
 	lines = append(append(lines, ""), facts("the target", target...)...)
-	if len(s.Estimates) > 0 {
+	if len(d.Estimates) > 0 {
 		lines = append(lines, "", bold.paint("trust in "+s.Headline.String()))
-		for _, e := range s.Estimates {
+		for _, e := range d.Estimates {
 			text := report.Meaning(e.Verdict)
 			if e.Unknown != "" {
 				text = report.Plain(e.Unknown)
+				if !e.Verdict.Refused() {
+					e.Verdict = ""
+				}
 			}
-			lines = append(lines, fit("  "+dim.paint(fit(report.QuantileName(e.Q), 7))+fit(estimateText(e), 11)+verdictTint(e.Verdict).paint(fit(string(e.Verdict), 17))+dim.paint(text), width))
+			lines = append(lines, fit("  "+dim.paint(fit(report.QuantileName(e.Q), 8))+fit(estimateText(e), 11)+verdictTint(e.Verdict).paint(fit(string(e.Verdict), 17))+dim.paint(text), width))
+		}
+	}
+	for _, doubt := range d.Doubts {
+		for _, line := range wrap("! "+report.Plain(doubt.Text), width-4) {
+			lines = append(lines, "  "+red.paint(line))
 		}
 	}
 	if len(s.Annotations) > 0 {

@@ -29,11 +29,6 @@ func busy(t *testing.T) *bench.Snapshot {
 	s := &bench.Snapshot{
 		Phase: bench.PhaseMeasure, At: 32 * time.Second, Begin: 2 * time.Second, End: 62 * time.Second,
 		Open: 984, Planned: 1000, Rate: 98_432, Headline: bench.Delivery, Quantiles: bench.Quantiles{Samples: 2_953_120, P50: 2 * ms, P99: 48 * ms, Max: 2150 * ms},
-		Estimates: []bench.Estimate{
-			{Q: .5, Value: 2 * ms, Verdict: bench.Trusted}, {Q: .75, Value: 3 * ms, Verdict: bench.Trusted}, {Q: .9, Value: 9 * ms, Verdict: bench.Bounded},
-			{Q: .95, Value: 21 * ms, Verdict: bench.Bounded}, {Q: .99, Value: 48 * ms, Verdict: bench.UpperBound}, {Q: .999, Value: 2100 * ms, AtLeast: true, Verdict: bench.UpperBound},
-			{Q: .9999, Unknown: "too few samples: 2953120 of the 36888000 that this quantile needs"},
-		},
 		Judgements: []bench.Judgement{
 			{Threshold: threshold("p99(delivery) < 250ms"), Figure: bench.Figure{Value: 48e6}, Passed: true},
 			{Threshold: threshold("lost == 0"), Figure: bench.Figure{Value: 4096}},
@@ -47,6 +42,11 @@ func busy(t *testing.T) *bench.Snapshot {
 		s.Counts[int(m)-len(bench.Timings())] = n
 	}
 	d := &bench.Detail{
+		Estimates: []bench.Estimate{
+			{Q: .5, Value: 2 * ms, Verdict: bench.Trusted}, {Q: .75, Value: 3 * ms, Verdict: bench.Trusted}, {Q: .9, Value: 9 * ms, Verdict: bench.Bounded},
+			{Q: .95, Value: 21 * ms, Verdict: bench.Bounded}, {Q: .99, Value: 48 * ms, Verdict: bench.UpperBound}, {Q: .999, Value: 2100 * ms, AtLeast: true, Verdict: bench.UpperBound},
+			{Q: .9999, Unknown: "too few samples: 2953120 of the 36888000 that this quantile needs"},
+		},
 		At: 32 * time.Second, Down: 15, Ended: 1, SeriesStep: time.Second, Health: bench.Health{Shared: .0213, Unstamped: 0, Stalled: 120 * time.Millisecond, ClockStep: -3},
 		Unmeasured: map[bench.Metric]string{bench.Outage: "no"},
 		Resumption: &bench.Resumption{Verdict: bench.ExactlyOnce, Judged: 100, Correct: 100},
@@ -117,7 +117,7 @@ func TestPanes(t *testing.T) {
 	}
 	views["connection"] = view{s: followed(s), pane: connections, followed: 997, filter: "price\x1b"}
 	views["help"] = view{s: s, help: true}
-	views["asking"] = view{s: s, asking: "drop how many, and how (10% rst): 200", said: "a share above 0% and up to 100%"}
+	views["asking"] = view{s: s, asking: "break off (such as 10% rst): 200", said: "a share above 0% and up to 100%"}
 	views["frozen"] = view{s: s, frozen: true, said: "10 % broken off (rst)"}
 	views["beginning"] = view{s: &bench.Snapshot{Phase: bench.PhaseRamp, At: 300 * time.Millisecond, Open: 12, Planned: 1000}}
 	views["nothing"] = view{}
