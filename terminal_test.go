@@ -189,13 +189,22 @@ func TestTerminal(t *testing.T) {
 		}
 	}
 
+	pid := filepath.Join(dir, "pid")
+	term.press("clear; sh -c 'echo $$ > "+pid+"; exec "+program+"'; echo it ended with $?", "Enter")
+	term.waitFor("Measure an endpoint")
+	term.press("Enter")
+	term.waitFor("empty for the built-in server")
+	term.press("C-r")
+	term.waitFor("1 Overview")
+	term.terminate(pid) // which ends the session, too
+	clean(143)
+
 	start("sse -c 5 -d 10m")
 	term.press("C-c")
 	clean(130)
 	start("sse -c 5 -d 10m --drain 10m --serve '--rate 1'")
 	term.press("C-c", "C-c")
 	clean(130)
-	pid := filepath.Join(dir, "pid")
 	term.press("clear; sh -c 'echo $$ > "+pid+"; exec "+program+" sse -c 5 -d 10m'; echo it ended with $?", "Enter")
 	term.waitFor("1 Overview")
 	term.press("Space")

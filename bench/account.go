@@ -204,7 +204,7 @@ const silent = int64(time.Second)
 // server that hangs until then would leave no trace in the timings.
 func (r *run) noteSilence(end int64) {
 	gaps := r.tally.timings[InterArrival]
-	if r.plan.Streams || gaps == nil || r.times.sends != nil && r.steering.warp.paused() {
+	if r.plan.Streams || gaps == nil || r.times.sends != nil && r.steering.warp.touched() {
 		return
 	}
 	limit := max(silent, 3*gaps.Max())

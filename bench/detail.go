@@ -93,7 +93,7 @@ type SeenEvent struct {
 const (
 	detailPace  = time.Second
 	mostWorst   = 50
-	mostHistory = 64
+	mostHistory = 16  // that are kept of each connection
 	mostSeen    = 256 // events that are kept
 	seenPerTick = 20  // that are taken between two snapshots
 	seenText    = 512 // bytes of a payload, and of an id and a kind
@@ -105,7 +105,7 @@ func (r *Runner) Look(on bool) { r.looked.Store(on) }
 // Follow has snapshots tell what one connection receives, or all where connection is -1, of events that hold a text in their
 // payload or their kind. Any goroutine may call it.
 func (r *Runner) Follow(connection int, holding string) {
-	r.followed.Store(&following{connection: connection, holding: []byte(holding)})
+	r.followed.Store(&following{connection: connection, holding: holding, bytes: []byte(holding)})
 }
 
 // Unfollow ends that.
@@ -114,7 +114,8 @@ func (r *Runner) Unfollow() { r.followed.Store(nil) }
 // A following is what is told of followed connections. Its mutex guards what is below it.
 type following struct {
 	connection int
-	holding    []byte
+	holding    string
+	bytes      []byte // the same
 
 	mu      sync.Mutex
 	left    int // events that may be taken before the next snapshot
@@ -127,7 +128,7 @@ func (f *following) take(s *subscriber, ev *client.Event, at, due int64, known b
 	if f.connection >= 0 && f.connection != s.index {
 		return
 	}
-	if len(f.holding) > 0 && !strings.Contains(ev.Kind, string(f.holding)) && !bytes.Contains(ev.Data, f.holding) {
+	if f.holding != "" && !strings.Contains(ev.Kind, f.holding) && !bytes.Contains(ev.Data, f.bytes) {
 		return
 	}
 	f.mu.Lock()
@@ -331,16 +332,18 @@ func (r *run) describe(s *Snapshot, figures *figures) *Detail {
 	d.Series = r.series.shown(s.Headline)
 	d.Estimates, d.Doubts = r.soFar(s)
 	for _, c := range r.everybody() {
-		one, history := c.describe(time.Duration(r.now()))
+		one := c.describe(time.Duration(r.now()))
 		switch one.State {
 		case StateDown:
-			d.Down++
+			if !r.plan.Streams { // whose places may be free
+				d.Down++
+			}
 		case StateEnded:
 			d.Ended++
 		}
 		d.Worst = worst(d.Worst, one)
 		if f := r.runner.followed.Load(); f != nil && f.connection == c.index {
-			d.Followed = &Followed{History: history}
+			d.Followed = &Followed{History: c.life()}
 		}
 	}
 	var kinds kindTable
@@ -376,7 +379,7 @@ func worst(list []Connection, c Connection) []Connection {
 }
 
 // describe says how a connection has fared, now after the start.
-func (s *subscriber) describe(now time.Duration) (Connection, []Happening) {
+func (s *subscriber) describe(now time.Duration) Connection {
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
 	c := Connection{Index: s.index, State: StateDown, Drops: s.drops, Longest: s.longest, Quiet: -1}
@@ -393,11 +396,18 @@ func (s *subscriber) describe(now time.Duration) (Connection, []Happening) {
 		_, missing := s.tracked[i].tracker.Totals(0)
 		c.Missing += missing
 	}
+	return c
+}
+
+// life is what happened to a connection.
+func (s *subscriber) life() []Happening {
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
 	history := slices.Clone(s.history)
 	if s.opened != never {
 		history = slices.Insert(history, 0, Happening{time.Duration(s.opened), "opened"})
 	}
-	return c, history
+	return history
 }
 
 // glance notes what somebody who looks closer wants to know of an event that came at at and was due at due, where that is
@@ -421,13 +431,13 @@ func (s *subscriber) happened(at int64, text string) {
 	s.history = append(s.history, Happening{time.Duration(at), text})
 }
 
-// ending says how a stream ended, or why none was opened.
+// ending says how a stream ended, or why none was opened, by the kind of error: thousands of connections may keep it.
 func ending(closed *client.Closed, e *client.Error) string {
 	switch {
 	case closed.Broken != "":
 		return fmt.Sprintf("broken off by the run (%s)", closed.Broken)
 	case !closed.Opened:
-		return "not opened: " + beginning(e.Error())
+		return "not opened: " + e.Key()
 	}
-	return "dropped: " + beginning(e.Error())
+	return "dropped: " + e.Key()
 }

@@ -250,10 +250,11 @@ func (r *run) openConnection(n int) {
 		return
 	}
 	s.policy, s.slow = policy, r.plan.Slow.Is(n)
+	r.mu.Lock()
+	s.at = len(r.active)
 	if r.times.sends != nil && len(r.posts) == 0 && s.sends() {
 		s.outbox = &outbox{waiting: make(chan parcel, outboxSize)}
 	}
-	r.mu.Lock()
 	r.active = append(r.active, s)
 	r.mu.Unlock()
 	r.sessions.Add(1)

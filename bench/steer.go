@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,7 +41,7 @@ type steering struct {
 }
 
 func newSteering(plan Segments) *steering {
-	return &steering{warp: warp{plan: plan, speed: 1, changed: make(chan struct{})}, ended: make(chan struct{}), resize: make(chan int, 1)}
+	return &steering{warp: warp{plan: plan, changed: make(chan struct{})}, ended: make(chan struct{}), resize: make(chan int, 1)}
 }
 
 func (s *steering) note(at time.Duration, format string, args ...any) {
@@ -60,39 +61,63 @@ func (s *steering) all() []Annotation {
 	return s.notes[:len(s.notes):len(s.notes)]
 }
 
-// A warp has a schedule run faster or slower than time does, or stand still. Safe for concurrent use.
+// A warp has a schedule run faster or slower than time does, or stand still. What was due before a change stays due when it
+// was. Safe for concurrent use.
 type warp struct {
 	mu      sync.Mutex
 	plan    Segments
-	since   time.Duration // when the speed was changed last, after the start
-	reached time.Duration // up to where the schedule had come then
-	speed   float64
-	touched bool
-	changed chan struct{} // closed when the speed is
+	pieces  []piece       // oldest first; none before the speed is changed
+	changed chan struct{} // closed when it is
 }
 
-// set changes the speed, now.
+// A piece is how the schedule goes from a time on.
+type piece struct {
+	since   time.Duration // after the start
+	reached time.Duration // up to where the schedule had come then
+	speed   float64
+}
+
+// maxPieces bounds how many are kept.
+const maxPieces = 1000
+
+// set changes the speed, now, or from the first arrival on.
 func (w *warp) set(now time.Duration, speed float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if last := len(w.plan) - 1; !w.touched && last >= 0 && w.plan[last].From == w.plan[last].To {
+	if first, ok := w.plan.At(0); ok {
+		now = max(now, first)
+	}
+	if last := len(w.plan) - 1; len(w.pieces) == 0 && last >= 0 && w.plan[last].From == w.plan[last].To {
 		w.plan = append(w.plan[:last:last], Segment{Forever, w.plan[last].From, w.plan[last].To}) // what is sent at the end goes on
 	}
-	w.reached, w.since, w.speed, w.touched = w.at(now), now, speed, true
+	next := piece{now, w.at(now), speed}
+	switch last := len(w.pieces) - 1; {
+	case last >= 0 && w.pieces[last].since == now:
+		w.pieces[last] = next
+	case len(w.pieces) == maxPieces:
+		w.pieces = append(w.pieces[1:], next)
+	default:
+		w.pieces = append(w.pieces, next)
+	}
 	close(w.changed)
 	w.changed = make(chan struct{})
 }
 
-// paused reports whether it stands still.
-func (w *warp) paused() bool {
+// touched reports whether the speed was ever changed.
+func (w *warp) touched() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.speed == 0
+	return len(w.pieces) > 0
 }
 
-// at is how far the schedule has come, now after the start.
-func (w *warp) at(now time.Duration) time.Duration {
-	return w.reached + time.Duration(float64(max(0, now-w.since))*w.speed)
+// at is how far the schedule has come at a time after the start.
+func (w *warp) at(t time.Duration) time.Duration {
+	for i := len(w.pieces) - 1; i >= 0; i-- {
+		if p := w.pieces[i]; p.since <= t {
+			return time.Duration(min(float64(p.reached)+float64(t-p.since)*p.speed, float64(longest)))
+		}
+	}
+	return t
 }
 
 // due says when arrival n is due; Forever where the schedule stands still before, until changed is closed. ok is false where
@@ -101,16 +126,19 @@ func (w *warp) due(n uint64) (due time.Duration, changed <-chan struct{}, ok boo
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	planned, ok := w.plan.At(n)
-	switch ahead := planned - w.reached; {
-	case !ok || !w.touched:
-		return planned, w.changed, ok
-	case ahead <= 0: // it was due before, and something else was waited for
-		return w.since, w.changed, true
-	case float64(ahead) > w.speed*float64(longest):
-		return Forever, w.changed, true
-	default:
-		return w.since + time.Duration(float64(ahead)/w.speed), w.changed, true
+	for i := len(w.pieces) - 1; ok && i >= 0; i-- {
+		p := w.pieces[i]
+		switch ahead := float64(planned - p.reached); {
+		case ahead < 0: // it was due in a piece before
+			continue
+		case ahead > p.speed*float64(longest):
+			return Forever, w.changed, true
+		case ahead > 0:
+			return p.since + time.Duration(ahead/p.speed), w.changed, true
+		}
+		return p.since, w.changed, true
 	}
+	return planned, w.changed, ok
 }
 
 // arrivals is how many were due until a time after the start.
@@ -124,11 +152,15 @@ func (w *warp) arrivals(until time.Duration) float64 {
 func (r *run) until(pace *pacer, n uint64) (due time.Duration, ok bool) {
 	for {
 		due, changed, ok := r.steering.warp.due(n)
-		if !ok {
-			return 0, false
-		}
-		if pace.untilOr(due, changed) {
+		if ok && pace.untilOr(due, changed) {
 			return due, true
+		}
+		if !ok { // unless there is to be more
+			select {
+			case <-changed:
+				continue
+			case <-r.quit:
+			}
 		}
 		select {
 		case <-r.quit:
@@ -144,7 +176,10 @@ func (r *Runner) steer(do func(*run) error) error {
 	if running == nil {
 		return errNotRunning
 	}
-	if s := r.Snapshot(); s == nil || s.Phase != PhaseRamp && s.Phase != PhaseMeasure {
+	running.mu.Lock()
+	closed := running.closed
+	running.mu.Unlock()
+	if closed {
 		return errNotRunning
 	}
 	return do(running)
@@ -242,6 +277,7 @@ func (r *run) keepSize() {
 				return
 			case wanted = <-r.steering.resize:
 				from, n = time.Duration(r.now()), 0
+				r.forgetEnded()
 			}
 		}
 		r.mu.Lock()
@@ -276,4 +312,22 @@ func times(n int) string {
 		return "once"
 	}
 	return fmt.Sprintf("%d times", n)
+}
+
+// forgetEnded takes those that have ended for good out of the connections that there are.
+func (r *run) forgetEnded() {
+	r.mu.Lock()
+	all := slices.Clone(r.active)
+	r.mu.Unlock()
+	ended := make(map[*subscriber]bool)
+	for _, s := range all {
+		s.shard.mu.Lock()
+		if s.ended {
+			ended[s] = true
+		}
+		s.shard.mu.Unlock()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.active = slices.DeleteFunc(r.active, func(s *subscriber) bool { return ended[s] })
 }

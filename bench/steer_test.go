@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -49,6 +50,7 @@ func TestSpeed(t *testing.T) {
 		{"paused", 10, map[time.Duration]func(*Runner) error{3 * second: speed(0), 7 * second: speed(1)}, 20 + 20},
 		{"paused to the end", 10, map[time.Duration]func(*Runner) error{4 * second: speed(0)}, 30},
 		{"paused, and twice as fast", 10, map[time.Duration]func(*Runner) error{3 * second: speed(0), 4 * second: speed(2), 8 * second: speed(1)}, 20 + 80 + 10},
+		{"after the plan's last one", .2, map[time.Duration]func(*Runner) error{8 * second: speed(10)}, 4},
 		{"while the next one is far away", .4, map[time.Duration]func(*Runner) error{2 * second: speed(10)}, 1 + 28},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -70,6 +72,75 @@ func TestSpeed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWarp: a change of speed is from the first arrival on, and what was due before it stays due when it was.
+func TestWarp(t *testing.T) {
+	w := &newSteering(Segments{{second, 0, 0}, {9 * second, 10, 10}}).warp
+	due := func(n uint64) time.Duration {
+		at, _, ok := w.due(n)
+		if !ok {
+			return -1
+		}
+		return at.Round(millisecond)
+	}
+	dues := func(want ...time.Duration) {
+		t.Helper()
+		for i, n := range []uint64{0, 1, 10, 50, 100} {
+			if got := due(n); got != want[i] {
+				t.Errorf("%d is due at %v, want %v", n, got, want[i])
+			}
+		}
+	}
+	dues(second, 1100*millisecond, 2*second, 6*second, -1)
+	w.set(second/2, 2) // before the first one
+	dues(second, 1050*millisecond, 1500*millisecond, 3500*millisecond, 6*second)
+	w.set(3*second, 0)
+	dues(second, 1050*millisecond, 1500*millisecond, Forever, Forever)
+	w.set(5*second, 1)
+	dues(second, 1050*millisecond, 1500*millisecond, 6*second, 11*second)
+	for until, want := range map[time.Duration]float64{0: 0, 2 * second: 20, 3 * second: 40, 4 * second: 40, 6 * second: 50} {
+		if got := w.arrivals(until); math.Abs(got-want) > .01 {
+			t.Errorf("%v were due until %v, want %v", got, until, want)
+		}
+	}
+	w.set(6*second, maxSpeed)
+	if got := w.arrivals(longest); !(got > 1e6) {
+		t.Errorf("%v in a year", got)
+	}
+	for range 3 * maxPieces {
+		w.set(7*second, 1)
+	}
+	if len(w.pieces) > 5 {
+		t.Errorf("%d pieces for as many times", len(w.pieces))
+	}
+}
+
+// TestSpeedWhileConnecting: nothing is sent before connections are open, and nothing late.
+func TestSpeedWhileConnecting(t *testing.T) {
+	for _, x := range []float64{2, .5} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFakeServer(echo(millisecond, nil))
+			result := f.steered(t, Plan{Stages: []Stage{{0, 10}}, ConnectRate: 2, Duration: 10 * second, Warmup: -1, Send: Sending{Rate: 10}},
+				map[time.Duration]func(*Runner) error{second: func(r *Runner) error { return r.Speed(x) }})
+			if got, want := float64(result.Count(Due)), 100*x; math.Abs(got-want) > 1 || len(result.Doubts) > 0 || result.Histogram(PublishLateness).Max() > int64(time.Microsecond) {
+				t.Errorf("%v times: %v were due, %v", x, got, result.Doubts)
+			}
+		})
+	}
+}
+
+// TestResizeChat: those that send are every so many-th of those that are open, whoever has come and gone.
+func TestResizeChat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(echo(millisecond, nil))
+		size := func(n int) func(*Runner) error { return func(r *Runner) error { return r.Resize(n) } }
+		result := f.steered(t, Plan{Stages: []Stage{{0, 10}}, Duration: 10 * second, Warmup: -1, Send: Sending{Rate: 50, Every: 2}},
+			map[time.Duration]func(*Runner) error{3 * second: size(5), 5 * second: size(11)})
+		if result.Count(Unsent) > 0 {
+			t.Errorf("%d of %d unsent", result.Count(Unsent), result.Count(Due))
+		}
+	})
 }
 
 // TestResize: connections are opened at the pace of the plan, and the youngest closed; a newer wish replaces one that is not

@@ -35,6 +35,7 @@ type subscriber struct {
 	slow    bool       // it reads slowly
 
 	index   int
+	at      int // its place among those that the plan wants open
 	session client.Session
 	outbox  *outbox // what it is to send; nil where it sends nothing
 	due     int64   // of a request stream: when it was due to start, ns after the start
@@ -405,7 +406,7 @@ func (t *tracked) overtaken(ordinal uint64, inTurn bool) bool {
 }
 
 // sends reports whether the connection is one of those that send.
-func (s *subscriber) sends() bool { return s.index%max(1, s.run.plan.Send.Every) == 0 }
+func (s *subscriber) sends() bool { return s.at%max(1, s.run.plan.Send.Every) == 0 }
 
 // level reports whether the subscriber has received all that it should have by the end of the window. The shard's
 // mutex must be held.

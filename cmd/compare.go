@@ -44,7 +44,11 @@ func (f *compareFlags) run(ctx context.Context, std streams, args []string) erro
 	if result == nil {
 		return failed
 	}
-	written := f.output.writeComparison(std, outputs, result)
+	return f.verdict(ctx, result, failed, f.output.writeComparison(std, outputs, result))
+}
+
+// verdict turns a comparison into the exit code, and says in a line why it isn't 0.
+func (f *compareFlags) verdict(ctx context.Context, result *report.Comparison, failed, written error) error {
 	switch stopped, interrupted := stoppedBy(ctx); {
 	case written != nil:
 		return &failure{exitFailed, written, "the report is on stderr"}

@@ -135,7 +135,7 @@ func (f *loadFlags) perform(ctx context.Context, std streams, p *protocol, args 
 	if f.metricsAt != "" && !f.quiet {
 		fmt.Fprintf(std.err, "metrics at http://%s/metrics\n", f.metricsAt)
 	}
-	result, err := f.measure(ctx, std, runner, p.name+" "+report.RedactURL(rawURL), len(t.net.Sources))
+	result, err := f.measure(ctx, std, runner, p.name+" "+report.RedactURL(rawURL), t)
 	live := stopLive()
 	if err != nil {
 		return run, nil, usage(err, "`rtbench %s --help` lists the flags", p.name)

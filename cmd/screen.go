@@ -9,8 +9,8 @@ import (
 	"github.com/rtbench/rtbench/tui"
 )
 
-// measure makes the run, and shows beside it how it goes. title says what is run; connections leave from so many addresses.
-func (f *loadFlags) measure(ctx context.Context, std streams, runner *bench.Runner, title string, sources int) (*bench.Result, error) {
+// measure makes the run, and shows beside it how it goes. title says what is run.
+func (f *loadFlags) measure(ctx context.Context, std streams, runner *bench.Runner, title string, t *target) (*bench.Result, error) {
 	if f.quiet {
 		return runner.Run(ctx)
 	}
@@ -18,7 +18,7 @@ func (f *loadFlags) measure(ctx context.Context, std streams, runner *bench.Runn
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		f.show(watching, std, runner, title, sources)
+		f.show(watching, std, runner, title, t)
 	}()
 	defer func() {
 		stop()
@@ -29,7 +29,7 @@ func (f *loadFlags) measure(ctx context.Context, std streams, runner *bench.Runn
 
 // show shows how a run goes: on the whole screen where there is one, else as lines. The display must not take the measurement
 // with it.
-func (f *loadFlags) show(ctx context.Context, std streams, runner *bench.Runner, title string, sources int) {
+func (f *loadFlags) show(ctx context.Context, std streams, runner *bench.Runner, title string, t *target) {
 	defer func() {
 		if problem := recover(); problem != nil {
 			fmt.Fprintln(std.err, "rtbench: the progress display failed:", oneLine(fmt.Sprint(problem)))
@@ -38,7 +38,8 @@ func (f *loadFlags) show(ctx context.Context, std streams, runner *bench.Runner,
 	if in, out, ok := f.terminal(std); ok {
 		err := tui.Live(ctx, runner, tui.Screen{
 			In: in, Out: out, NoColor: f.noColor || noColor(), Title: title, Level: runner.Plan.Level(),
-			Allow:     func(connections int) error { return thisHost().check(connections, sources) },
+			Allow:     func(connections int) error { return thisHost().check(connections, len(t.net.Sources)) },
+			Hide:      t.secrets.Hide,
 			Interrupt: std.signals.interrupt, Leaving: std.signals.leaving,
 		})
 		if err == nil {

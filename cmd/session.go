@@ -67,6 +67,9 @@ func (s *session) run(ctx context.Context) error {
 		case tui.Diff:
 			err = s.diff(ctx, s.nth(choice.Runs[0]), s.nth(choice.Runs[1]))
 		}
+		if said, ok := errors.AsType[*failure](err); ok {
+			return said
+		}
 		if err != nil {
 			return &failure{exitFailed, err, "the commands do the same: `rtbench --help`"}
 		}
@@ -133,18 +136,24 @@ func (s *session) ask(ctx context.Context, form *sessionForm, values []string) e
 // make makes a run, and shows what came of it.
 func (s *session) make(ctx context.Context, form *sessionForm, values []string) error {
 	m := &made{at: time.Now(), form: form, values: values}
-	signals := newSignals() // of this run: what ends it doesn't end the session
+	s.std.signals.leaveTo(true)
+	signals := newSignals() // of this run: what interrupts it doesn't end the session
 	running, stop := signals.during(ctx)
 	std := s.std
 	std.signals = signals
 	err := m.perform(running, std)
+	stopped, ended := stoppedBy(running)
 	stop()
+	s.std.signals.leaveTo(false)
 	m.code = exitOf(err)
 	m.said = fmt.Sprintf("exit code %d", m.code)
 	if why := complaint(err); why != "" {
 		m.said += ": " + why
 	}
 	s.runs = append(s.runs, m)
+	if ended && exitOfSignal(stopped.signal) != exitInterrupt {
+		return &failure{code: exitOfSignal(stopped.signal)}
+	}
 	return s.read(ctx, m)
 }
 
@@ -174,13 +183,7 @@ func (m *made) perform(ctx context.Context, std streams) error {
 		}
 		m.compared = result
 		j.output.quiet = true
-		if err := j.output.writeComparison(std, outputs, result); err != nil {
-			return &failure{exitFailed, err, ""}
-		}
-		if stopped, ok := stoppedBy(ctx); ok {
-			return &failure{code: exitOfSignal(stopped.signal)}
-		}
-		return failed
+		return j.verdict(ctx, result, failed, j.output.writeComparison(std, outputs, result))
 	}
 	return nil
 }

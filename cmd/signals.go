@@ -25,6 +25,7 @@ type signals struct {
 	arrived chan os.Signal
 
 	mu      sync.Mutex
+	others  bool   // take the signals meanwhile
 	restore func() // puts the terminal back as it was; nil where nothing has changed it
 }
 
@@ -44,6 +45,9 @@ func (s *signals) during(parent context.Context) (ctx context.Context, stop func
 		for {
 			select {
 			case got := <-s.arrived:
+				if s.left() {
+					continue
+				}
 				if ctx.Err() != nil {
 					s.leave()
 					os.Exit(int(exitOfSignal(got)))
@@ -75,6 +79,19 @@ func (s *signals) leaving(restore func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.restore = restore
+}
+
+// leaveTo has others take the signals, or takes them itself again.
+func (s *signals) leaveTo(others bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.others = others
+}
+
+func (s *signals) left() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.others
 }
 
 // leaveLimit is how long the terminal gets to be put back: who wants to exit at once has to.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -46,12 +47,20 @@ func show(ctx context.Context, m tea.Model, screen Screen) error {
 	if screen.NoColor {
 		options = append(options, tea.WithColorProfile(colorprofile.ASCII))
 	}
-	program := tea.NewProgram(m, options...)
-	defer forgetInput(screen.In)
+	if ctx.Err() != nil {
+		return nil
+	}
+	var program *tea.Program
 	if screen.Leaving != nil {
-		screen.Leaving(program.Kill)
+		var once sync.Once
+		options = append(options, tea.WithFilter(func(_ tea.Model, msg tea.Msg) tea.Msg {
+			once.Do(func() { screen.Leaving(program.Kill) }) // which it can't bear while it starts
+			return msg
+		}))
 		defer screen.Leaving(nil)
 	}
+	program = tea.NewProgram(m, options...)
+	defer forgetInput(screen.In)
 	ended := make(chan struct{})
 	defer close(ended)
 	go func() {

@@ -137,10 +137,10 @@ func parseNumber(text string) (int, error) {
 		text, times = rest, 1000
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > 1e6 {
-		return 0, fmt.Errorf("a whole number, such as 500 or 2k")
+	if n *= times; err != nil || n < 1 || n > 1e6 {
+		return 0, errors.New("a whole number, such as 500 or 2k")
 	}
-	return n * times, nil
+	return n, nil
 }
 
 // follow has the run tell what the screen is to show of single events.
@@ -170,7 +170,7 @@ func (m *model) move(by int) {
 		v.selected = max(0, min(v.selected+by, len(v.s.Detail.Worst)-1))
 		return
 	}
-	v.scroll = max(0, v.scroll+by)
+	v.scroll = max(0, min(v.scroll+by, v.bottom))
 }
 
 func (m *model) enter() tea.Cmd {

@@ -37,6 +37,7 @@ type Screen struct {
 	Title     string                      // what is run
 	Level     func(time.Duration) int     // how many connections the plan wants open when
 	Allow     func(connections int) error // says why this process can't have so many
+	Hide      func(string) string         // hides secrets that the server repeats; nil for none
 	Interrupt func()                      // does what SIGINT does
 	Leaving   func(restore func())        // is given what puts the terminal back as it was, for whoever exits at once
 }
@@ -79,6 +80,8 @@ type model struct {
 	width, height int
 	input         textinput.Model
 	asked         *question
+	drawn         string // the screen as drawn last
+	fresh         bool   // it shows how things are
 	saidAt        time.Time
 	resumed       float64 // the speed after a pause
 	broken        error   // the display failed
@@ -86,7 +89,7 @@ type model struct {
 
 func newModel(run Run, screen Screen) *model {
 	m := &model{run: run, options: screen, resumed: 1, input: textinput.New()}
-	m.view = view{title: screen.Title, level: screen.Level, followed: -1, speed: 1, keys: bindings}
+	m.view = view{title: screen.Title, level: screen.Level, followed: -1, speed: 1, keys: bindings, hide: screen.Hide}
 	m.input.Prompt = ""
 	m.input.SetVirtualCursor(true)
 	return m
@@ -103,6 +106,9 @@ func (m *model) Init() tea.Cmd { return pullLater() }
 // Update implements tea.Model. A panic ends the display and not the run.
 func (m *model) Update(msg tea.Msg) (_ tea.Model, cmd tea.Cmd) {
 	defer m.survive(&cmd)
+	if _, ok := msg.(pulled); !ok {
+		m.fresh = false
+	}
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
@@ -131,7 +137,10 @@ func (m *model) View() (drawn tea.View) {
 	if m.asked != nil {
 		m.view.asking = m.asked.asks + m.input.View()
 	}
-	drawn.Content = m.view.render(m.width, m.height)
+	if !m.fresh {
+		m.drawn, m.fresh = m.view.render(m.width, m.height), true
+	}
+	drawn.Content = m.drawn
 	return drawn
 }
 
@@ -148,12 +157,12 @@ func (m *model) survive(cmd *tea.Cmd) {
 // pull shows the newest snapshot.
 func (m *model) pull() {
 	if !m.view.frozen {
-		if s := m.run.Snapshot(); s != nil {
-			m.view.s = s
+		if s := m.run.Snapshot(); s != nil && s != m.view.s {
+			m.view.s, m.fresh = s, false
 		}
 	}
 	if m.asked == nil && m.view.said != "" && time.Since(m.saidAt) > saidFor {
-		m.view.said = ""
+		m.view.said, m.fresh = "", false
 	}
 }
 
@@ -246,7 +255,7 @@ func (m *model) interrupt() tea.Cmd {
 // save writes all panes to a file.
 func (m *model) save() tea.Cmd {
 	name := time.Now().Format("rtbench-20060102-150405.txt")
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return m.tell("", err)
 	}

@@ -239,7 +239,8 @@ func waiting() block { return block{"", dim.paint("  a second is needed to see t
 func (v *view) scrolled(b block, head, height int) block {
 	rest := b[min(head, len(b)):]
 	room := max(1, height-head)
-	from := min(v.scroll, max(0, len(rest)-room))
+	v.bottom = max(0, len(rest)-room)
+	from := min(v.scroll, v.bottom)
 	lines := append(b[:min(head, len(b)):min(head, len(b))], rest[from:min(len(rest), from+room)]...)
 	if hidden := len(rest) - room; hidden > 0 && len(lines) > 0 {
 		last := len(lines) - 1
@@ -295,7 +296,7 @@ func (v *view) connection(width, height int) block {
 	}
 	var life block
 	for _, h := range d.Followed.History {
-		life = append(life, fit(fmt.Sprintf("  %8s  %s", elapsed(h.At), report.Plain(h.Text)), width))
+		life = append(life, fit(fmt.Sprintf("  %8s  %s", elapsed(h.At), v.plain(h.Text)), width))
 	}
 	if most := max(3, height/3); len(life) > most {
 		life = append(block{life[0], dim.paint(fmt.Sprintf("  %8s  %d more", "", len(life)-most+1))}, life[len(life)-most+2:]...)
@@ -338,11 +339,11 @@ func (v *view) tail(width, height int) block {
 		if ev.ID != "" {
 			name = strings.TrimSpace(name + " " + ev.ID)
 		}
-		data := report.Plain(ev.Data)
+		data := v.plain(ev.Data)
 		if ev.Binary {
 			data = fmt.Sprintf("%d bytes, binary", ev.Size)
 		}
-		lines = append(lines, fit(who+fitRight(elapsed(ev.At), 8)+"  "+fitRight(took, 8)+"  "+cyan.paint(fit(report.Plain(name), 18))+"  "+data, width))
+		lines = append(lines, fit(who+fitRight(elapsed(ev.At), 8)+"  "+fitRight(took, 8)+"  "+cyan.paint(fit(v.plain(name), 18))+"  "+data, width))
 	}
 	return lines
 }
@@ -363,7 +364,7 @@ func (v *view) events(width, height int) block {
 		if name == "" {
 			name = "message"
 		}
-		rows = append(rows, []string{ansi.Truncate(report.Plain(name), max(12, width/2-10), "…"), numberText(int(k.Count)), p50, p99, longest})
+		rows = append(rows, []string{ansi.Truncate(v.plain(name), max(12, width/2-10), "…"), numberText(int(k.Count)), p50, p99, longest})
 	}
 	kinds := table(width, []column{{name: "kind, the slowest first"}, {name: "events", right: true}, {name: "p50", right: true}, {name: "p99", right: true}, {name: "longest", right: true}}, rows, -1)
 	lines := append(v.scrolled(kinds, 1, min(len(kinds), max(3, height/3))), "")
@@ -383,7 +384,7 @@ func (v *view) failures(width, height int) block {
 	for _, g := range d.Errors {
 		when := "last " + elapsed(max(0, v.s.At-g.Last)) + " ago"
 		lines = append(lines, yellow.paint(fitRight(numberText(int(g.Count)), 9))+"  "+bold.paint(report.Plain(g.Key))+"  "+dim.paint(when))
-		for _, line := range wrap(report.Plain(g.Text), width-13) {
+		for _, line := range wrap(v.plain(g.Text), width-13) {
 			lines = append(lines, "           "+line)
 		}
 		if hint := g.Hint(); hint != "" {

@@ -8,6 +8,8 @@ import (
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/rtbench/rtbench/report"
 )
 
 // A Next is what is to be done after a report was read.
@@ -149,7 +151,7 @@ func (m *readerModel) render(width, height int) string {
 	if len(m.lines) > room {
 		share = fmt.Sprintf("%d %%", 100*min(len(m.lines), m.top+room)/max(1, len(m.lines)))
 	}
-	lines := append(block{" " + bold.paint(fit(m.reader.Title, width-8)) + dim.paint(share)}, m.lines[min(m.top, len(m.lines)):min(len(m.lines), m.top+room)].tall(room)...)
+	lines := append(block{" " + bold.paint(fit(report.Plain(m.reader.Title), width-8)) + dim.paint(share)}, m.lines[min(m.top, len(m.lines)):min(len(m.lines), m.top+room)].tall(room)...)
 	footer := ""
 	keys := [][2]string{{"↑ ↓", "scroll"}, {"w", "write a file"}, {"r", "run again"}, {"e", "change and run"}, {"esc", "back"}}
 	if !m.reader.Rerun {
@@ -162,9 +164,9 @@ func (m *readerModel) render(width, height int) string {
 	case m.asking:
 		footer = " write to (report.html, .json, .md, .xml, .csv, .txt): " + m.input.View()
 	case m.said != "" && m.failed:
-		footer = " " + red.paint("✗ "+m.said)
+		footer = " " + red.paint("✗ "+report.Plain(m.said))
 	case m.said != "":
-		footer = " " + yellow.paint(m.said)
+		footer = " " + yellow.paint(report.Plain(m.said))
 	}
 	lines = append(lines, "", footer)
 	for i := range lines {

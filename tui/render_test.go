@@ -17,7 +17,7 @@ import (
 const ms = int64(time.Millisecond)
 
 // busy is a run in which much has happened; its server sends what a terminal would act on.
-func busy(t *testing.T) *bench.Snapshot {
+func busy(t testing.TB) *bench.Snapshot {
 	t.Helper()
 	threshold := func(text string) bench.Threshold {
 		th, err := bench.ParseThreshold(text)
@@ -165,6 +165,18 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
+// TestHidden: what is secret isn't shown where the server repeats it.
+func TestHidden(t *testing.T) {
+	hide := func(text string) string { return strings.ReplaceAll(text, "price", "REDACTED") }
+	s := busy(t)
+	s.Detail.Kinds[0].Kind, s.Detail.Errors[0].Text, s.Detail.Followed.Events[39].Kind = "price", "the price", "price"
+	for _, v := range []view{{s: s, pane: events, followed: -1, hide: hide}, {s: s, pane: failures, followed: -1, hide: hide}, {s: followed(s), pane: connections, followed: 997, hide: hide}} {
+		if got := v.render(200, 60); strings.Contains(got, "price") || !strings.Contains(got, "REDACTED") {
+			t.Errorf("%s", plainText(got))
+		}
+	}
+}
+
 // TestTooSmall: below the least size there is one line, as in the simplest progress.
 func TestTooSmall(t *testing.T) {
 	v := view{s: busy(t), keys: bindings}
@@ -189,5 +201,16 @@ func TestColours(t *testing.T) {
 	}
 	if !strings.Contains(screen, "\x1b[") {
 		t.Error("no colours at all")
+	}
+}
+
+func BenchmarkRender(b *testing.B) {
+	for p := range numPanes {
+		b.Run(panes[p].name, func(b *testing.B) {
+			v := view{s: busy(b), pane: p, speed: 1, followed: -1, keys: bindings}
+			for b.Loop() {
+				v.render(120, 40)
+			}
+		})
 	}
 }

@@ -3,7 +3,6 @@ package tui
 import (
 	"strings"
 
-	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 )
 
@@ -27,19 +26,14 @@ const (
 	reversed
 )
 
-var tints = [...]lipgloss.Style{
-	normal: lipgloss.NewStyle(), bold: lipgloss.NewStyle().Bold(true), dim: lipgloss.NewStyle().Faint(true),
-	red: lipgloss.NewStyle().Foreground(lipgloss.Red), yellow: lipgloss.NewStyle().Foreground(lipgloss.Yellow),
-	green: lipgloss.NewStyle().Foreground(lipgloss.Green), blue: lipgloss.NewStyle().Foreground(lipgloss.Blue),
-	magenta: lipgloss.NewStyle().Foreground(lipgloss.Magenta), cyan: lipgloss.NewStyle().Foreground(lipgloss.Cyan),
-	reversed: lipgloss.NewStyle().Reverse(true),
-}
+// codes are the tints as a terminal takes them.
+var codes = [...]string{normal: "", bold: "1", dim: "2", red: "31", yellow: "33", green: "32", blue: "34", magenta: "35", cyan: "36", reversed: "7"}
 
 func (t tint) paint(text string) string {
 	if t == normal || text == "" {
 		return text
 	}
-	return tints[t].Render(text)
+	return "\x1b[" + codes[t] + "m" + text + "\x1b[m"
 }
 
 // fit cuts a text to a width in columns, or fills it up to that.

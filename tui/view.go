@@ -45,15 +45,17 @@ type view struct {
 	pane     pane
 	frozen   bool
 	help     bool
-	selected int       // of the worst connections
-	scroll   int       // lines that are above the screen
-	followed int       // the connection that is looked at; -1 for none
-	filter   string    // of events
-	asking   string    // a line that is being written; "" where none is
-	said     string    // what became of what was done last
-	failed   bool      // it could not be done
-	speed    float64   // at which is sent, as a part of the plan's
-	keys     []binding // what can be done
+	selected int                 // of the worst connections
+	scroll   int                 // lines that are above the screen
+	bottom   int                 // how many can be, as drawn last
+	hide     func(string) string // what is secret; nil for nothing
+	followed int                 // the connection that is looked at; -1 for none
+	filter   string              // of events
+	asking   string              // a line that is being written; "" where none is
+	said     string              // what became of what was done last
+	failed   bool                // it could not be done
+	speed    float64             // at which is sent, as a part of the plan's
+	keys     []binding           // what can be done
 }
 
 // The least size that the panes are drawn in; below it there is one line.
@@ -183,6 +185,14 @@ func (v *view) helpText(width int) block {
 	}
 	lines := table(width, []column{{name: "key"}, {name: "what it does", rest: true}}, rows, -1)
 	return append(lines, "", dim.paint("  Whatever changes the load is noted in the report, which then says that the run was steered by hand."))
+}
+
+// plain is a text of the server's as it may be shown.
+func (v *view) plain(text string) string {
+	if v.hide != nil {
+		text = v.hide(text)
+	}
+	return report.Plain(text)
 }
 
 // span is the time that plots show.
