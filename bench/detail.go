@@ -441,3 +441,17 @@ func ending(closed *client.Closed, e *client.Error) string {
 	}
 	return "dropped: " + e.Key()
 }
+
+// outcome says what became of a resume.
+func (p *resuming) outcome(unclear bool) string {
+	switch missing, twice := p.head+p.seam, p.resent+p.again; {
+	case unclear:
+		return "resumed: what came can't be told from other events"
+	case p.live == 0 && !p.faulty():
+		return "resumed, and cut off before a live event"
+	case missing+twice > 0:
+		return fmt.Sprintf("resumed: %d replayed, %d missing, %d came again", p.replayed, missing, twice)
+	default:
+		return fmt.Sprintf("resumed: %d replayed, none missing", p.replayed)
+	}
+}

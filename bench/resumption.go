@@ -381,20 +381,6 @@ func (t *tracked) conclude(s *subscriber, c *cell) {
 	}
 }
 
-// outcome says what became of a resume.
-func (p *resuming) outcome(unclear bool) string {
-	switch missing, twice := p.head+p.seam, p.resent+p.again; {
-	case unclear:
-		return "resumed: what came can't be told from other events"
-	case p.live == 0 && !p.faulty():
-		return "resumed, and cut off before a live event"
-	case missing+twice > 0:
-		return fmt.Sprintf("resumed: %d replayed, %d missing, %d came again", p.replayed, missing, twice)
-	default:
-		return fmt.Sprintf("resumed: %d replayed, none missing", p.replayed)
-	}
-}
-
 // faulty reports whether anything went wrong, as far as is known.
 func (p *resuming) faulty() bool {
 	return p.head+p.seam+p.resent+p.again+p.swapped > 0 || p.foreign

@@ -90,7 +90,7 @@ func TestBadScenarios(t *testing.T) {
 // What a file says reaches the flags, whatever way it says it.
 func TestScenarioValues(t *testing.T) {
 	t.Setenv("HOST", "h:1")
-	file, err := parseScenarios("f.yaml", `
+	_, err := parseScenarios("f.yaml", `
 name: all
 defaults: &all
   seed: 7
@@ -103,7 +103,7 @@ scenarios:
 	if err == nil {
 		t.Fatal("a mapping is no header")
 	}
-	file, err = parseScenarios("f.yaml", `
+	file, err := parseScenarios("f.yaml", `
 name: "all ${HOST}"
 defaults: &all
   seed: 7
