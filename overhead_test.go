@@ -32,8 +32,8 @@ func TestOverhead(t *testing.T) {
 	for i := range times {
 		for way, figures := range measured {
 			path := filepath.Join(dir, fmt.Sprintf("%d%s.json", i, way))
-			term.press(fmt.Sprintf("clear; %s sse -c 200 -d 10s --serve '--rate 50' -o %s %s; echo ended $?", program, path, way), "Enter")
-			term.waitFor("ended 0")
+			term.press(fmt.Sprintf("clear; %s sse -c 200 -d 10s --serve '--rate 50' -o %s %s; echo run $?: %d%s", program, path, way, i, way), "Enter")
+			term.waitFor(fmt.Sprintf("run 0: %d%s\n", i, way))
 			var result struct {
 				Window      struct{ Received float64 }
 				Environment struct {
