@@ -64,8 +64,8 @@ func (a *Alarms) set() {
 	}
 }
 
-// at gives what is closed at due, and not before, and what undoes that; nil where that is for Go's own timers.
-func (a *Alarms) at(due time.Time) (over <-chan struct{}, stop func()) {
+// At gives what is closed at due, and not before, and what undoes that; nil where that is for Go's own timers, as of nil.
+func (a *Alarms) At(due time.Time) (over <-chan struct{}, stop func()) {
 	if a == nil {
 		return nil, nil
 	}
@@ -92,7 +92,7 @@ func (a *Alarms) forget(w *alarm) {
 
 // Wait waits until due; false if stop was closed or ctx ended first.
 func (a *Alarms) Wait(ctx context.Context, due time.Time, stop <-chan struct{}) bool {
-	over, forget := a.at(due)
+	over, forget := a.At(due)
 	var fired <-chan time.Time
 	if forget != nil {
 		defer forget()

@@ -18,7 +18,7 @@ func TestAlarms(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	stop := make(chan struct{})
 	var short, long sync.WaitGroup
-	distant, forget := alarms.at(time.Now().Add(time.Hour)) // what comes first is due later
+	distant, forget := alarms.At(time.Now().Add(time.Hour)) // what comes first is due later
 	if (distant == nil) != (runtime.GOOS != "linux") {
 		t.Errorf("on %s, there is an exact timer: %v", runtime.GOOS, distant != nil)
 	}
@@ -53,7 +53,7 @@ func TestAlarms(t *testing.T) {
 	if len(alarms.pending) > 0 {
 		t.Errorf("%d waits that were given up are kept", len(alarms.pending))
 	}
-	over, _ := alarms.at(start.Add(time.Hour))
+	over, _ := alarms.At(start.Add(time.Hour))
 	alarms.Close()
 	if over != nil { // which it is where the system has no such timer
 		<-over

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/rtbench/rtbench/client"
 	"github.com/rtbench/rtbench/server"
 )
 
@@ -123,6 +124,8 @@ func checkServe(flags string) error {
 }
 
 func (f *serveFlags) run(ctx context.Context, std streams) error {
+	f.options.Alarms = &client.Alarms{}
+	defer f.options.Alarms.Close()
 	srv, err := f.server()
 	if err != nil {
 		return err

@@ -81,6 +81,9 @@ type Options struct {
 	Compression bool
 	// WriteTimeout bounds one write to a client that doesn't read. Default: 10 s.
 	WriteTimeout time.Duration
+	// Alarms end the waits of faults exactly; nil for Go's own timers, which can be late by milliseconds. Whoever gives them
+	// closes them, after the server has ended.
+	Alarms *client.Alarms
 	// Grace bounds how long a clean end of connections may take when the server stops. Default: 2 s.
 	Grace time.Duration
 }

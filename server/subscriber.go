@@ -226,15 +226,22 @@ func (s *subscriber) failure() Reason {
 // idle waits until there may be something to do: at most wait, if that isn't 0.
 func (s *subscriber) idle(wait time.Duration, gone <-chan struct{}, beat <-chan time.Time) error {
 	var ready <-chan time.Time
+	var exact <-chan struct{}
 	if wait > 0 {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		ready = timer.C
+		var forget func()
+		if exact, forget = s.hub.opts.Alarms.At(time.Now().Add(wait)); forget != nil {
+			defer forget()
+		} else {
+			timer := time.NewTimer(wait)
+			defer timer.Stop()
+			ready = timer.C
+		}
 	}
 	beating := false
 	select {
 	case <-s.wake:
 	case <-ready:
+	case <-exact:
 	case <-gone:
 	case <-s.stop:
 	case <-beat:
