@@ -35,12 +35,13 @@ func TestDetail(t *testing.T) {
 		r := f.runner(Plan{Stages: []Stage{{0, 4}}, Duration: 8 * second, Warmup: -1, Backoff: fixed, Target: &scriptedProbe{uses: uses}})
 		r.Look(true)
 		r.Follow(3, "rare")
-		var early, late *Snapshot
-		time.AfterFunc(4*second+30*millisecond, func() { early = r.Snapshot() })
-		time.AfterFunc(7*second+500*millisecond, func() { late = r.Snapshot(); r.Unfollow(); r.Look(false) })
+		soon, then := make(chan *Snapshot, 1), make(chan *Snapshot, 1)
+		time.AfterFunc(4*second+30*millisecond, func() { soon <- r.Snapshot() })
+		time.AfterFunc(7*second+500*millisecond, func() { then <- r.Snapshot(); r.Unfollow(); r.Look(false) })
 		if _, err := r.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		early, late := <-soon, <-then
 		if d := early.Detail; d == nil || d.Down != 1 || d.Ended != 0 || len(d.Series) < 2 || d.Timings[Delivery].Samples == 0 || len(d.Estimates) != len(Percentiles()) {
 			t.Fatalf("%+v", d)
 		}
