@@ -156,8 +156,8 @@ func (s *fakeStream) Events() iter.Seq2[client.Event, error] {
 		defer func() { s.endedAt = time.Since(s.server.start).Truncate(millisecond) }()
 		pending := slices.Clone(s.lines)
 		end, finishing := s.end, s.finishing
-		timer := time.NewTimer(0)
-		defer func() { timer.Stop() }()
+		stop := func() bool { return true }
+		defer func() { stop() }()
 		for {
 			wake := time.Hour * 1000
 			if len(pending) > 0 {
@@ -166,9 +166,15 @@ func (s *fakeStream) Events() iter.Seq2[client.Event, error] {
 			if end > 0 {
 				wake = min(wake, end)
 			}
-			timer.Stop()
-			due := make(chan struct{}) // Go 1.26 now and then crashes where a select has a timer's own channel, in a bubble under the race detector
-			timer = time.AfterFunc(wake-time.Since(s.server.start), func() { close(due) })
+			// Go 1.26 now and then crashes under the race detector where a timer of a bubble is due as it is made, or as a
+			// select looks at its channel.
+			stop()
+			due := make(chan struct{})
+			if wait := wake - time.Since(s.server.start); wait > 0 {
+				stop = time.AfterFunc(wait, func() { close(due) }).Stop
+			} else {
+				close(due)
+			}
 			select {
 			case <-due:
 				if len(pending) > 0 && pending[0].at == wake {
@@ -211,7 +217,7 @@ func (s *fakeStream) Events() iter.Seq2[client.Event, error] {
 				yield(client.Event{}, net.ErrClosed)
 				return
 			}
-			timer.Stop()
+			stop()
 		}
 	}
 }

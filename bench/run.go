@@ -244,12 +244,11 @@ func (r *run) openConnections() {
 
 // openConnection starts a subscription.
 func (r *run) openConnection(n int) {
-	backoff, policy := r.plan.backoff(n)
+	backoff, _ := r.plan.backoff(n)
 	s := r.newSubscriber(n, backoff)
 	if s == nil {
 		return
 	}
-	s.policy, s.slow = policy, r.plan.Slow.Is(n)
 	r.mu.Lock()
 	s.at = len(r.active)
 	if r.times.sends != nil && len(r.posts) == 0 && s.sends() {
@@ -319,7 +318,8 @@ func (r *run) retireYoungest() {
 
 // newSubscriber makes the subscription of one connection; nil where its dialer can't be made.
 func (r *run) newSubscriber(index int, backoff client.Backoff) *subscriber {
-	s := &subscriber{run: r, shard: r.recorder.shard(), index: index, opened: never, dropped: never, fresh: true}
+	s := &subscriber{run: r, shard: r.recorder.shard(), index: index, opened: never, dropped: never, fresh: true, slow: r.plan.Slow.Is(index)}
+	_, s.policy = r.plan.backoff(index)
 	s.tracked = s.place[:0]
 	dialer, err := r.runner.Dialer(index)
 	if err != nil {
