@@ -3,6 +3,8 @@ package main
 import (
 	"flag"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 )
 
@@ -13,4 +15,14 @@ func TestMain(m *testing.M) {
 		_ = parallel.Value.Set("6")
 	}
 	os.Exit(m.Run())
+}
+
+// buildProgram builds rtbench in a folder, and gives its path.
+func buildProgram(t *testing.T, dir string) string {
+	t.Helper()
+	program := filepath.Join(dir, "rtbench")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return program
 }

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -23,10 +22,7 @@ func TestOverhead(t *testing.T) {
 	}
 	const times = 5
 	dir := t.TempDir()
-	program := filepath.Join(dir, "rtbench")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	program := buildProgram(t, dir)
 	term := newTerminal(t, 120, 40)
 	measured := map[string]map[string][]float64{"": {}, "--no-tui": {}}
 	for i := range times {

@@ -16,10 +16,7 @@ func TestPipelineStep(t *testing.T) {
 		t.Skip("there is no bash")
 	}
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "rtbench")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	binary := buildProgram(t, dir)
 	script, err := filepath.Abs("scripts/ci-step")
 	if err != nil {
 		t.Fatal(err)

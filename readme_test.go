@@ -45,9 +45,7 @@ var scaled = []struct {
 // out; a command that isn't known to be one of those fails.
 func TestREADME(t *testing.T) {
 	dir := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "rtbench"), ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	buildProgram(t, dir)
 	if err := os.WriteFile(filepath.Join(dir, "users.csv"), []byte("user,token\nann,t1\nbob,t2\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -122,10 +121,7 @@ var realServers = []realServer{
 
 // TestRealServers measures each of them and holds what was received against what the server says it sent.
 func TestRealServers(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "rtbench")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	binary := buildProgram(t, t.TempDir())
 	for _, s := range realServers {
 		t.Run(s.name, func(t *testing.T) { s.measure(t, binary) })
 	}

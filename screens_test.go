@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -24,10 +23,7 @@ func TestScreens(t *testing.T) {
 		t.Skip("only with -screens")
 	}
 	term := newTerminal(t, 110, 34)
-	program := filepath.Join(t.TempDir(), "rtbench")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	program := buildProgram(t, t.TempDir())
 	shoot := func(name string) {
 		t.Helper()
 		path := filepath.Join("docs", name+".svg")

@@ -95,10 +95,7 @@ func TestTerminal(t *testing.T) {
 	t.Parallel()
 	term := newTerminal(t, 80, 24)
 	dir := t.TempDir()
-	program := filepath.Join(dir, "rtbench")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	program := buildProgram(t, dir)
 	before := term.setting()
 	start := func(args string) {
 		term.press("clear; "+program+" "+args+"; echo it ended with $?", "Enter")

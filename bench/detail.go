@@ -298,12 +298,12 @@ func (r *run) soFar(s *Snapshot) (estimates []Estimate, doubts []Warning) {
 		return nil, nil
 	}
 	result := &Result{Begin: r.times.begin, End: end, Counts: r.tally.counts, Histograms: r.tally.timings, Health: r.watch.health(r.tally.inWindow), Window: r.tally.inWindow}
-	doubts = r.doubts(result)
+	result.Doubts = r.doubts(result)
 	h := r.tally.timings[s.Headline]
 	if s.Quantiles.Samples == 0 || h == nil {
-		return nil, doubts
+		return nil, result.Doubts
 	}
-	judge := judge{health: result.Health, window: end - r.times.begin, lag: r.tally.timings[ClientLag], opening: r.opening(), host: result.Health.spoilt(), refused: len(doubts) > 0}
+	judge := r.judge(result)
 	d := r.distribution(s.Headline, h)
 	for _, q := range Percentiles() {
 		e := judge.estimate(s.Headline, d, q)
@@ -312,7 +312,7 @@ func (r *run) soFar(s *Snapshot) (estimates []Estimate, doubts []Warning) {
 		}
 		estimates = append(estimates, e)
 	}
-	return estimates, doubts
+	return estimates, result.Doubts
 }
 
 // describe makes a Detail.

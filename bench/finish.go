@@ -77,10 +77,7 @@ func (r *run) appraise(result *Result, from int) {
 	if !ok {
 		return
 	}
-	judge := judge{
-		health: result.Health, window: result.End - result.Begin, lag: result.Histogram(ClientLag),
-		opening: r.opening(), host: result.Health.spoilt(), refused: len(result.Doubts) > 0,
-	}
+	judge := r.judge(result)
 	result.Waited = r.waited()
 	result.Estimates, result.Absent = make(map[Metric][]Estimate), make(map[Metric]uint64)
 	quantiles := r.quantiles()
@@ -184,6 +181,14 @@ func (b *batches) weigh(e *Estimate, slot, from int, h *hdrhistogram.Histogram, 
 	}
 	if e.From, e.To = orderStatistics(h, n, groups, q); e.To == never {
 		e.To = 0
+	}
+}
+
+// judge is of the quantiles of a result whose doubts are known.
+func (r *run) judge(result *Result) judge {
+	return judge{
+		health: result.Health, window: result.End - result.Begin, lag: result.Histogram(ClientLag),
+		opening: r.opening(), host: result.Health.spoilt(), refused: len(result.Doubts) > 0,
 	}
 }
 

@@ -33,7 +33,6 @@ var (
 type steering struct {
 	mu     sync.Mutex
 	notes  []Annotation
-	more   uint64 // notes that there was no room for
 	warp   warp
 	ended  chan struct{} // closed when the run was ended
 	resize chan int      // how many connections are wanted now
@@ -47,11 +46,9 @@ func newSteering(plan Segments) *steering {
 func (s *steering) note(at time.Duration, format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.notes) == maxAnnotations {
-		s.more++
-		return
+	if len(s.notes) < maxAnnotations {
+		s.notes = append(s.notes, Annotation{at, fmt.Sprintf(format, args...)})
 	}
-	s.notes = append(s.notes, Annotation{at, fmt.Sprintf(format, args...)})
 }
 
 // all gives what was done so far, which is not changed any more.

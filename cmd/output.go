@@ -176,3 +176,9 @@ func (f *loadFlags) textOptions(w io.Writer) report.TextOptions {
 	}
 	return report.TextOptions{Color: !f.noColor && !noColor(), Width: width}
 }
+
+// noColor reports whether the user wants no colours.
+func noColor() bool {
+	_, is := os.LookupEnv("NO_COLOR")
+	return is || os.Getenv("TERM") == "dumb"
+}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -266,10 +265,4 @@ func rootCause(err error) string {
 		err = inner
 	}
 	return cmp.Or(err.Error(), "no answer")
-}
-
-// noColor reports whether the user wants no colours.
-func noColor() bool {
-	_, is := os.LookupEnv("NO_COLOR")
-	return is || os.Getenv("TERM") == "dumb"
 }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"charm.land/bubbles/v2/textinput"
@@ -45,8 +46,9 @@ type formModel struct {
 	form          *Form
 	inputs        []textinput.Model
 	at            int
-	line          string // the command
-	wrong         error  // with all of it
+	line          string  // the command
+	wrong         error   // with all of it
+	errs          []error // with each field
 	said          string
 	failed        bool
 	looking       int // looks that go on
@@ -76,7 +78,15 @@ func (m *formModel) values() []string {
 }
 
 // judge finds out what is wrong with what is written.
-func (m *formModel) judge() { m.line, m.wrong = m.form.Command(m.values()) }
+func (m *formModel) judge() {
+	m.line, m.wrong = m.form.Command(m.values())
+	m.errs = make([]error, len(m.inputs))
+	for i, field := range m.form.Fields {
+		if field.Check != nil {
+			m.errs[i] = field.Check(m.inputs[i].Value())
+		}
+	}
+}
 
 // found is what was found out about a field.
 type found struct {
@@ -142,8 +152,11 @@ func (m *formModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.said = ""
 	}
 	var cmd tea.Cmd
+	before := m.inputs[m.at].Value()
 	m.inputs[m.at], cmd = m.inputs[m.at].Update(msg)
-	m.judge()
+	if m.inputs[m.at].Value() != before { // and not as often as the cursor blinks
+		m.judge()
+	}
 	return m, cmd
 }
 
@@ -166,8 +179,8 @@ func (m *formModel) enter() tea.Cmd {
 // run ends the form, if nothing is wrong.
 func (m *formModel) run() tea.Cmd {
 	m.judge()
-	if i, err := m.firstWrong(); err != nil {
-		m.said, m.failed = m.form.Fields[i].Name+": "+err.Error(), true
+	if i := slices.IndexFunc(m.errs, func(err error) bool { return err != nil }); i >= 0 {
+		m.said, m.failed = m.form.Fields[i].Name+": "+m.errs[i].Error(), true
 		return nil
 	}
 	if m.wrong != nil {
@@ -187,23 +200,6 @@ func (m *formModel) save() {
 	if err != nil {
 		m.said = err.Error()
 	}
-}
-
-// firstWrong is the first field that is.
-func (m *formModel) firstWrong() (int, error) {
-	for i := range m.inputs {
-		if err := m.check(i); err != nil {
-			return i, err
-		}
-	}
-	return 0, nil
-}
-
-func (m *formModel) check(i int) error {
-	if check := m.form.Fields[i].Check; check != nil {
-		return check(m.inputs[i].Value())
-	}
-	return nil
 }
 
 func (m *formModel) nameWidth() (w int) {
@@ -232,12 +228,11 @@ func (m *formModel) render(width, height int) string {
 			name, marked = cyan.paint("▸"+fit(f.Name, names))+"  ", len(lines)+1
 		}
 		lines = append(lines, name+m.inputs[i].View())
-		switch err := m.check(i); {
-		case err != nil:
-			lines = append(lines, strings.Repeat(" ", names+3)+yellow.paint(report.Plain(err.Error())))
-		default:
-			lines = append(lines, strings.Repeat(" ", names+3)+dim.paint(f.Hint))
+		below := dim.paint(f.Hint)
+		if err := m.errs[i]; err != nil {
+			below = yellow.paint(report.Plain(err.Error()))
 		}
+		lines = append(lines, strings.Repeat(" ", names+3)+below)
 	}
 	lines = append(lines, "")
 	for _, line := range wrap(report.Plain(m.line), width-4) {
@@ -261,9 +256,6 @@ func (m *formModel) render(width, height int) string {
 			marked = len(lines) - 1
 		}
 	}
-	footer := ""
-	for _, key := range [][2]string{{"tab", "next"}, {"ctrl+r", "run"}, {"ctrl+y", "copy the command"}, {"ctrl+s", "save as a scenario"}, {"esc", "back"}} {
-		footer += " " + bold.paint(key[0]) + " " + dim.paint(key[1]) + " "
-	}
+	footer := hints([][2]string{{"tab", "next"}, {"ctrl+r", "run"}, {"ctrl+y", "copy the command"}, {"ctrl+s", "save as a scenario"}, {"esc", "back"}}...)
 	return paged(lines, footer, marked, width, height)
 }

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -118,11 +119,9 @@ func (m *homeModel) pick(run int) {
 	if run < 0 {
 		return
 	}
-	for i, p := range m.picked {
-		if p == run {
-			m.picked = append(m.picked[:i:i], m.picked[i+1:]...)
-			return
-		}
+	if i := slices.Index(m.picked, run); i >= 0 {
+		m.picked = slices.Delete(m.picked, i, i+1)
+		return
 	}
 	m.picked = append(m.picked, run)
 	if len(m.picked) > 2 {
@@ -155,12 +154,7 @@ func (m *homeModel) render(width, height int) string {
 		lines = append(lines, "", " "+bold.paint("runs of this session"))
 	}
 	for i, text := range m.history {
-		mark := " "
-		for n, p := range m.picked {
-			if p == i {
-				mark = [...]string{"A", "B"}[n]
-			}
-		}
+		mark := [...]string{" ", "A", "B"}[slices.Index(m.picked, i)+1]
 		line := fit(" "+mark+"  "+report.Plain(text), width)
 		if i+len(homeActions) == m.at {
 			line = reversed.paint(line)

@@ -3,6 +3,7 @@ package tui
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -101,12 +102,7 @@ func parseDrop(text string) (share float64, how client.Break, err error) {
 	}
 	how = client.BreakRST
 	if len(words) == 2 {
-		how = client.Break(strings.ToLower(words[1]))
-		known := false
-		for _, b := range client.Breaks() {
-			known = known || b == how
-		}
-		if !known {
+		if how = client.Break(strings.ToLower(words[1])); !slices.Contains(client.Breaks(), how) {
 			return 0, "", fmt.Errorf("one of %s", waysToBreak())
 		}
 	}

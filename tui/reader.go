@@ -152,14 +152,11 @@ func (m *readerModel) render(width, height int) string {
 		share = fmt.Sprintf("%d %%", 100*min(len(m.lines), m.top+room)/max(1, len(m.lines)))
 	}
 	lines := append(block{" " + bold.paint(fit(report.Plain(m.reader.Title), width-8)) + dim.paint(share)}, m.lines[min(m.top, len(m.lines)):min(len(m.lines), m.top+room)].tall(room)...)
-	footer := ""
 	keys := [][2]string{{"↑ ↓", "scroll"}, {"w", "write a file"}, {"r", "run again"}, {"e", "change and run"}, {"esc", "back"}}
 	if !m.reader.Rerun {
 		keys = append(keys[:2:2], keys[4])
 	}
-	for _, key := range keys {
-		footer += " " + bold.paint(key[0]) + " " + dim.paint(key[1]) + " "
-	}
+	footer := hints(keys...)
 	switch {
 	case m.asking:
 		footer = " write to (report.html, .json, .md, .xml, .csv, .txt): " + m.input.View()

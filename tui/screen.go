@@ -146,6 +146,14 @@ func table(width int, columns []column, rows [][]string, selected int) block {
 	return lines
 }
 
+// hints say what keys do, each with its name before it.
+func hints(keys ...[2]string) (line string) {
+	for _, key := range keys {
+		line += " " + bold.paint(key[0]) + " " + dim.paint(key[1]) + " "
+	}
+	return line
+}
+
 // wrap breaks a text into lines of a width, between words, as flags are that a hyphen joins.
 func wrap(text string, width int) (lines block) {
 	width = max(1, width)

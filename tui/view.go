@@ -166,7 +166,7 @@ func (v *view) footer(width int) string {
 		if k.short == "" {
 			continue
 		}
-		part := " " + bold.paint(k.keys) + " " + dim.paint(k.short) + " "
+		part := hints([2]string{k.keys, k.short})
 		if ansi.StringWidth(line)+ansi.StringWidth(part) > width {
 			break
 		}
