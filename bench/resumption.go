@@ -40,7 +40,7 @@ var resumeFaults = [numResumeFaults]struct {
 	DupSeam:         {"dup-seam", false, true, "events that came after the last one came twice, by the replay and live"},
 	Overlap:         {"overlap", false, true, "events up to the last one were sent again"},
 	RestartFromZero: {"restart-from-zero", false, true, "all events were sent again, from the first on"},
-	Ignored:         {"ignored", true, false, "nothing was replayed"},
+	Ignored:         {"ignored", true, false, "nothing was replayed; where opening a stream takes long, it may also be that the replay was shorter than that"},
 	OutOfSequence:   {"reordered", false, false, "events came in another order"},
 	ForeignID:       {"foreign-id", false, false, "events came that are not of this stream"},
 }
@@ -124,7 +124,7 @@ type resuming struct {
 	seam     uint64 // missing between first and live
 	foreign  bool
 	others   int  // events that are others than those that had their numbers before
-	between  int  // of those after last, published while the stream was being opened: whether a replay brought them nobody can say
+	between  bool // there was one after last, published while the stream was being opened: whether a replay brought it nobody can say
 	blurred  bool // one came too late to be told from a duplicate
 
 	since int64  // when the first live event came, at the latest
@@ -340,7 +340,7 @@ func (p *resuming) take(seen *sighted, from, until int64, t *tracked) {
 		}
 	}
 	if p.live == 0 && !live && !replayed && from < p.opened {
-		p.between++
+		p.between = true
 	}
 	if p.first == 0 {
 		p.first = n
@@ -389,7 +389,7 @@ func (p *resuming) faulty() bool {
 // ignored reports whether nothing was replayed that should have been. sure is false where some of what came may have been:
 // it was published while the stream was being opened.
 func (p *resuming) ignored() (is, sure bool) {
-	return p.head > 0 && p.replayed == 0 && p.resent == 0, p.between == 0
+	return p.head > 0 && p.replayed == 0 && p.resent == 0, !p.between
 }
 
 // A resumeTally adds up what became of the resumes of all connections. Safe for concurrent use.
@@ -398,7 +398,6 @@ type resumeTally struct {
 	sum    Resumption
 	heads  heads
 	either heads                         // of which nobody can say by themselves whether anything was replayed
-	fewest int                           // of the events of each of those that may have been
 	reach  struct{ begin, short uint64 } // streams that sent again what had come before, back to the first event or not
 }
 
@@ -432,10 +431,6 @@ func (h *heads) join(o heads) {
 	h.least, h.most = min(h.least, o.least), max(h.most, o.most)
 	h.shortest, h.longest = min(h.shortest, o.shortest), max(h.longest, o.longest)
 }
-
-// someBetween is how many events every resume must have brought, published while its stream was being opened, to be more than
-// what may come by chance.
-const someBetween = 3
 
 const (
 	fewMissing = 2 // as by counting one too far
@@ -499,10 +494,6 @@ func (r *resumeTally) add(p *resuming, unclear bool, base uint64) {
 	switch {
 	case ignored && sure:
 	case ignored:
-		if r.either.n == 0 {
-			r.fewest = p.between
-		}
-		r.fewest = min(r.fewest, p.between)
 		r.either.add(p)
 	case p.head > 0:
 		r.heads.add(p)
@@ -538,7 +529,7 @@ func (r *resumeTally) resumption(distrust string, renumbered bool) *Resumption {
 	}
 	sum := r.sum
 	switch heads := r.heads; {
-	case heads.n == 0 && (sum.Faults[Ignored] > 0 || r.fewest < someBetween): // as the others; or they came while it was being opened
+	case heads.n == 0: // no replay brought anything for sure, to any
 		sum.Faults[Ignored] += r.either.n
 	default:
 		heads.join(r.either)

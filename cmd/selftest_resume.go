@@ -9,6 +9,7 @@ import (
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/client"
+	"github.com/rtbench/rtbench/report"
 )
 
 // resumeServers are the ways in which the reference server resumes a stream: as it should, and wrong.
@@ -41,13 +42,18 @@ type resumed struct {
 	unfit            *bench.Warning
 }
 
-// fewestResumes is how many each server must have been seen to make.
-const fewestResumes = 5
+const (
+	fewestResumes = 5 // of each server, at least, to say anything of it
+
+	// slowest is how long opening a stream again may take. The shortest replay, of 5 events at the scene's rate, is of
+	// 250 ms: one that is all published while its stream is being opened can't be told from none.
+	slowest = 200 * time.Millisecond
+)
 
 func resume(bool) scene {
 	return scene{
 		what:   fmt.Sprintf("%d servers hang up and resume streams, each in another way, of which one is right", len(resumeServers)),
-		server: "--rate 50 --fault hangup@60", connections: 5, duration: 4 * time.Second, hangups: true,
+		server: "--rate 20 --fault hangup@30", connections: 5, duration: 5 * time.Second, hangups: true,
 	}
 }
 
@@ -58,12 +64,12 @@ func runResume(ctx context.Context, s scene) (*evidence, error) {
 	e := &evidence{scene: s, resumed: make([]resumed, len(resumeServers)*len(resumeProtocols))}
 	var all sync.WaitGroup
 	for i, how := range resumeServers {
+		child, err := startChild(ctx, s.server+" "+how.flags) // one after another, so that not all hang up at once
+		if err != nil {
+			cancel(err)
+			break
+		}
 		all.Go(func() {
-			child, err := startChild(ctx, s.server+" "+how.flags)
-			if err != nil {
-				cancel(err)
-				return
-			}
 			defer child.stop()
 			var both sync.WaitGroup
 			for j, protocol := range resumeProtocols {
@@ -87,14 +93,25 @@ func (s scene) resume(ctx context.Context, base, path string, r *resumed) error 
 	s.path = path
 	plan, stop := s.plan(base)
 	defer stop()
-	plan.Backoff = client.Backoff{Policy: client.Fixed, Base: 300 * time.Millisecond}
+	plan.Backoff = client.Backoff{Policy: client.Fixed, Base: 800 * time.Millisecond}
 	runner := &bench.Runner{Plan: plan, Dialer: s.dialers(base)}
 	var err error
 	if r.result, err = runner.Run(ctx); err != nil {
 		return err
 	}
-	r.unfit = s.unfit(r.result)
+	if r.unfit = s.unfit(r.result); r.unfit == nil {
+		r.unfit = r.slow()
+	}
 	return nil
+}
+
+// slow says that a stream took too long to be opened again; nil if none did.
+func (r *resumed) slow() *bench.Warning {
+	took := r.result.Histogram(bench.Reconnect)
+	if took == nil || took.Max() <= int64(slowest) {
+		return nil
+	}
+	return &bench.Warning{Text: fmt.Sprintf("%s: a stream took %s to be opened again", r.server, report.Scale(float64(took.Max()), bench.Nanoseconds)), Advice: calm}
 }
 
 // judgeResume holds what was said of every resume against what its server does: the fault that is its own, and no other.

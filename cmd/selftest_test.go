@@ -215,6 +215,12 @@ func TestJudgeResume(t *testing.T) {
 	unfit := told("ws", bench.Ignored, 9, bench.GapSeam)
 	unfit.unfit = &bench.Warning{Text: "nothing listens"}
 	never := resumed{protocol: "ws", server: "never", result: &bench.Result{}}
+	slow := told("ws", bench.Ignored, 9, bench.Horizon)
+	slow.result.Histograms[bench.Reconnect] = bench.NewHistogram()
+	if err := slow.result.Histograms[bench.Reconnect].RecordValue(int64(300 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	slow.unfit = slow.slow()
 	for _, test := range []struct {
 		name    string
 		resumed []resumed
@@ -227,6 +233,7 @@ func TestJudgeResume(t *testing.T) {
 		{"another fault", []resumed{right, told("ws", bench.GapSeam, 9, bench.GapHead)}, "sse PASSED, ws FAILED", "resumes were mistaken of gap-seam (9 of 9)"},
 		{"few", []resumed{right, told("ws", bench.GapSeam, 4, bench.GapSeam)}, "sse PASSED, ws REFUSED", "gap-seam: only 4 resumes could be judged"},
 		{"few, and another one mistaken", []resumed{right, never, told("ws", bench.GapSeam, 9)}, "sse PASSED, ws FAILED", "resumes were mistaken of gap-seam (9 of 9)"},
+		{"streams that took long to be opened", []resumed{right, slow}, "sse PASSED, ws REFUSED", "ignored: a stream took 300 ms to be opened again"},
 		{"another run", []resumed{right, unfit}, "sse PASSED, ws REFUSED", "nothing listens"},
 	} {
 		figures := judgeResume(&evidence{resumed: test.resumed})
