@@ -30,15 +30,15 @@ type subscriber struct {
 	ended   bool       // the session has ended
 	retired bool       // the plan ended it
 	listed  bool       // it counts among run.subscribed
-	place   [1]tracked // of tracked, where there is but one
-	gaveUp  bool       // its first attempts failed
 	slow    bool       // it reads slowly
-
-	index   int
-	at      int // its place among those that the plan wants open
+	place   [1]tracked // of tracked, where there is but one
 	session client.Session
-	outbox  *outbox // what it is to send; nil where it sends nothing
-	due     int64   // of a request stream: when it was due to start, ns after the start
+
+	index  int
+	at     int     // its place among those that the plan wants open
+	gaveUp bool    // its first attempts failed
+	outbox *outbox // what it is to send; nil where it sends nothing
+	due    int64   // of a request stream: when it was due to start, ns after the start
 
 	reopened int64      // when the stream in use was opened
 	started  int64      // when that was dialed

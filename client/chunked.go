@@ -7,13 +7,13 @@ import (
 // A chunkedReader takes the chunked transfer coding (RFC 9112, 7.1) off what it reads, in the caller's own buffer: it
 // keeps nothing but where it is. net/http's reader would keep a buffer for every idle connection.
 type chunkedReader struct {
-	src   io.Reader
 	state chunkState
+	after bool   // framing followed the data read last, besides the end of its chunk
 	left  uint64 // of the chunk's data
 	line  int    // bytes of the size line or trailer read so far
-	after bool   // framing followed the data read last, besides the end of its chunk
 	last  int    // where the data of the last chunk begins in what was read last
 	err   error
+	src   io.Reader
 }
 
 type chunkState uint8

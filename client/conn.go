@@ -19,30 +19,31 @@ import (
 //
 // It has first what each read touches, since that is seldom in a cache where there are many connections.
 type conn struct {
-	in        atomic.Uint64
-	lastRead  time.Time // when the last read with bytes returned
-	firstByte time.Time // when the first byte after the head was there
-	given     int       // bytes of data handed out since tcp was read
-	filled    bool      // the last read of data filled its buffer
-	receipt   *receipt  // of the last read of tcp; nil where the kernel stamps nothing
-	pending   []byte    // read beyond the head, not yet handed out
-	secure    *tls.Conn
-	records   *recordScanner // of TLS; nil for none
-	socket    socket         // what tcp is, where the system is Linux
+	in       atomic.Uint64
+	lastRead time.Time   // when the last read with bytes returned
+	given    int         // bytes of data handed out since tcp was read
+	filled   bool        // the last read of data filled its buffer
+	begun    bool        // firstByte is set
+	deaf     atomic.Bool // nothing is read or sent any more
+	receipt  *receipt    // of the last read of tcp; nil where the kernel stamps nothing
+	secure   *tls.Conn
+	records  *recordScanner // of TLS; nil for none
+	silence  *silence       // nil for no limit
+	pending  []byte         // read beyond the head, not yet handed out
+	socket   socket         // what tcp is, where the system is Linux
 
-	tcp      net.Conn      // the TCP connection itself
-	raw      net.Conn      // the same, counted
-	silence  *silence      // nil for no limit
-	silent   time.Duration // the longest so far; where silence is to be learned
-	beaten   time.Time     // when the last heartbeat was read, likewise
-	overhead int           // the least that TLS adds to the data of a record
-	out      atomic.Uint64
-	headIn   uint64 // in, once the head was read
+	tcp       net.Conn      // the TCP connection itself
+	raw       net.Conn      // the same, counted
+	firstByte time.Time     // when the first byte after the head was there
+	silent    time.Duration // the longest so far; where silence is to be learned
+	beaten    time.Time     // when the last heartbeat was read, likewise
+	overhead  int           // the least that TLS adds to the data of a record
+	out       atomic.Uint64
+	headIn    uint64 // in, once the head was read
 
 	atOnce func([]byte) (int, error) // reads tcp without waiting, while quiet looks; nil otherwise
 
-	throttle *Throttle   // nil for none
-	deaf     atomic.Bool // nothing is read or sent any more
+	throttle *Throttle // nil for none
 	gone     gone
 
 	told wire // of a caller: what was counted already
@@ -228,8 +229,8 @@ func (c *conn) noteRead(at time.Time) {
 		c.silent = max(c.silent, at.Sub(c.lastRead))
 	}
 	c.lastRead = at
-	if c.firstByte.IsZero() {
-		c.firstByte = at
+	if !c.begun {
+		c.begun, c.firstByte = true, at
 	}
 	if c.receipt != nil {
 		c.receipt.seen = at.UnixNano()

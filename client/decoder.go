@@ -30,29 +30,73 @@ const maxName = len("data: ")
 // It allocates nothing per event once its buffers have grown. An unfinished block at the end of the stream is never
 // delivered and never moves the id. Not safe for concurrent use.
 type Decoder struct {
-	max   int    // bytes of one event's data
-	in    []byte // what is left of the chunk fed last; not ours
-	line  []byte // the start of a line whose end hasn't come
-	data  []byte // the data buffer of the block being read
-	fixed []byte // data with its ill-formed UTF-8 replaced
-
-	id, lastID []byte // the id buffer, and the last event id of the stream
-	kind       []byte // the event type buffer
-	kinds      map[string]string
-	retry      time.Duration // of the block being read; negative if none
-	ownID      bool          // the block has an id field
-	hasData    bool          // the block has a data field
-
-	skipLF  bool // a line ended in CR: an LF right after it belongs to it
-	lfEnd   int  // where the next LF in in is, counted from its end; -1 if there is none, 0 if unknown
-	bom     int  // bytes of a byte order mark matched so far; -1 once past the start
+	in      []byte           // what is left of the chunk fed last; not ours
+	lfEnd   int              // where the next LF in in is, counted from its end; -1 if there is none, 0 if unknown
+	max     int              // bytes of one event's data
+	retry   time.Duration    // of the block being read; negative if none
+	bom     int              // bytes of a byte order mark matched so far; -1 once past the start
+	skipLF  bool             // a line ended in CR: an LF right after it belongs to it
+	has     [numParts]bool   // the block being read has such a field
+	ours    [numParts]bool   // what it has is in bufs
+	parts   [numParts][]byte // what it has: in the chunk, or in bufs
+	lastID  []byte           // the last event id of the stream
+	short   [24]byte         // of lastID, as long as that is no longer
 	stopped error
+
+	// What follows is seldom needed.
+	line  []byte // the start of a line whose end hasn't come
+	bufs  [numParts][]byte
+	fixed []byte // data with its ill-formed UTF-8 replaced
+	kinds map[string]string
 }
+
+// A part is what a field gives a block: the standard's data buffer, event type buffer and id buffer.
+type part uint8
+
+const (
+	partData part = iota
+	partKind
+	partID
+	numParts
+)
 
 // NewDecoder returns a decoder for one stream whose last event id is from. An event with more than max bytes of data
 // fails, and so does a line that is longer than one with so much data.
 func NewDecoder(max int, from Cursor) *Decoder {
-	return &Decoder{max: max, id: from.Clone(), lastID: from.Clone(), retry: -1}
+	d := new(Decoder)
+	d.init(max, from)
+	return d
+}
+
+// init makes the zero Decoder a new one. It must not be copied after that.
+func (d *Decoder) init(max int, from Cursor) {
+	d.max, d.retry = max, -1
+	d.lastID = append(d.short[:0], from...)
+}
+
+// set gives the block a part. lasts says that value lasts as long as the chunk does, where it stays then.
+func (d *Decoder) set(p part, value []byte, lasts bool) {
+	d.has[p] = true
+	d.ours[p] = false
+	d.parts[p] = value
+	if !lasts {
+		d.own(p)
+	}
+}
+
+// own keeps a part for longer.
+func (d *Decoder) own(p part) {
+	if d.has[p] && !d.ours[p] {
+		d.bufs[p] = append(d.bufs[p][:0], d.parts[p]...)
+		d.parts[p], d.ours[p] = d.bufs[p], true
+	}
+}
+
+// add gives the block another line of data.
+func (d *Decoder) add(value []byte) {
+	d.own(partData)
+	d.bufs[partData] = append(append(d.bufs[partData], '\n'), value...)
+	d.parts[partData] = d.bufs[partData]
 }
 
 // Feed gives the next bytes of the stream. All events of the bytes before must have been taken with Next; chunk must
@@ -102,8 +146,11 @@ func (d *Decoder) Next() (ev Event, ok bool, err error) {
 		return Event{}, false, d.stopped
 	}
 	for {
-		line, ok := d.nextLine()
+		line, lasts, ok := d.nextLine()
 		if !ok {
+			for p := range numParts {
+				d.own(p)
+			}
 			return Event{}, false, d.stopped
 		}
 		if len(line) == 0 {
@@ -115,7 +162,7 @@ func (d *Decoder) Next() (ev Event, ok bool, err error) {
 		if line[0] == ':' {
 			return d.comment(line[1:]), true, nil
 		}
-		if !d.field(line) {
+		if !d.field(line, lasts) {
 			return Event{}, false, d.tooBig()
 		}
 	}
@@ -127,8 +174,8 @@ func (d *Decoder) tooBig() error {
 	return d.stopped
 }
 
-// nextLine takes one line without its end. The line is valid until the next call.
-func (d *Decoder) nextLine() (line []byte, ok bool) {
+// nextLine takes one line without its end. The line is valid until the next call, or, where it lasts, as long as the chunk.
+func (d *Decoder) nextLine() (line []byte, lasts, ok bool) {
 	if d.skipLF && len(d.in) > 0 {
 		d.skipLF = false
 		if d.in[0] == '\n' {
@@ -140,25 +187,26 @@ func (d *Decoder) nextLine() (line []byte, ok bool) {
 		if len(d.in) > 0 {
 			if len(d.line)+len(d.in) > d.max+maxName {
 				d.tooBig()
-				return nil, false
+				return nil, false, false
 			}
 			d.line = append(d.line, d.in...)
 			d.in = nil
 		}
-		return nil, false
+		return nil, false, false
 	}
 	line = d.in[:end]
 	d.skipLF = d.in[end] == '\r'
 	d.in = d.in[end+1:]
 	if len(d.line)+len(line) > d.max+maxName {
 		d.tooBig()
-		return nil, false
+		return nil, false, false
 	}
 	if len(d.line) > 0 {
 		line = append(d.line, line...)
 		d.line = line[:0]
+		return line, false, true
 	}
-	return line, true
+	return line, true, true
 }
 
 // lineEnd is where the next CR or LF is, -1 if there is none. It remembers where the next LF is, so that a chunk of
@@ -181,26 +229,26 @@ func (d *Decoder) lineEnd() int {
 	return lf
 }
 
-// field takes one "name: value" line. It fails where the event grows over the limit.
-func (d *Decoder) field(line []byte) bool {
+// field takes one "name: value" line, which lasts as long as the chunk or doesn't. It fails where the event grows over the
+// limit.
+func (d *Decoder) field(line []byte, lasts bool) bool {
 	name, value, _ := bytes.Cut(line, []byte{':'})
 	if len(value) > 0 && value[0] == ' ' {
 		value = value[1:]
 	}
 	switch string(name) {
 	case "data":
-		if d.hasData {
-			d.data = append(d.data, '\n')
+		if d.has[partData] {
+			d.add(value)
+		} else {
+			d.set(partData, value, lasts)
 		}
-		d.data = append(d.data, value...)
-		d.hasData = true
-		return len(d.data) <= d.max
+		return len(d.parts[partData]) <= d.max
 	case "event":
-		d.kind = append(d.kind[:0], value...)
+		d.set(partKind, value, lasts)
 	case "id":
 		if bytes.IndexByte(value, 0) < 0 {
-			d.id = append(d.id[:0], value...)
-			d.ownID = true
+			d.set(partID, value, lasts)
 		}
 	case "retry":
 		if ms, ok := retryMillis(value); ok {
@@ -227,19 +275,20 @@ func retryMillis(value []byte) (time.Duration, bool) {
 
 // dispatch ends a block. ok is false where it holds nothing that anybody needs to know.
 func (d *Decoder) dispatch() (Event, bool) {
-	d.lastID = append(d.lastID[:0], wellFormed(d.id, &d.fixed)...)
-	ev := Event{ID: d.lastID, OwnID: d.ownID, Retry: d.retry}
+	if d.has[partID] {
+		d.lastID = append(d.lastID[:0], wellFormed(d.parts[partID], &d.fixed)...)
+	}
+	ev := Event{ID: d.lastID, OwnID: d.has[partID], Retry: d.retry}
 	// The standard drops a block whose data buffer is empty; a lone "data" line leaves it with one LF, which is
 	// taken off at the end, so that block does count.
-	if d.hasData {
+	if d.has[partData] {
 		ev.Kind = d.kindName()
-		ev.Data = wellFormed(d.data, &d.fixed)
+		ev.Data = wellFormed(d.parts[partData], &d.fixed)
 	} else {
 		ev.Type = Hint
 	}
-	useful := d.hasData || d.ownID || d.retry >= 0
-	d.data, d.kind = d.data[:0], d.kind[:0]
-	d.hasData, d.ownID, d.retry = false, false, -1
+	useful := d.has[partData] || d.has[partID] || d.retry >= 0
+	d.has, d.retry = [numParts]bool{}, -1
 	return ev, useful
 }
 
@@ -249,18 +298,19 @@ func (d *Decoder) comment(text []byte) Event {
 
 // kindName gives the event's name as a string, made once for each name.
 func (d *Decoder) kindName() string {
-	if len(d.kind) == 0 || string(d.kind) == "message" {
+	kind := d.parts[partKind]
+	if !d.has[partKind] || len(kind) == 0 || string(kind) == "message" {
 		return "message"
 	}
-	if name, ok := d.kinds[string(d.kind)]; ok {
+	if name, ok := d.kinds[string(kind)]; ok {
 		return name
 	}
-	name := string(appendWellFormed(nil, d.kind))
-	if len(d.kinds) < maxKinds && len(d.kind) <= maxKindLen {
+	name := string(appendWellFormed(nil, kind))
+	if len(d.kinds) < maxKinds && len(kind) <= maxKindLen {
 		if d.kinds == nil {
 			d.kinds = make(map[string]string)
 		}
-		d.kinds[string(d.kind)] = name
+		d.kinds[string(kind)] = name
 	}
 	return name
 }

@@ -208,7 +208,7 @@ func TestDecoderLooksAtEachByteAFewTimes(t *testing.T) {
 				rest = rest[1:]
 			}
 			known := d.lfEnd != 0 && d.lfEnd <= len(rest)
-			_, more = d.nextLine()
+			_, _, more = d.nextLine()
 			if !known {
 				looked += until(rest, '\n')
 			}

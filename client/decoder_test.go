@@ -303,7 +303,10 @@ func TestDecoderMemoryIsBounded(t *testing.T) {
 			_, ok, _ = d.Next()
 		}
 	}
-	held := cap(d.line) + cap(d.data) + cap(d.fixed) + cap(d.id) + cap(d.lastID) + cap(d.kind)
+	held := cap(d.line) + cap(d.fixed) + cap(d.lastID)
+	for _, buf := range d.bufs {
+		held += cap(buf)
+	}
 	for key, name := range d.kinds {
 		held += len(key) + len(name)
 	}

@@ -63,13 +63,13 @@ func parsed(u *url.URL, err error) (*url.URL, error) {
 // An exchange is one request and the response to it on a connection of its own, from dialing to the response head. It
 // lasts as long as the stream does.
 type exchange struct {
-	conn    *conn
 	net     *Net
 	phases  Phases
 	started time.Time
 	resp    *http.Response // its Body isn't read
 	resumed bool           // the request says where to go on
 	local   netip.AddrPort // of the connection; zero where there was none
+	conn    *conn
 }
 
 // failed is why the exchange opens no stream.
@@ -99,9 +99,10 @@ func (x *exchange) roundTrip(ctx context.Context, req *http.Request) error {
 	}
 	addPhase(&x.phases.Upgrade, c.lastRead.Sub(began))
 	c.headIn = c.in.Load() - uint64(len(c.pending))
-	c.firstByte = time.Time{}
-	if len(c.pending) > 0 {
+	if c.begun = len(c.pending) > 0; c.begun {
 		c.firstByte = c.lastRead
+	} else {
+		c.firstByte = time.Time{}
 	}
 	x.conn, x.resp = c, resp
 	return nil

@@ -13,21 +13,23 @@ import (
 //
 // Set the exported fields, then call Run or Start once. Send and Finish may be called from other goroutines.
 type Session struct {
-	Dialer   Dialer
-	Backoff  Backoff
 	Observer Observer
-	From     Cursor  // where to start; empty for "from now"
-	Seed     uint64  // of the jitter
-	Alarms   *Alarms // that end its waits; nil for Go's timers
 
-	// What runs the session has these: its goroutine, or what pushes the open stream.
-	cursor   Cursor
+	// What runs the session has these: its goroutine, or what pushes the open stream. Each event touches the first of them.
 	hint     time.Duration // reconnection time in force; negative if none
+	cursor   Cursor
+	short    [16]byte // of cursor, as long as that is no longer
 	attempts int
 	failed   int         // attempts in a row
 	random   *rand.Rand  // nil until a wait
 	stop     func() bool // ends the watch of the context for the stream that is pushed
 	done     func(error) // told the end of what was started
+
+	Dialer  Dialer
+	Backoff Backoff
+	From    Cursor  // where to start; empty for "from now"
+	Seed    uint64  // of the jitter
+	Alarms  *Alarms // that end its waits; nil for Go's timers
 
 	mu        sync.Mutex
 	stream    Stream             // the open one, nil between two
@@ -119,7 +121,7 @@ func (s *Session) begin() {
 	if s.wake == nil {
 		s.wake = make(chan struct{})
 	}
-	s.cursor, s.hint = s.From.Clone(), -1
+	s.cursor, s.hint = append(s.short[:0], s.From...), -1
 }
 
 // open makes one attempt: it gives a stream, or how that has failed.

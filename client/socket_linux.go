@@ -26,25 +26,24 @@ type socket struct {
 	receipt receipt
 	scratch *scratch // of the read under way, where that doesn't wait; nil elsewhere
 	before  int64    // when not all that had come was read yet, ns since the epoch
-	waited  bool     // the read found the queue empty first
-	hung    bool     // the peer won't send any more: it is read until that is told
-	empty   bool     // all that had come was read, since the system told of something last
+	owner   *conn
+	reader  reader // what it is pushed to; nil until then
+	waited  bool   // the read found the queue empty first
+	hung    bool   // the peer won't send any more: it is read until that is told
+	empty   bool   // all that had come was read, since the system told of something last
 
-	busy   bool // somebody reads what is pushed
-	again  bool // more came meanwhile
-	hangs  bool // the peer has sent its end
-	over   bool // nobody reads any more what was pushed
-	closed bool
-	mu     sync.Mutex
-	users  int // of the descriptor
-	fd     int
+	busy    bool // somebody reads what is pushed
+	again   bool // more came meanwhile
+	hangs   bool // the peer has sent its end
+	over    bool // nobody reads any more what was pushed
+	closed  bool
+	writing bool // somebody waits until it can be written
+	mu      sync.Mutex
+	users   int // of the descriptor
+	fd      int
 
-	loop   *eventLoop
-	owner  *conn
-	reader reader // what it is pushed to; nil until then
-
+	loop          *eventLoop
 	input, output side
-	writing       bool       // somebody waits until it can be written
 	stirred       *sync.Cond // for whoever waits for a side; nil while nobody does
 	patient       net.Conn   // the same connection as one of net's, for a Write that has to wait; nil where none had to
 

@@ -81,7 +81,13 @@ func (d *SSE) Dial(ctx context.Context, from Cursor) (Stream, error) {
 	}
 	x.phases.Total = time.Since(x.started)
 	x.conn.silence = d.Net.silences()
-	return &sseStream{exchange: *x, done: d.Done, decoder: *NewDecoder(d.Net.maxEvent(), from), body: framingOf(x.resp)}, nil
+	s := &sseStream{exchange: *x, done: d.Done, ends: !d.Done.IsZero(), body: framingOf(x.resp)}
+	if chunks, ok := s.body.(*chunkedReader); ok {
+		s.chunks = *chunks
+		s.body = &s.chunks
+	}
+	s.decoder.init(d.Net.maxEvent(), from)
+	return s, nil
 }
 
 func setDefault(h http.Header, name, value string) {
@@ -124,18 +130,21 @@ func isEventStream(contentType string) bool {
 	return err == nil && essence == "text/event-stream"
 }
 
-// An sseStream has first what each event touches, since that is seldom in a cache where there are many streams.
+// An sseStream has together what each event touches, from exchange's last on, since that is seldom in a cache where there
+// are many streams.
 type sseStream struct {
 	exchange
-	decoder Decoder
+	yield   func(Event, error) bool
+	wire    uint64 // bytes read from the socket, when the event before was given
+	read    uint64 // and when it was read last
+	shared  bool   // that read held more than the event to come
+	left    bool   // whoever reads wants no more
+	ends    bool   // done recognises something
 	body    framing
-	done    EndMarker
+	chunks  chunkedReader // what body is, where it is chunked
+	decoder Decoder
 
-	yield  func(Event, error) bool
-	wire   uint64 // bytes read from the socket, when the event before was given
-	read   uint64 // and when it was read last
-	shared bool   // that read held more than the event to come
-	left   bool   // whoever reads wants no more
+	done   EndMarker
 	failed error
 }
 
@@ -177,7 +186,7 @@ func (s *sseStream) take(p []byte) (more bool) {
 		if ev.Type == Comment {
 			s.conn.beat()
 		}
-		if s.done.matches(ev) {
+		if s.ends && s.done.matches(ev) {
 			s.failed = ErrDone
 			return false
 		}

@@ -192,9 +192,12 @@ func hasToken(h http.Header, name, token string) bool {
 	return slices.ContainsFunc(tokens(h, name), func(s string) bool { return strings.EqualFold(s, token) })
 }
 
-// A wsStream has first what each message touches, since that is seldom in a cache where there are many streams.
+// A wsStream has together what each message touches, from exchange's last on, since that is seldom in a cache where there
+// are many streams.
 type wsStream struct {
-	frameReader // of what comes in
+	exchange
+	frameReader     // of what comes in
+	pings       int // heartbeats that came while the stream was being opened, and are to be given yet
 	yield       func(Event, error) bool
 	wire        uint64 // bytes read from the socket, when the event before was given
 	failed      error  // why what was read isn't taken
@@ -202,10 +205,8 @@ type wsStream struct {
 	lastID      Cursor
 	max         int // bytes of one message
 	inflater    *inflater
-	exchange
 
-	early       []Arrival // of heartbeats that came while the stream was being opened
-	pings       int       // how many there were
+	early       []Arrival // of those pings
 	subprotocol string
 
 	sends    opcode // what Send writes
