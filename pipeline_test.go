@@ -126,8 +126,8 @@ func (s *loggingStream) Events() iter.Seq2[client.Event, error] {
 	return func(yield func(client.Event, error) bool) { s.Stream.Events()(s.logged(yield)) }
 }
 
-func (s *loggingStream) Push(yield func(client.Event, error) bool) bool {
-	return s.Stream.(client.Pusher).Push(s.logged(yield))
+func (s *loggingStream) Push(to client.Sink) bool {
+	return s.Stream.(client.Pusher).Push(client.SinkFunc(s.logged(to.Take)))
 }
 
 func fetchTruth(t *testing.T, base string) (truth server.Truth) {

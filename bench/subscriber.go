@@ -32,11 +32,11 @@ type subscriber struct {
 	listed  bool       // it counts among run.subscribed
 	slow    bool       // it reads slowly
 	place   [1]tracked // of tracked, where there is but one
+	index   int
+	at      int  // its place among those that the plan wants open
+	gaveUp  bool // its first attempts failed
 	session client.Session
 
-	index  int
-	at     int     // its place among those that the plan wants open
-	gaveUp bool    // its first attempts failed
 	outbox *outbox // what it is to send; nil where it sends nothing
 	due    int64   // of a request stream: when it was due to start, ns after the start
 

@@ -39,12 +39,24 @@ type Stream interface {
 
 // A Pusher is a Stream that can hand its events on without a goroutine of its own that waits for them.
 type Pusher interface {
-	// Push has what Events would yield handed to yield, on a goroutine that it shares with other streams and that yield
+	// Push has what Events would yield handed to a sink, on a goroutine that it shares with other streams and that the sink
 	// must not hold up; the last call may be made on another one. It returns at once: false where the stream's events
 	// can't be pushed, and nothing has been done. It is called in the place of Events, before anything is sent. From then
 	// on Info has no Header.
-	Push(yield func(Event, error) bool) bool
+	Push(to Sink) bool
 }
+
+// A Sink takes what a stream brings. It isn't a function, since each event would touch what that has captured.
+type Sink interface {
+	// Take takes an event, or why there are no more, and says whether it wants more.
+	Take(ev Event, err error) (more bool)
+}
+
+// A SinkFunc is a function as a Sink.
+type SinkFunc func(ev Event, err error) (more bool)
+
+// Take implements Sink.
+func (f SinkFunc) Take(ev Event, err error) (more bool) { return f(ev, err) }
 
 // A Sender is a Stream that can also send.
 type Sender interface {

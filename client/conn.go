@@ -27,17 +27,17 @@ type conn struct {
 	deaf     atomic.Bool // nothing is read or sent any more
 	receipt  *receipt    // of the last read of tcp; nil where the kernel stamps nothing
 	secure   *tls.Conn
-	records  *recordScanner // of TLS; nil for none
-	silence  *silence       // nil for no limit
-	pending  []byte         // read beyond the head, not yet handed out
-	socket   socket         // what tcp is, where the system is Linux
+	silence  *silence // nil for no limit
+	pending  []byte   // read beyond the head, not yet handed out
+	socket   socket   // what tcp is, where the system is Linux
 
-	tcp       net.Conn      // the TCP connection itself
-	raw       net.Conn      // the same, counted
-	firstByte time.Time     // when the first byte after the head was there
-	silent    time.Duration // the longest so far; where silence is to be learned
-	beaten    time.Time     // when the last heartbeat was read, likewise
-	overhead  int           // the least that TLS adds to the data of a record
+	records   *recordScanner // of TLS; nil for none
+	tcp       net.Conn       // the TCP connection itself
+	raw       net.Conn       // the same, counted
+	firstByte time.Time      // when the first byte after the head was there
+	silent    time.Duration  // the longest so far; where silence is to be learned
+	beaten    time.Time      // when the last heartbeat was read, likewise
+	overhead  int            // the least that TLS adds to the data of a record
 	out       atomic.Uint64
 	headIn    uint64 // in, once the head was read
 
@@ -257,7 +257,7 @@ func (c *conn) more(tail int) bool {
 	if len(c.pending) > tail {
 		return true
 	}
-	if c.records == nil {
+	if c.secure == nil {
 		return c.receipt != nil && c.receipt.left > tail
 	}
 	return c.records.Shared() || c.receipt != nil && c.receipt.left > 0 || c.filled && c.given+tail < c.records.size-c.overhead

@@ -25,7 +25,7 @@ func oneLoop(n *Net) *Net {
 // push has a stream that can be pushed hand its events on.
 func push(t testing.TB, s Stream, yield func(Event, error) bool) {
 	t.Helper()
-	if !s.(Pusher).Push(yield) {
+	if !s.(Pusher).Push(SinkFunc(yield)) {
 		t.Fatal("it can't be pushed")
 	}
 }

@@ -131,10 +131,10 @@ func pushed(s Stream) iter.Seq2[Event, error] {
 		err   error
 	}
 	pairs, more := make(chan pair), make(chan bool)
-	if !s.(Pusher).Push(func(ev Event, err error) bool {
+	if !s.(Pusher).Push(SinkFunc(func(ev Event, err error) bool {
 		pairs <- pair{ev, err}
 		return <-more
-	}) {
+	})) {
 		return s.Events()
 	}
 	return func(yield func(Event, error) bool) {

@@ -55,7 +55,7 @@ func (c *conn) takeReady(x *reading, r reader) (more, over bool, err error) {
 		if c.deaf.Load() {
 			return false, false, nil
 		}
-		n, err := c.readReady(x.buf)
+		n, err := c.readReady(x)
 		if n > 0 {
 			c.given += n
 			c.filled = n == len(x.buf)
@@ -77,11 +77,14 @@ func (c *conn) takeReady(x *reading, r reader) (more, over bool, err error) {
 }
 
 // readReady reads what has come, without waiting.
-func (c *conn) readReady(p []byte) (n int, err error) {
+func (c *conn) readReady(x *reading) (n int, err error) {
 	if c.secure != nil {
-		return c.secure.Read(p)
+		c.socket.scratch = &x.scratch
+		n, err = c.secure.Read(x.buf)
+		c.socket.scratch = nil
+		return n, err
 	}
-	if n, err = c.socket.readReady(p); n > 0 {
+	if n, err = c.socket.readReady(&x.scratch, x.buf); n > 0 {
 		c.in.Add(uint64(n))
 		c.given = 0
 	}
@@ -132,9 +135,7 @@ func (s *socket) serveAlone() {
 // serve reads what has come, as long as more does, but for a turn. It reports whether it has to be called again.
 func (s *socket) serve(x *reading) (more bool) {
 	for {
-		s.scratch = &x.scratch
 		more, over, err := s.owner.takeReady(x, s.reader)
-		s.scratch = nil
 		s.mu.Lock()
 		switch {
 		case !over && s.closed:

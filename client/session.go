@@ -20,10 +20,11 @@ type Session struct {
 	cursor   Cursor
 	short    [16]byte // of cursor, as long as that is no longer
 	attempts int
-	failed   int         // attempts in a row
-	random   *rand.Rand  // nil until a wait
-	stop     func() bool // ends the watch of the context for the stream that is pushed
-	done     func(error) // told the end of what was started
+	failed   int             // attempts in a row
+	random   *rand.Rand      // nil until a wait
+	ctx      context.Context // of the stream that is pushed
+	stop     func() bool     // ends the watch of that for it
+	done     func(error)     // told the end of what was started
 
 	Dialer  Dialer
 	Backoff Backoff
@@ -155,14 +156,8 @@ func (s *Session) push(ctx context.Context, stream Stream) bool {
 	}
 	s.mu.Lock() // nothing is to be sent before it is pushed, and its end is not to come before it was there
 	defer s.mu.Unlock()
-	if s.finishing || !pusher.Push(func(ev Event, err error) bool {
-		if err != nil {
-			s.pushed(ctx, stream, err)
-			return false
-		}
-		s.received(ev)
-		return true
-	}) {
+	s.ctx = ctx
+	if s.finishing || !pusher.Push((*pushing)(s)) {
 		return false
 	}
 	s.stream = stream
@@ -170,10 +165,24 @@ func (s *Session) push(ctx context.Context, stream Stream) bool {
 	return true
 }
 
-// pushed goes on where a stream that was pushed has ended.
-func (s *Session) pushed(ctx context.Context, stream Stream, err error) {
+// pushing is a session as the sink of its stream.
+type pushing Session
+
+// Take implements Sink.
+func (p *pushing) Take(ev Event, err error) (more bool) {
+	s := (*Session)(p)
+	if err != nil {
+		s.pushed(err)
+		return false
+	}
+	s.received(ev)
+	return true
+}
+
+// pushed goes on where the stream that was pushed has ended.
+func (s *Session) pushed(err error) {
 	s.mu.Lock()
-	stop := s.stop
+	ctx, stream, stop := s.ctx, s.stream, s.stop
 	s.mu.Unlock()
 	stop()
 	closed := s.ended(stream, err)

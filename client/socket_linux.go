@@ -24,8 +24,7 @@ import (
 type socket struct {
 	// Whoever reads has these.
 	receipt receipt
-	scratch *scratch // of the read under way, where that doesn't wait; nil elsewhere
-	before  int64    // when not all that had come was read yet, ns since the epoch
+	before  int64 // when not all that had come was read yet, ns since the epoch
 	owner   *conn
 	reader  reader // what it is pushed to; nil until then
 	waited  bool   // the read found the queue empty first
@@ -39,9 +38,10 @@ type socket struct {
 	closed  bool
 	writing bool // somebody waits until it can be written
 	mu      sync.Mutex
-	users   int // of the descriptor
+	users   int32 // of the descriptor
 	fd      int
 
+	scratch       *scratch // of the read under way of a connection with TLS, where that doesn't wait; nil elsewhere
 	loop          *eventLoop
 	input, output side
 	stirred       *sync.Cond // for whoever waits for a side; nil while nobody does
@@ -263,7 +263,7 @@ func (s *socket) Close() error {
 // nothing, after which crypto/tls can go on.
 func (s *socket) Read(p []byte) (int, error) {
 	if s.scratch != nil {
-		return s.readReady(p)
+		return s.readReady(s.scratch, p)
 	}
 	if len(p) == 0 {
 		return 0, nil
@@ -287,8 +287,7 @@ func (s *socket) Read(p []byte) (int, error) {
 }
 
 // readReady reads what has come, without waiting.
-func (s *socket) readReady(p []byte) (int, error) {
-	x := s.scratch
+func (s *socket) readReady(x *scratch, p []byte) (int, error) {
 	if s.empty && !s.hung {
 		s.receipt.seen, s.waited = s.before, true // it was empty after that
 		return 0, os.ErrDeadlineExceeded

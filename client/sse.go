@@ -133,8 +133,9 @@ func isEventStream(contentType string) bool {
 // An sseStream has together what each event touches, from exchange's last on, since that is seldom in a cache where there
 // are many streams.
 type sseStream struct {
+	failed error
 	exchange
-	yield   func(Event, error) bool
+	to      Sink
 	wire    uint64 // bytes read from the socket, when the event before was given
 	read    uint64 // and when it was read last
 	shared  bool   // that read held more than the event to come
@@ -144,22 +145,19 @@ type sseStream struct {
 	chunks  chunkedReader // what body is, where it is chunked
 	decoder Decoder
 
-	done   EndMarker
-	failed error
+	done EndMarker
 }
 
 // Events implements Stream.
 func (s *sseStream) Events() iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) { s.conn.pump(s.reader(yield)) }
+	return func(yield func(Event, error) bool) { s.conn.pump(s.reader(SinkFunc(yield))) }
 }
 
 // Push implements Pusher.
-func (s *sseStream) Push(yield func(Event, error) bool) bool {
-	return s.push(s.reader(yield))
-}
+func (s *sseStream) Push(to Sink) bool { return s.push(s.reader(to)) }
 
-func (s *sseStream) reader(yield func(Event, error) bool) reader {
-	s.yield, s.wire, s.read = yield, s.conn.headIn, s.conn.headIn
+func (s *sseStream) reader(to Sink) reader {
+	s.to, s.wire, s.read = to, s.conn.headIn, s.conn.headIn
 	return s
 }
 
@@ -192,7 +190,7 @@ func (s *sseStream) take(p []byte) (more bool) {
 		}
 		now := s.conn.in.Load()
 		ev.Wire, s.wire = int(now-s.wire), now
-		if s.left = !s.yield(ev, nil); s.left {
+		if s.left = !s.to.Take(ev, nil); s.left {
 			return false
 		}
 	}
@@ -206,7 +204,7 @@ func (s *sseStream) end(err error) {
 	case s.failed == nil:
 		s.failed = s.body.ended(err)
 	}
-	s.yield(Event{}, s.failed)
+	s.to.Take(Event{}, s.failed)
 }
 
 // framed reports whether framing followed the event in its read, which took so many bytes of data up to the event's end:

@@ -18,7 +18,7 @@ func TestThrottle(t *testing.T) {
 			}
 		})
 		s := dial(t, &SSE{Net: n, Request: Request{URL: "http://127.0.0.1/"}}, "")
-		if pusher, ok := s.(Pusher); ok && pusher.Push(func(Event, error) bool { return true }) {
+		if pusher, ok := s.(Pusher); ok && pusher.Push(SinkFunc(func(Event, error) bool { return true })) {
 			t.Fatal("it was pushed, which waits for nothing")
 		}
 		start := time.Now()

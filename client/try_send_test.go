@@ -29,12 +29,12 @@ func TestTrySend(t *testing.T) {
 		t.Fatalf("before it is pushed: %t, %v", sent, err)
 	}
 	ended := make(chan bool)
-	if !sender.Push(func(_ Event, err error) bool {
+	if !sender.Push(SinkFunc(func(_ Event, err error) bool {
 		if err != nil {
 			close(ended)
 		}
 		return err == nil
-	}) {
+	})) {
 		close(read)
 		t.Skip("the system has no event loops")
 	}

@@ -195,10 +195,11 @@ func hasToken(h http.Header, name, token string) bool {
 // A wsStream has together what each message touches, from exchange's last on, since that is seldom in a cache where there
 // are many streams.
 type wsStream struct {
+	early []Arrival // of heartbeats that came while the stream was being opened
 	exchange
 	frameReader     // of what comes in
-	pings       int // heartbeats that came while the stream was being opened, and are to be given yet
-	yield       func(Event, error) bool
+	pings       int // how many of early are to be given yet
+	to          Sink
 	wire        uint64 // bytes read from the socket, when the event before was given
 	failed      error  // why what was read isn't taken
 	id          Field
@@ -206,7 +207,6 @@ type wsStream struct {
 	max         int // bytes of one message
 	inflater    *inflater
 
-	early       []Arrival // of those pings
 	subprotocol string
 
 	sends    opcode // what Send writes
@@ -245,14 +245,14 @@ func (s *wsStream) openError(ctx context.Context, err error, what string) error 
 // Events implements Stream.
 func (s *wsStream) Events() iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		s.yield, s.wire = yield, s.conn.headIn
+		s.to, s.wire = SinkFunc(yield), s.conn.headIn
 		s.conn.pump(s)
 	}
 }
 
 // Push implements Pusher.
-func (s *wsStream) Push(yield func(Event, error) bool) bool {
-	s.yield, s.wire = yield, s.conn.headIn
+func (s *wsStream) Push(to Sink) bool {
+	s.to, s.wire = to, s.conn.headIn
 	return s.push(s)
 }
 

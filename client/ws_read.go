@@ -183,13 +183,13 @@ func (s *wsStream) emit(ev Event) (more bool) {
 	}
 	now := s.conn.in.Load()
 	ev.ID, ev.Wire, s.wire = s.lastID, int(now-s.wire), now
-	return s.yield(ev, nil)
+	return s.to.Take(ev, nil)
 }
 
 // end implements reader.
 func (s *wsStream) end(err error) {
 	if err = s.conclude(err); err != nil {
-		s.yield(Event{}, s.readError(err))
+		s.to.Take(Event{}, s.readError(err))
 	}
 }
 

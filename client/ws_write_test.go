@@ -118,7 +118,7 @@ func TestWebSocketLastWordIsBounded(t *testing.T) {
 		c := &deadlineConn{bound: make(chan bool, 1), writes: make(chan time.Time, 1)}
 		s := &wsStream{exchange: exchange{conn: &conn{raw: c}}}
 		told := make(chan error, 1)
-		s.yield = func(_ Event, err error) bool { told <- err; return false }
+		s.to = SinkFunc(func(_ Event, err error) bool { told <- err; return false })
 		s.sendMu.Lock() // a Send is under way
 		go s.end(err)
 		<-c.bound
