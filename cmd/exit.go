@@ -109,7 +109,7 @@ func complaint(err error) string {
 	if err == nil || ok && f.err == nil {
 		return ""
 	}
-	line := oneLine(err.Error())
+	line := report.PlainWords(err.Error())
 	if ok && f.hint != "" {
 		line += " (" + f.hint + ")"
 	}
