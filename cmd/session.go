@@ -195,7 +195,7 @@ func (m *made) perform(ctx context.Context, std streams) error {
 
 // read shows what came of a run, and does what is wanted next.
 func (s *session) read(ctx context.Context, m *made) error {
-	reader := m.reader()
+	reader := m.reader(m.title(), m.said)
 	reader.Rerun = true
 	next, err := reader.Read(ctx, s.screen)
 	switch {
@@ -210,8 +210,8 @@ func (s *session) read(ctx context.Context, m *made) error {
 }
 
 // reader has what came of a run be read, and written where there is a report.
-func (m *made) reader() *tui.Reader {
-	reader := &tui.Reader{Title: m.title(), Said: []string{m.said}, Text: m.text, Name: m.at.Format("rtbench-20060102-150405.html")}
+func (m *made) reader(title string, said ...string) *tui.Reader {
+	reader := &tui.Reader{Title: title, Said: said, Text: m.text, Name: m.at.Format("rtbench-20060102-150405.html")}
 	if reader.Ends = endings(m.formats()); reader.Ends != nil {
 		reader.Write = m.write
 	}
@@ -298,16 +298,16 @@ func (s *session) diff(ctx context.Context, base, head *made) error {
 
 func diffReader(base, head *made) *tui.Reader {
 	m := &made{at: time.Now()}
+	said := []string{"base " + base.line(), "head " + head.line()}
 	if base.run.Result != nil && head.run.Result != nil {
 		f := &diffFlags{}
 		f.output.set = newFlagSet("diff")
 		m.compared = f.compare([]string{base.title(), head.title()}, [2][]report.Run{{base.run}, {head.run}})
 	} else {
-		m.said = "only runs can be compared, and neither comparisons nor what came to nothing"
+		said = append(said, "only runs can be compared, and neither comparisons nor what came to nothing")
 	}
-	reader := m.reader()
-	reader.Title, reader.Swap = "the head, held against the base", true
-	reader.Said = []string{"base " + base.line(), "head " + head.line()}
+	reader := m.reader("the head, held against the base", said...)
+	reader.Swap = true
 	return reader
 }
 

@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/coder/websocket"
 
 	"github.com/rtbench/rtbench/bench"
@@ -216,5 +218,28 @@ func TestSessionHistory(t *testing.T) {
 	c := &made{compared: &report.Comparison{}}
 	if _, err := c.write("c.csv", true); err == nil {
 		t.Error("a comparison was written as CSV")
+	}
+}
+
+// TestSessionDiff: it is said which run is the base and which the head, and what can't be compared.
+func TestSessionDiff(t *testing.T) {
+	ran := func(second int) *made {
+		return &made{at: time.Date(2026, 1, 1, 12, 0, second, 0, time.UTC), form: measureForm(), values: strings.Split("|sse|100|10s|||", "|"),
+			run: report.Run{Result: &bench.Result{Stop: bench.StopDuration, Verdict: bench.UpperBound}}}
+	}
+	nothing := ran(3)
+	nothing.run.Result = nil
+	for _, row := range []struct {
+		base, head *made
+		text       string
+		written    bool
+	}{{ran(1), ran(2), "base against head", true}, {ran(2), ran(1), "base against head", true}, {ran(1), nothing, "There is no report", false}} {
+		reader := diffReader(row.base, row.head)
+		if len(reader.Said) < 2 || !strings.HasPrefix(reader.Said[0], "base "+row.base.at.Format("15:04:05")) || !strings.HasPrefix(reader.Said[1], "head "+row.head.at.Format("15:04:05")) {
+			t.Errorf("%q", reader.Said)
+		}
+		if text := reader.Text(80); !reader.Swap || !strings.Contains(ansi.Strip(text), row.text) || (reader.Write != nil) != row.written {
+			t.Errorf("%+v: %s", reader, text)
+		}
 	}
 }

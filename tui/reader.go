@@ -84,6 +84,9 @@ func (m *readerModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		for _, said := range m.reader.Said {
 			m.lines = append(m.lines, painted(yellow, said, m.width)...)
 		}
+		if m.lines != nil {
+			m.lines = append(m.lines, "")
+		}
 		m.lines = append(m.lines, strings.Split(strings.TrimRight(m.reader.Text(max(leastWidth, m.width)), "\n"), "\n")...)
 		m.scroll(0)
 		return m, nil
