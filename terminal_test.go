@@ -206,6 +206,10 @@ func TestTerminal(t *testing.T) {
 	term.waitFor("target       abc")
 	term.press("Escape")
 	term.waitFor("3  Quit")
+	term.press("Enter")
+	term.waitFor("target       abc") // what was written is still there
+	term.press("Escape")
+	term.waitFor("3  Quit")
 	term.press("q")
 	term.waitFor("ready$")
 	term.press("echo it ended with $?", "Enter")

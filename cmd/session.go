@@ -23,7 +23,8 @@ import (
 type session struct {
 	std    streams
 	screen tui.Screen
-	runs   []*made // oldest first
+	runs   []*made             // oldest first
+	drafts map[string][]string // what was written last into each form, by its title
 }
 
 // A made is a run of the session, with what it was made of.
@@ -44,7 +45,7 @@ func interactive(std streams) *session {
 	if !ok {
 		return nil
 	}
-	return &session{std: std, screen: tui.Screen{In: in, Out: out, NoColor: noColor(), Leaving: std.signals.leaving}}
+	return &session{std: std, screen: tui.Screen{In: in, Out: out, NoColor: noColor(), Leaving: std.signals.leaving}, drafts: make(map[string][]string)}
 }
 
 // run shows the start page until it is left.
@@ -61,9 +62,9 @@ func (s *session) run(ctx context.Context) error {
 		case tui.Leave:
 			return nil
 		case tui.Measure:
-			err = s.ask(ctx, measureForm(), nil)
+			err = s.ask(ctx, measureForm())
 		case tui.Contend:
-			err = s.ask(ctx, compareForm(), nil)
+			err = s.ask(ctx, compareForm())
 		case tui.Open:
 			err = s.read(ctx, s.nth(choice.Runs[0]))
 		case tui.Diff:
@@ -96,7 +97,7 @@ func (s *session) history() []string {
 // line is a run in a line.
 func (m *made) line() string {
 	text := m.at.Format("15:04:05")
-	if m.code != exitPassed {
+	if m.code != exitPassed && m.formats() != nil { // else it is in what is said
 		text += fmt.Sprintf("  exit %d", m.code)
 	}
 	switch r := m.run.Result; {
@@ -126,9 +127,10 @@ func (m *made) title() string {
 	return quoted(redactFlags(args))
 }
 
-// ask has a form be filled in, and makes what it says.
-func (s *session) ask(ctx context.Context, form *sessionForm, values []string) error {
-	values, ok, err := form.ask(ctx, s.screen, values)
+// ask has a form be filled in, from what was written last, and makes what it says.
+func (s *session) ask(ctx context.Context, form *sessionForm) error {
+	values, ok, err := form.ask(ctx, s.screen, s.drafts[form.title])
+	s.drafts[form.title] = values
 	if err != nil || !ok {
 		return err
 	}
@@ -204,7 +206,8 @@ func (s *session) read(ctx context.Context, m *made) error {
 	case next == tui.Again:
 		return s.make(ctx, m.form, m.values)
 	case next == tui.Edit:
-		return s.ask(ctx, m.form, m.values)
+		s.drafts[m.form.title] = m.values
+		return s.ask(ctx, m.form)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func (form *sessionForm) check(field sessionField) func(string) error {
 			set := form.any().make().flags()
 			for _, one := range valuesIn(field, value) {
 				if e, ok := errors.AsType[*pflag.InvalidValueError](set.Set(field.flag, one)); ok {
-					return badValue(field.name, e)
+					return errors.New(strings.TrimPrefix(badValue(field.name, e).Error(), field.name+": "))
 				}
 			}
 		}

@@ -60,8 +60,8 @@ func TestSessionFields(t *testing.T) {
 	for _, field := range form.fields {
 		check := form.check(field)
 		for _, value := range wrong[field.name] {
-			if check(value) == nil {
-				t.Errorf("%s: %q is taken", field.name, value)
+			if err := check(value); err == nil || strings.HasPrefix(err.Error(), field.name) && field.is == aFlag {
+				t.Errorf("%s: %q: %v", field.name, value, err)
 			}
 		}
 		for _, value := range right[field.name] {
@@ -192,7 +192,8 @@ func TestLookKeepsProtocol(t *testing.T) {
 func TestSessionHistory(t *testing.T) {
 	t.Chdir(t.TempDir())
 	m := &made{form: measureForm(), values: strings.Split("http://u:SECRET@localhost/|sse|100|10s|||", "|"), said: "exit code 1: refused"}
-	if line := m.line(); !strings.Contains(line, "exit code 1: refused") || strings.Contains(line, "SECRET") {
+	m.code = exitFailed
+	if line := m.line(); strings.Count(line, "exit ") != 1 || !strings.Contains(line, "exit code 1: refused") || strings.Contains(line, "SECRET") {
 		t.Errorf("%q", line)
 	}
 	if text := m.text(80); !strings.Contains(text, "There is no report") {

@@ -240,7 +240,7 @@ func (m *formModel) save() tea.Cmd {
 func (m *formModel) refuses() bool {
 	m.judge()
 	if i := m.unfit(); i >= 0 {
-		m.tell("", fmt.Errorf("%s: %w", m.form.Fields[i].Name, m.errs[i]))
+		m.tell("", fmt.Errorf("%s is to be mended first", m.form.Fields[i].Name)) // and what is wrong stands there
 		m.inputs[m.at].Blur()
 		m.at = i
 		m.inputs[i].Focus()

@@ -10,6 +10,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/rtbench/rtbench/report"
 )
 
 // key is a key by its name, or a character.
@@ -128,7 +130,7 @@ func TestForm(t *testing.T) {
 	}{
 		{"filled in", []string{"a", "tab", "0", "enter"}, true, "", []string{"http://a", "1000"}},
 		{"filled in at once", []string{"ctrl+r"}, true, "", []string{"", "100"}},
-		{"a wrong field", []string{"tab", "x", "enter"}, false, "connections: no number", []string{"http://", "100x"}},
+		{"a wrong field", []string{"tab", "x", "enter"}, false, "connections is to be mended first", []string{"http://", "100x"}},
 		{"mended", []string{"tab", "x", "backspace", "enter"}, true, "", []string{"http://", "100"}},
 		{"wrong as a whole", []string{"a", " ", "b", "ctrl+r"}, false, "a URL has no spaces", []string{"a b", "100"}},
 		{"given up", []string{"a", "esc"}, false, "", []string{"a", "100"}},
@@ -215,7 +217,10 @@ func TestInFull(t *testing.T) {
 		pages["wrong"] = m.render(size[0], size[1])
 		m.Update(key("ctrl+r"))
 		pages["refused"] = m.render(size[0], size[1])
-		r := newReaderModel(&Reader{Said: []string{text}, Text: func(int) string { return "report" }})
+		r := newReaderModel(&Reader{Said: []string{"all of a page"}, Text: func(int) string { return report.PlainWords(text) }})
+		r.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		pages["report"] = strings.ReplaceAll(r.render(size[0], size[1]), "\n", "")
+		r = newReaderModel(&Reader{Said: []string{text}, Text: func(int) string { return "report" }})
 		r.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
 		pages["said"] = r.render(size[0], size[1])
 		h := newHomeModel([]string{text})

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/rtbench/rtbench/report"
 )
@@ -87,7 +88,8 @@ func (m *readerModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		if m.lines != nil {
 			m.lines = append(m.lines, "")
 		}
-		m.lines = append(m.lines, strings.Split(strings.TrimRight(m.reader.Text(max(leastWidth, m.width)), "\n"), "\n")...)
+		text := strings.TrimRight(m.reader.Text(max(leastWidth, m.width)), "\n")
+		m.lines = append(m.lines, strings.Split(ansi.Hardwrap(text, max(1, m.width), true), "\n")...)
 		m.scroll(0)
 		return m, nil
 	}
