@@ -74,7 +74,10 @@ func (term *terminal) setting() string {
 }
 
 // terminate sends SIGTERM to the process whose id is in a file.
-func (term *terminal) terminate(path string) {
+func (term *terminal) terminate(path string) { term.signal(path, syscall.SIGTERM) }
+
+// signal sends a signal to that process.
+func (term *terminal) signal(path string, signal syscall.Signal) {
 	term.t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -84,7 +87,7 @@ func (term *terminal) terminate(path string) {
 	if err != nil {
 		term.t.Fatal(err)
 	}
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+	if err := syscall.Kill(pid, signal); err != nil {
 		term.t.Fatal(err)
 	}
 }
@@ -159,7 +162,9 @@ func TestTerminal(t *testing.T) {
 	term.press("BSpace", "5", "Tab", "BSpace", "BSpace", "BSpace", "2s")
 	term.waitFor("rtbench sse --connections 5 --duration 2s")
 	term.press("C-s")
-	term.waitFor("saved")
+	term.waitFor("save the scenario as")
+	term.press("Enter")
+	term.waitFor("saved as scenario-")
 	term.press("C-r")
 	term.waitFor("1 Overview")
 	term.waitFor("exit code 0")
@@ -173,7 +178,7 @@ func TestTerminal(t *testing.T) {
 	term.press("Escape")
 	term.waitFor("runs of this session")
 	term.press("Down", "Down", "Down", "Space", "Down", "Space", "=")
-	term.waitFor("against")
+	term.waitFor("the head, held against the base")
 	term.press("Escape")
 	term.waitFor("runs of this session")
 	term.press("q")
@@ -187,6 +192,29 @@ func TestTerminal(t *testing.T) {
 	}
 
 	pid := filepath.Join(dir, "pid")
+	term.press("clear; set -m; sh -c 'echo $$ > "+pid+"; exec "+program+"'", "Enter")
+	term.waitFor("Measure an endpoint")
+	term.press("Enter")
+	term.waitFor("empty for the built-in server")
+	term.signal(pid, syscall.SIGTSTP)
+	term.waitFor("ready$")
+	term.press("clear; jobs", "Enter")
+	term.waitFor("Stopped")
+	term.press("fg", "Enter")
+	term.waitFor("empty for the built-in server")
+	term.press("abc")
+	term.waitFor("target       abc")
+	term.press("Escape")
+	term.waitFor("3  Quit")
+	term.press("Enter")
+	term.waitFor("target       abc") // what was written is still there
+	term.press("Escape")
+	term.waitFor("3  Quit")
+	term.press("q")
+	term.waitFor("ready$")
+	term.press("echo it ended with $?", "Enter")
+	clean(0)
+
 	term.press("clear; sh -c 'echo $$ > "+pid+"; exec "+program+"'; echo it ended with $?", "Enter")
 	term.waitFor("Measure an endpoint")
 	term.press("Enter")

@@ -101,6 +101,9 @@ func hostPort(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), "80")
 }
 
+// ErrNoTLS is why a handshake fails with a server that speaks something else.
+var ErrNoTLS = errors.New("the server does not speak TLS on this port")
+
 // tlsError makes sure that whatever stops a handshake is counted as TLS, but for a timeout or a dead connection.
 func tlsError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -111,7 +114,7 @@ func tlsError(ctx context.Context, err error) error {
 		return err
 	}
 	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && record.Conn != nil {
-		return &Error{Class: ClassTLS, Detail: "the server does not speak TLS on this port"}
+		return &Error{Class: ClassTLS, Err: ErrNoTLS}
 	}
 	return &Error{Class: ClassTLS, Err: err}
 }

@@ -48,7 +48,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 // for its background colour before it hands one on, and waits for seconds where that doesn't answer.
 func execute(ctx context.Context, root *cobra.Command) (err error) {
 	shell := &cobra.Command{Run: func(shell *cobra.Command, _ []string) {
-		root.SetHelpFunc(shell.HelpFunc())
+		root.SetHelpFunc(fitted(shell.HelpFunc()))
 		err = root.ExecuteContext(ctx)
 	}}
 	shell.SetArgs([]string{})
@@ -59,7 +59,7 @@ func execute(ctx context.Context, root *cobra.Command) (err error) {
 }
 
 // description is what the program is for.
-const description = "rtbench opens thousands of Server-Sent-Events or WebSocket connections and measures what each subscriber really gets:\n" +
+const description = "rtbench opens thousands of Server-Sent-Events or WebSocket connections and measures what each subscriber really gets: " +
 	"delivery latency, loss, duplicates, order, reconnects and resumption. It says when its own figures are not to be trusted."
 
 func newRoot(std streams) *cobra.Command {

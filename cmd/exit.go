@@ -45,7 +45,7 @@ func exitCodes() string {
 	var b strings.Builder
 	b.WriteString("Exit codes; where several apply, the first of these is used:")
 	for _, row := range exits {
-		fmt.Fprintf(&b, "\n%5d  %s", row.code, row.sentence)
+		fmt.Fprintf(&b, "\n%5d  %s", row.code, wrapped(row.sentence, 68, 7)) // for 80 columns, with a margin on both sides
 	}
 	return b.String()
 }
@@ -109,7 +109,7 @@ func complaint(err error) string {
 	if err == nil || ok && f.err == nil {
 		return ""
 	}
-	line := oneLine(err.Error())
+	line := report.PlainWords(err.Error())
 	if ok && f.hint != "" {
 		line += " (" + f.hint + ")"
 	}

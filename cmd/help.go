@@ -97,6 +97,73 @@ func groupedHelp(command *cobra.Command) {
 	})
 }
 
+// fitted has a help of fang's fit its terminal: examples and what is said of commands are broken between words. fang cuts the former,
+// and breaks the latter wherever a line is full.
+func fitted(help func(*cobra.Command, []string)) func(*cobra.Command, []string) {
+	return func(cmd *cobra.Command, args []string) {
+		fit(cmd, terminalWidth(cmd.OutOrStdout()))
+		help(cmd, args)
+	}
+}
+
+func fit(cmd *cobra.Command, width int) {
+	cmd.Example = folded(cmd.Example, width-exampleMargin)
+	column := 0 // of what is said of commands
+	for _, c := range cmd.Commands() {
+		column = max(column, len(c.Use+" [--flags]")+commandMargin)
+	}
+	for _, c := range cmd.Commands() {
+		c.Short = wrapped(c.Short, max(30, width-column), 0)
+	}
+}
+
+// What fang leaves beside examples, and beside the names of commands.
+const exampleMargin, commandMargin = 8, 6
+
+// folded breaks examples into lines of a width: commands behind a backslash, and comments into several.
+func folded(examples string, width int) string {
+	var lines []string
+	for _, line := range strings.Split(examples, "\n") {
+		begin, end := "", " \\"
+		if strings.HasPrefix(line, "# ") {
+			begin, end = "# ", ""
+		}
+		for ansi.StringWidth(line) > width {
+			at := lastGap(line, width-len(end), end != "")
+			if at < 0 {
+				break
+			}
+			lines = append(lines, line[:at]+end)
+			line = begin + line[at+1:]
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// lastGap is the last space of a line, up to a width, that stands between words; in a command outside quotes and, where there is
+// one, before a flag. -1 for none.
+func lastGap(line string, width int, command bool) int {
+	gap, beforeFlag, quoted := -1, -1, false
+	for i, c := range line {
+		if ansi.StringWidth(line[:i]) > width {
+			break
+		}
+		switch {
+		case c == '\'' && command:
+			quoted = !quoted
+		case c == ' ' && !quoted && i > 1:
+			if gap = i; strings.HasPrefix(line[i:], " -") {
+				beforeFlag = i
+			}
+		}
+	}
+	if command && beforeFlag >= 0 {
+		return beforeFlag
+	}
+	return gap
+}
+
 // writeFlags writes the flags under their headings.
 func writeFlags(w io.Writer, list []flagHelp, width int) {
 	colours := fang.DefaultColorScheme(lipgloss.LightDark(darkTerminal(w)))

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -73,6 +74,46 @@ func TestWrapped(t *testing.T) {
 	} {
 		if got := wrapped(test.text, test.width, 2); got != test.want {
 			t.Errorf("%q at %d: %q", test.text, test.width, got)
+		}
+	}
+}
+
+// TestFolded: examples fit the terminal, and a shell takes them for what they were.
+func TestFolded(t *testing.T) {
+	for _, c := range append(newRoot(streams{in: strings.NewReader(""), out: io.Discard, err: io.Discard}).Commands(), newRoot(streams{})) {
+		got := folded(c.Example, 72)
+		for _, line := range strings.Split(got, "\n") {
+			if ansi.StringWidth(line) > 72 {
+				t.Errorf("%s: %q", c.Name(), line)
+			}
+		}
+		if whole := strings.ReplaceAll(got, " \\\n", " "); c.Example != "" && !strings.Contains(c.Example, "# ") && whole != c.Example {
+			t.Errorf("%s: %q, %q", c.Name(), whole, c.Example)
+		}
+	}
+	for example, want := range map[string]string{
+		"rtbench sse":             "rtbench sse",
+		"rtbench sse -c 100":      "rtbench sse \\\n-c 100",
+		"rtbench sse 'a b c d e'": "rtbench sse \\\n'a b c d e'",
+		"rtbench sse -c 5 x":      "rtbench sse \\\n-c 5 x",
+		"# one two three four":    "# one two\n# three four",
+		"# aaaaaaaaaaaaaaaaaaaaa": "# aaaaaaaaaaaaaaaaaaaaa",
+	} {
+		if got := folded(example, 14); got != want {
+			t.Errorf("%q: %q", example, got)
+		}
+	}
+}
+
+// TestFit: what is said of commands is broken between words, so that it fits beside the longest of them.
+func TestFit(t *testing.T) {
+	root := newRoot(streams{in: strings.NewReader(""), out: io.Discard, err: io.Discard})
+	fit(root, 80)
+	for _, c := range root.Commands() {
+		for _, line := range strings.Split(c.Short, "\n") {
+			if len("    compare [SSE_URL WS_URL] [--flags]  "+line) > 80 {
+				t.Errorf("%s: %q", c.Name(), line)
+			}
 		}
 	}
 }

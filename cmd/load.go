@@ -185,11 +185,7 @@ func childURL(base string, p *protocol, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	secure := u.Scheme == "https"
-	u.Scheme, u.Path = p.schemes[0], path
-	if secure {
-		u.Scheme = p.schemes[1]
-	}
+	u.Scheme, u.Path = p.scheme(secured(u.Scheme)), path
 	return u.String(), nil
 }
 

@@ -31,7 +31,7 @@ func (f *loadFlags) openOutputs() ([]output, error) {
 		format, ok := report.FormatForFile(path)
 		if !ok {
 			if !f.given("format") && !f.json {
-				return nil, usage(fmt.Errorf("--output %s: its ending says no format", path), "end it in %s, or give --format", strings.Join(endings(), ", "))
+				return nil, usage(fmt.Errorf("--output %s: its ending says no format", path), "end it in %s, or give --format", strings.Join(endings(report.Formats()), ", "))
 			}
 			format = f.reportFormat()
 		}
@@ -96,9 +96,9 @@ func writable(path string) error {
 	return err
 }
 
-// endings are those of files by which a format is known.
-func endings() (list []string) {
-	for _, f := range report.Formats() {
+// endings are those of files by which formats are known.
+func endings(of []report.Format) (list []string) {
+	for _, f := range of {
 		list = append(list, f.Extension())
 	}
 	return list

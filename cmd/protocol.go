@@ -16,6 +16,7 @@ import (
 type protocol struct {
 	name     string   // of the command
 	title    string   // for people
+	opens    string   // what is said of an endpoint that speaks it
 	schemes  []string // of its URLs; the first one is the default
 	path     string   // of the reference server
 	echo     string   // of the reference server, for what each connection sends for itself; "" for none
@@ -38,6 +39,25 @@ func (p *protocol) hint(e bench.ErrorGroup) string {
 		return e.Hint()
 	}
 	return cmp.Or(p.mistaken(e.Code, e.Text), e.Hint())
+}
+
+// scheme is that of its URLs, with TLS or without.
+func (p *protocol) scheme(secure bool) string {
+	if secure {
+		return p.schemes[1]
+	}
+	return p.schemes[0]
+}
+
+// secured reports whether a scheme is one of TLS.
+func secured(scheme string) bool {
+	return slices.ContainsFunc(protocols, func(p *protocol) bool { return p.schemes[1] == scheme })
+}
+
+// failure is why a stream could not be opened, with what to try.
+func (p *protocol) failure(err error) *failure {
+	e := client.Classify(err)
+	return &failure{exitFailed, e, p.hint(bench.ErrorGroup{Class: e.Class, Code: e.Code, Text: e.Error()})}
 }
 
 // looksLikeEvents is how an error quotes an answer that begins with a line of an event stream.
@@ -69,7 +89,7 @@ type dialerMaker func(conn int) (client.Dialer, error)
 // protocols is the one place that knows which protocols there are.
 var protocols = []*protocol{
 	{
-		name: "sse", title: "Server-Sent Events", schemes: []string{"http", "https"}, path: "/sse", policy: client.EventSource,
+		name: "sse", title: "Server-Sent Events", opens: "it answers with an event stream", schemes: []string{"http", "https"}, path: "/sse", policy: client.EventSource,
 		examples: "rtbench sse http://localhost:8080/events -c 1000 -d 30s\n" +
 			"# a stream that answers a POST, 5 new ones a second\n" +
 			"rtbench sse https://api.example.com/v1/chat -X POST --data '{\"stream\":true}' --done '[DONE]' -r 5/s\n" +
@@ -83,7 +103,7 @@ var protocols = []*protocol{
 		register: registerSSE, dialers: sseDialers, sending: sseSending, mistaken: mistakenForEvents,
 	},
 	{
-		name: "ws", title: "WebSocket", schemes: []string{"ws", "wss", "http", "https"}, path: "/ws", echo: "/ws/echo", chat: "/ws/chat", policy: client.Exponential,
+		name: "ws", title: "WebSocket", opens: "it opens a WebSocket", schemes: []string{"ws", "wss", "http", "https"}, path: "/ws", echo: "/ws/echo", chat: "/ws/chat", policy: client.Exponential,
 		examples: "rtbench ws ws://localhost:8080/feed -c 1000 -d 30s\n" +
 			"# echo round trips: 5,000 messages a second over 500 connections\n" +
 			"rtbench ws ws://localhost:8080/echo -c 500 -r 5000/s -m '{\"text\":\"hi\",\"t\":\"{{.Stamp}}\"}'\n" +

@@ -11,7 +11,6 @@ import (
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/check"
-	"github.com/rtbench/rtbench/client"
 	"github.com/rtbench/rtbench/report"
 )
 
@@ -116,8 +115,7 @@ func (f *loadFlags) search(ctx context.Context, std streams, p *protocol, dialer
 		return &failure{code: exitOfSignal(stopped.signal)}
 	}
 	if err != nil {
-		e := client.Classify(err)
-		return &failure{exitFailed, e, p.hint(bench.ErrorGroup{Class: e.Class, Code: e.Code, Text: e.Error()})}
+		return p.failure(err)
 	}
 	s.answer = found
 	if err := f.writeAll(std, outputs, s.files, func(w io.Writer, format report.Format) error { return s.write(w, format) }); err != nil {

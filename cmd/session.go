@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,7 +23,8 @@ import (
 type session struct {
 	std    streams
 	screen tui.Screen
-	runs   []*made // oldest first
+	runs   []*made             // oldest first
+	drafts map[string][]string // what was written last into each form, by its title
 }
 
 // A made is a run of the session, with what it was made of.
@@ -32,6 +34,7 @@ type made struct {
 	values   []string
 	run      report.Run         // without a result where it is a comparison, or came to nothing
 	compared *report.Comparison // nil where it is a run
+	printed  bytes.Buffer       // of what makes no report, but prints
 	code     exit
 	said     string // what the command would have said, and its exit code
 }
@@ -42,7 +45,7 @@ func interactive(std streams) *session {
 	if !ok {
 		return nil
 	}
-	return &session{std: std, screen: tui.Screen{In: in, Out: out, NoColor: noColor(), Leaving: std.signals.leaving}}
+	return &session{std: std, screen: tui.Screen{In: in, Out: out, NoColor: noColor(), Leaving: std.signals.leaving}, drafts: make(map[string][]string)}
 }
 
 // run shows the start page until it is left.
@@ -59,9 +62,9 @@ func (s *session) run(ctx context.Context) error {
 		case tui.Leave:
 			return nil
 		case tui.Measure:
-			err = s.ask(ctx, measureForm(), nil)
+			err = s.ask(ctx, measureForm())
 		case tui.Contend:
-			err = s.ask(ctx, compareForm(), nil)
+			err = s.ask(ctx, compareForm())
 		case tui.Open:
 			err = s.read(ctx, s.nth(choice.Runs[0]))
 		case tui.Diff:
@@ -94,7 +97,7 @@ func (s *session) history() []string {
 // line is a run in a line.
 func (m *made) line() string {
 	text := m.at.Format("15:04:05")
-	if m.code != exitPassed {
+	if m.code != exitPassed && m.formats() != nil { // else it is in what is said
 		text += fmt.Sprintf("  exit %d", m.code)
 	}
 	switch r := m.run.Result; {
@@ -119,14 +122,15 @@ func (m *made) line() string {
 func (m *made) title() string {
 	args, err := m.form.args(m.values)
 	if err != nil {
-		return m.form.kind(m.values).name
+		return m.form.title
 	}
 	return quoted(redactFlags(args))
 }
 
-// ask has a form be filled in, and makes what it says.
-func (s *session) ask(ctx context.Context, form *sessionForm, values []string) error {
-	values, ok, err := form.ask(ctx, s.screen, values)
+// ask has a form be filled in, from what was written last, and makes what it says.
+func (s *session) ask(ctx context.Context, form *sessionForm) error {
+	values, ok, err := form.ask(ctx, s.screen, s.drafts[form.title])
+	s.drafts[form.title] = values
 	if err != nil || !ok {
 		return err
 	}
@@ -165,12 +169,15 @@ func (m *made) perform(ctx context.Context, std streams) error {
 	}
 	switch j := job.(type) {
 	case *loadJob:
+		if j.debug || j.searches() {
+			std.out = io.MultiWriter(std.out, &m.printed)
+		}
 		run, outputs, err := j.perform(ctx, std, j.protocol, args)
 		if err != nil || run.Result == nil {
 			return err
 		}
 		m.run = run
-		j.quiet = true // what is on stdout is on the screen
+		std.out = io.Discard // what would be printed is on the screen
 		return j.verdict(ctx, j.protocol, run, j.write(std, outputs, run))
 	case *compareFlags:
 		outputs, err := j.output.openComparisonOutputs()
@@ -182,7 +189,7 @@ func (m *made) perform(ctx context.Context, std streams) error {
 			return failed
 		}
 		m.compared = result
-		j.output.quiet = true
+		std.out = io.Discard
 		return j.verdict(ctx, result, failed, j.output.writeComparison(std, outputs, result))
 	}
 	return nil
@@ -190,7 +197,8 @@ func (m *made) perform(ctx context.Context, std streams) error {
 
 // read shows what came of a run, and does what is wanted next.
 func (s *session) read(ctx context.Context, m *made) error {
-	reader := &tui.Reader{Title: m.title(), Said: m.said, Text: m.text, Write: m.write, Rerun: true}
+	reader := m.reader(m.title(), m.said)
+	reader.Rerun = true
 	next, err := reader.Read(ctx, s.screen)
 	switch {
 	case err != nil:
@@ -198,7 +206,28 @@ func (s *session) read(ctx context.Context, m *made) error {
 	case next == tui.Again:
 		return s.make(ctx, m.form, m.values)
 	case next == tui.Edit:
-		return s.ask(ctx, m.form, m.values)
+		s.drafts[m.form.title] = m.values
+		return s.ask(ctx, m.form)
+	}
+	return nil
+}
+
+// reader has what came of a run be read, and written where there is a report.
+func (m *made) reader(title string, said ...string) *tui.Reader {
+	reader := &tui.Reader{Title: title, Said: said, Text: m.text, Name: m.at.Format("rtbench-20060102-150405.html")}
+	if reader.Ends = endings(m.formats()); reader.Ends != nil {
+		reader.Write = m.write
+	}
+	return reader
+}
+
+// formats are those that the report can be written in; none where there is no report.
+func (m *made) formats() []report.Format {
+	switch {
+	case m.compared != nil:
+		return report.ComparisonFormats()
+	case m.run.Result != nil:
+		return report.Formats()
 	}
 	return nil
 }
@@ -219,68 +248,90 @@ func (m *made) render(b *bytes.Buffer, format report.Format, options report.Text
 	case m.compared != nil:
 		return report.WriteComparison(b, format, m.compared, options)
 	}
-	_, err := fmt.Fprintln(b, "\nThere is no report.", m.said)
-	return err
+	if b.Write(m.printed.Bytes()); m.printed.Len() == 0 {
+		b.WriteString("\nThere is no report.\n")
+	}
+	return nil
 }
 
 // write writes the report to a file, whose ending says the format.
-func (m *made) write(path string) (said string, err error) {
+func (m *made) write(path string, over bool) (said string, err error) {
 	format, ok := report.FormatForFile(path)
-	if !ok {
-		return "", fmt.Errorf("%q has none of the endings %s", path, strings.Join(endings(), ", "))
-	}
-	if m.compared != nil && !slices.Contains(report.ComparisonFormats(), format) {
-		return "", fmt.Errorf("a comparison can't be written as %s", format)
+	if !ok || !slices.Contains(m.formats(), format) {
+		return "", fmt.Errorf("%q has none of the endings %s", path, strings.Join(endings(m.formats()), ", "))
 	}
 	var b bytes.Buffer
 	if err := m.render(&b, format, report.TextOptions{}); err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+	if err := writeFile(path, b.Bytes(), 0o644, over); err != nil {
 		return "", err
 	}
 	return "written to " + path, nil
 }
 
-// diff shows how two runs differ, the second held against the first.
-func (s *session) diff(ctx context.Context, base, head *made) error {
-	reader := &tui.Reader{Title: "A " + base.title() + "  against  B " + head.title()}
-	if base.run.Result == nil || head.run.Result == nil {
-		reader.Text = func(int) string {
-			return "\nOnly runs can be compared, and neither comparisons nor what came to nothing."
-		}
-		_, err := reader.Read(ctx, s.screen)
+// writeFile writes a file; over one that is there only where over is true.
+func writeFile(path string, content []byte, mode os.FileMode, over bool) error {
+	how := os.O_EXCL
+	if over {
+		how = os.O_TRUNC
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|how, mode)
+	if err != nil {
 		return err
 	}
-	f := &diffFlags{}
-	f.output.set = newFlagSet("diff")
-	c := f.compare([]string{base.title(), head.title()}, [2][]report.Run{{base.run}, {head.run}})
-	m := &made{compared: c}
-	reader.Text, reader.Write = m.text, m.write
-	_, err := reader.Read(ctx, s.screen)
+	if over {
+		err = file.Chmod(mode) // it may have been open to more people
+	}
+	if err == nil {
+		_, err = file.Write(content)
+	}
+	return errors.Join(err, file.Close())
+}
+
+// diff shows how two runs differ: the head, held against the base.
+func (s *session) diff(ctx context.Context, base, head *made) error {
+	reader := diffReader(base, head)
+	next, err := reader.Read(ctx, s.screen)
+	if err == nil && next == tui.Swap {
+		return s.diff(ctx, head, base)
+	}
 	return err
 }
 
+func diffReader(base, head *made) *tui.Reader {
+	m := &made{at: time.Now()}
+	said := []string{"base " + base.line(), "head " + head.line()}
+	if base.run.Result != nil && head.run.Result != nil {
+		f := &diffFlags{}
+		f.output.set = newFlagSet("diff")
+		m.compared = f.compare([]string{base.title(), head.title()}, [2][]report.Run{{base.run}, {head.run}})
+	} else {
+		said = append(said, "only runs can be compared, and neither comparisons nor what came to nothing")
+	}
+	reader := m.reader("the head, held against the base", said...)
+	reader.Swap = true
+	return reader
+}
+
 // save writes a scenario file, for nobody else to read: what is secret stands in it.
-func (form *sessionForm) save(values []string) (said string, err error) {
+func (form *sessionForm) save(path string, over bool, values []string) (said string, err error) {
+	if ending := filepath.Ext(path); ending != ".yaml" && ending != ".yml" {
+		return "", fmt.Errorf("%q ends neither in .yaml nor in .yml", path)
+	}
 	job, args, err := form.job(values)
 	if err != nil {
 		return "", err
 	}
 	var b strings.Builder
-	printTargets(&b, form.kind(values), literalTexts(args))
+	kind, _ := form.kind(values) // job has found it
+	printTargets(&b, kind, literalTexts(args))
 	job.flags().Visit(func(flag *pflag.Flag) { printSetting(&b, flag, literalTexts(given(flag)), "") })
 	text := keyScenarios + ":\n  - " + strings.TrimPrefix(b.String(), "    ")
-	name := time.Now().Format("scenario-20060102-150405.yaml")
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	if err := writeFile(path, []byte(text), 0o600, over); err != nil {
 		return "", err
 	}
-	_, err = file.WriteString(text)
-	if err = errors.Join(err, file.Close()); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("saved; `rtbench run %s` does the same", filepath.Base(name)), nil
+	return fmt.Sprintf("saved as %s; `rtbench run %s` does the same", path, quoted([]string{path})), nil
 }
 
 // literalTexts have texts stand for themselves in a file, and for no variable.

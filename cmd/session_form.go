@@ -1,19 +1,16 @@
 package cmd
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/rtbench/rtbench/report"
 	"github.com/rtbench/rtbench/tui"
 )
 
@@ -21,7 +18,6 @@ import (
 type sessionForm struct {
 	title  string
 	fields []sessionField
-	found  func(ctx context.Context, field int, values []string) (changed []string, said string)
 }
 
 // A sessionField is a field of it: of a flag, or what stands for something else.
@@ -42,14 +38,14 @@ const (
 )
 
 func measureForm() *sessionForm {
-	return &sessionForm{title: "Measure an endpoint", found: lookAt, fields: []sessionField{
+	return &sessionForm{title: "Measure an endpoint", fields: []sessionField{
 		{name: "target", hint: "URL of the endpoint; empty for the built-in server", is: aTarget},
-		{name: "protocol", hint: "sse or ws; found out where there is a URL", value: "sse", is: aProtocol},
+		{name: "protocol", hint: protocolNames() + "; found out where there is a URL", value: "sse", is: aProtocol},
 		{name: "connections", hint: "how many at a time", value: "100", flag: "connections"},
 		{name: "duration", hint: "how long to measure, such as 30s or 10m", value: "10s", flag: "duration"},
-		{name: "rate", hint: "ws: messages sent a second, which are to come back; with --publish below: published", flag: "rate"},
-		{name: "thresholds", hint: "what must hold, with ; between: p99(delivery) < 250ms; lost == 0", flag: "threshold", is: aFlagList},
-		{name: "more flags", hint: "as on the command line: -H 'Cookie: a=b' --drop 10%@5s --publish /publish", is: otherFlags},
+		{name: "rate", hint: "ws: messages sent a second; with --publish: published", flag: "rate"},
+		{name: "thresholds", hint: "what must hold, such as p99(delivery) < 250ms; lost == 0", flag: "threshold", is: aFlagList},
+		{name: "more flags", hint: "as on the command line: -H 'Cookie: a=b' -k --drop 10%@5s", is: otherFlags},
 	}}
 }
 
@@ -67,13 +63,13 @@ func compareForm() *sessionForm {
 
 // ask has the form be filled in, beginning with some values; nil for the usual ones.
 func (form *sessionForm) ask(ctx context.Context, screen tui.Screen, values []string) ([]string, bool, error) {
-	f := &tui.Form{Title: form.title, Command: form.command, Found: form.found, Save: form.save}
+	f := &tui.Form{Title: form.title, Command: form.command, Look: form.look, Save: form.save, SaveName: time.Now().Format("scenario-20060102-150405.yaml")}
 	for i, field := range form.fields {
 		value := field.value
 		if values != nil {
 			value = values[i]
 		}
-		f.Fields = append(f.Fields, tui.Field{Name: field.name, Hint: field.hint, Value: value, Check: form.check(field)})
+		f.Fields = append(f.Fields, tui.Field{Name: field.name, Hint: field.hint, Value: value, Check: form.check(field), Looked: form.looked(field)})
 	}
 	return f.Ask(ctx, screen)
 }
@@ -83,17 +79,16 @@ func (form *sessionForm) check(field sessionField) func(string) error {
 	return func(value string) error {
 		switch field.is {
 		case aProtocol:
-			if kindOf(value) == nil || value == compareKind.name {
-				return errors.New("sse or ws")
-			}
+			_, err := protocolNamed(value)
+			return said(err)
 		case otherFlags:
 			_, err := words(field.name, value)
 			return err
 		case aFlag, aFlagList:
-			set := form.kind(nil).make().flags()
+			set := form.any().make().flags()
 			for _, one := range valuesIn(field, value) {
 				if e, ok := errors.AsType[*pflag.InvalidValueError](set.Set(field.flag, one)); ok {
-					return badValue(field.name, e)
+					return errors.New(strings.TrimPrefix(badValue(field.name, e).Error(), field.name+": "))
 				}
 			}
 		}
@@ -115,22 +110,52 @@ func valuesIn(field sessionField, value string) (list []string) {
 	return list
 }
 
-// kind is the command that is asked for.
-func (form *sessionForm) kind(values []string) *kind {
-	for i, field := range form.fields {
-		if field.is == aProtocol {
-			if values != nil && kindOf(values[i]) != nil {
-				return kindOf(values[i])
-			}
-			return kindOf(field.value)
-		}
+// place is where the field of a kind is; -1 where there is none.
+func (form *sessionForm) place(is fieldKind) int {
+	return slices.IndexFunc(form.fields, func(f sessionField) bool { return f.is == is })
+}
+
+// any is a command whose flags all fields are of.
+func (form *sessionForm) any() *kind {
+	if form.place(aProtocol) < 0 {
+		return compareKind
 	}
-	return compareKind
+	return kinds[0]
+}
+
+// kind is the command that is asked for.
+func (form *sessionForm) kind(values []string) (*kind, error) {
+	at := form.place(aProtocol)
+	if at < 0 {
+		return compareKind, nil
+	}
+	return protocolNamed(values[at])
+}
+
+// protocolNamed is the command of a protocol.
+func protocolNamed(name string) (*kind, error) {
+	if k := kindOf(strings.TrimSpace(name)); k != nil && k != compareKind {
+		return k, nil
+	}
+	return nil, usage(fmt.Errorf("%q is neither %s", name, strings.ReplaceAll(protocolNames(), " or ", " nor ")), "")
+}
+
+// protocolNames are those that there are, for a sentence.
+func protocolNames() string {
+	var list []string
+	for _, p := range protocols {
+		list = append(list, p.name)
+	}
+	return strings.Join(list, " or ")
 }
 
 // args is the command line that does the same, without the program's name.
 func (form *sessionForm) args(values []string) (args []string, err error) {
-	args = []string{form.kind(values).name}
+	k, err := form.kind(values)
+	if err != nil {
+		return nil, err
+	}
+	args = []string{k.name}
 	var more []string
 	for i, field := range form.fields {
 		switch value := strings.TrimSpace(values[i]); {
@@ -140,7 +165,7 @@ func (form *sessionForm) args(values []string) (args []string, err error) {
 			if more, err = words(field.name, value); err != nil {
 				return nil, err
 			}
-		case field.flag != "" && value != field.value || field.flag != "" && form.kind(values) != compareKind && field.value != "":
+		case field.flag != "" && value != field.value || field.flag != "" && k != compareKind && field.value != "":
 			for _, one := range valuesIn(field, value) {
 				args = append(args, "--"+field.flag, one)
 			}
@@ -155,21 +180,22 @@ func (form *sessionForm) job(values []string) (job, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	j := form.kind(values).make()
+	k := kindOf(args[0])
+	j := k.make()
 	set := j.flags()
 	set.Usage = func() {} // it would be written over the screen
 	if err := set.Parse(args[1:]); err != nil {
 		if errors.Is(err, pflag.ErrHelp) {
 			return nil, nil, usage(errors.New("--help is for the command line"), "the hints say what each field is for")
 		}
-		command := &cobra.Command{Use: "rtbench " + form.kind(values).name}
+		command := &cobra.Command{Use: "rtbench " + k.name}
 		command.Flags().AddFlagSet(set)
 		return nil, nil, flagError(command, err)
 	}
 	if err := fromEnvironment(set); err != nil {
 		return nil, nil, err
 	}
-	if most := form.kind(values).targets; set.NArg() > most {
+	if most := k.targets; set.NArg() > most {
 		return nil, nil, usage(fmt.Errorf("%q is no flag", set.Arg(most)), "put a value with spaces in quotes")
 	}
 	_, err = j.validate(set.Args())
@@ -180,89 +206,16 @@ func (form *sessionForm) job(values []string) (job, []string, error) {
 func (form *sessionForm) command(values []string) (line string, err error) {
 	args, err := form.args(values)
 	if err != nil {
-		return "", err
+		return "", said(err)
 	}
-	if _, _, err = form.job(values); err != nil {
-		err = errors.New(complaint(err))
-	}
-	return quoted(append([]string{"rtbench"}, args...)), err
+	_, _, err = form.job(values)
+	return quoted(append([]string{"rtbench"}, args...)), said(err)
 }
 
-// lookLimit is how long it may take to find out what an endpoint speaks.
-const lookLimit = 3 * time.Second
-
-// lookAt finds out what the target speaks, once it has been written.
-func lookAt(ctx context.Context, field int, values []string) (changed []string, said string) {
-	target := strings.TrimSpace(values[0])
-	if field != 0 || target == "" {
-		return values, ""
+// said is an error with what to try; nil for none.
+func said(err error) error {
+	if err == nil {
+		return nil
 	}
-	changed = append([]string{}, values...)
-	if !strings.Contains(target, "://") {
-		target = "http://" + target
-		changed[0] = target
-	}
-	scheme, rest, _ := strings.Cut(target, "://")
-	switch scheme {
-	case "ws", "wss":
-		changed[1] = "ws"
-		target = map[string]string{"ws": "http", "wss": "https"}[scheme] + "://" + rest
-	case "http", "https":
-	default:
-		return changed, fmt.Sprintf("there is no way to speak %q", scheme)
-	}
-	ctx, cancel := context.WithTimeout(ctx, lookLimit)
-	defer cancel()
-	answer, err := asEvents(ctx, target)
-	switch {
-	case err == nil && answer.events:
-		changed[1] = "sse"
-		return changed, "it answers with an event stream"
-	case opensSocket(ctx, target):
-		changed[1] = "ws"
-		return changed, "it opens a WebSocket"
-	case err != nil:
-		return changed, "nothing answers there: " + report.Plain(rootCause(err))
-	}
-	return changed, fmt.Sprintf("it answers with %s, and neither with events nor with a WebSocket; what it asks for may be among more flags (-H, --bearer, -X, --data)", answer.status)
-}
-
-type eventsAnswer struct {
-	status string
-	events bool
-}
-
-// asEvents asks a URL for events.
-func asEvents(ctx context.Context, target string) (eventsAnswer, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
-	if err != nil {
-		return eventsAnswer{}, err
-	}
-	request.Header.Set("Accept", "text/event-stream")
-	transport := &http.Transport{DisableKeepAlives: true}
-	defer transport.CloseIdleConnections()
-	response, err := (&http.Client{Transport: transport}).Do(request)
-	if err != nil {
-		return eventsAnswer{}, err
-	}
-	_ = response.Body.Close()
-	return eventsAnswer{report.Plain(response.Status), response.StatusCode == http.StatusOK && strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream")}, nil
-}
-
-// opensSocket reports whether a URL can be upgraded to a WebSocket.
-func opensSocket(ctx context.Context, target string) bool {
-	conn, _, err := websocket.Dial(ctx, target, nil)
-	if err != nil {
-		return false
-	}
-	_ = conn.CloseNow()
-	return true
-}
-
-// rootCause is the innermost error, which doesn't quote the URL.
-func rootCause(err error) string {
-	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
-		err = inner
-	}
-	return cmp.Or(err.Error(), "no answer")
+	return errors.New(complaint(err))
 }

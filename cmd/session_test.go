@@ -1,13 +1,19 @@
 package cmd
 
 import (
+	"errors"
+	"io"
+	"io/fs"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/coder/websocket"
 
 	"github.com/rtbench/rtbench/bench"
@@ -29,6 +35,9 @@ func TestSessionForms(t *testing.T) {
 		{measureForm(), "|sse|x|10s|||", "rtbench sse --connections x --duration 10s", `--connections: "x" is not a number`},
 		{measureForm(), "ws://localhost|sse|100|10s|||", "rtbench sse ws://localhost --connections 100 --duration 10s", "ws:// is not a URL of this command"},
 		{measureForm(), "|sse|100|10s|||--nope", "rtbench sse --connections 100 --duration 10s --nope", "there is no flag --nope"},
+		{measureForm(), "http://localhost|xx|100|10s|||", "", `"xx" is neither sse nor ws`},
+		{measureForm(), "|sse|100|10s|||-o x.foo", "rtbench sse --connections 100 --duration 10s -o x.foo", "--output x.foo: its ending says no format"},
+		{compareForm(), "||feed||10|2s|-o x.foo", "rtbench compare -o x.foo", "--output x.foo: its ending says no format"},
 		{measureForm(), "|sse|100|10s|||'", "", "more flags: a quote has no end"},
 		{measureForm(), "|sse|100|10s|||http://a http://b", "rtbench sse --connections 100 --duration 10s http://a http://b", `"http://b" is no flag`},
 		{compareForm(), "||feed||10|2s|", "rtbench compare", ""},
@@ -45,14 +54,14 @@ func TestSessionForms(t *testing.T) {
 
 // TestSessionFields: a field says what is wrong with it alone.
 func TestSessionFields(t *testing.T) {
-	wrong := map[string][]string{"protocol": {"", "http", "compare"}, "connections": {"x", "-1"}, "duration": {"ten"}, "rate": {"x/s"}, "thresholds": {"p99", "lost == 0; p99"}, "more flags": {"'"}}
+	wrong := map[string][]string{"protocol": {"", "xx", "http", "compare"}, "connections": {"x", "-1"}, "duration": {"ten"}, "rate": {"x/s"}, "thresholds": {"p99", "lost == 0; p99"}, "more flags": {"'"}}
 	right := map[string][]string{"target": {"", "x"}, "protocol": {"sse", "ws"}, "connections": {"", "2k"}, "duration": {"10s"}, "rate": {"", "5/s"}, "thresholds": {"", "lost == 0; p99(delivery) < 1s;"}, "more flags": {"", "--ping 5s"}}
 	form := measureForm()
 	for _, field := range form.fields {
 		check := form.check(field)
 		for _, value := range wrong[field.name] {
-			if check(value) == nil {
-				t.Errorf("%s: %q is taken", field.name, value)
+			if err := check(value); err == nil || strings.HasPrefix(err.Error(), field.name) && field.is == aFlag {
+				t.Errorf("%s: %q: %v", field.name, value, err)
 			}
 		}
 		for _, value := range right[field.name] {
@@ -68,7 +77,16 @@ func TestSessionSaves(t *testing.T) {
 	t.Chdir(t.TempDir())
 	values := strings.Split("ws://localhost/echo|ws|20|6s|50/s|p99(round_trip) < 250ms; lost == 0|--ping 5s -H 'Authorization: Bearer ${x}' --compression --max-event-size 4096", "|")
 	form := measureForm()
-	said, err := form.save(values)
+	if _, err := form.save("mine.json", false, values); err == nil {
+		t.Error("a scenario was saved as JSON")
+	}
+	if err := os.WriteFile("there.yaml", []byte("not mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := form.save("there.yaml", false, values); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("what is there: %v", err)
+	}
+	said, err := form.save("there.yaml", true, values)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,42 +111,80 @@ func TestSessionSaves(t *testing.T) {
 	}
 }
 
-// TestLookAt: what a target speaks is found out from what it answers.
-func TestLookAt(t *testing.T) {
+// TestLook: what a target speaks is found out from what it answers, and what is the matter with one that doesn't is told with what
+// to try.
+func TestLook(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/events", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 		w.WriteHeader(http.StatusOK)
+		_, _ = w.Write([]byte("data: 1\n\n"))
 	})
 	mux.HandleFunc("/socket", func(w http.ResponseWriter, r *http.Request) {
 		if conn, err := websocket.Accept(w, r, nil); err == nil {
 			_ = conn.CloseNow()
 		}
 	})
-	mux.HandleFunc("/page", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) })
-	server := httptest.NewServer(mux)
+	mux.HandleFunc("/mine", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer t1" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+	})
+	mux.HandleFunc("/page", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>\x1b[2J")) })
+	mux.Handle("/loop", http.RedirectHandler("/loop", http.StatusFound))
+	mux.HandleFunc("/silent", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	server, secure, gone := httptest.NewServer(mux), httptest.NewUnstartedServer(mux), httptest.NewServer(mux)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that fail, which is what is tried
+	secure.StartTLS()
 	defer server.Close()
-	gone := httptest.NewServer(mux)
+	defer secure.Close()
 	gone.Close()
-	host := strings.TrimPrefix(server.URL, "http://")
-	for _, row := range []struct{ target, changed, protocol, said string }{
-		{"", "", "sse", ""},
-		{server.URL + "/events", server.URL + "/events", "sse", "it answers with an event stream"},
-		{host + "/socket", server.URL + "/socket", "ws", "it opens a WebSocket"},
-		{"ws://" + host + "/socket", "ws://" + host + "/socket", "ws", "it opens a WebSocket"},
-		{server.URL + "/page", server.URL + "/page", "sse", "it answers with 200 OK, and neither"},
-		{server.URL + "/nowhere", server.URL + "/nowhere", "sse", "it answers with 404 Not Found, and neither"},
-		{gone.URL, gone.URL, "sse", "nothing answers there: connection refused"},
-		{"ftp://x", "ftp://x", "sse", `there is no way to speak "ftp"`},
-		{"http://user:SECRET@" + host + "%zz/", "http://user:SECRET@" + host + "%zz/", "sse", "nothing answers there"},
+	host, secureHost := strings.TrimPrefix(server.URL, "http://"), strings.TrimPrefix(secure.URL, "https://")
+	for _, row := range []struct{ target, more, changed, protocol, said, wrong string }{
+		{"", "", "", "sse", "", ""},
+		{server.URL + "/events", "", server.URL + "/events", "sse", "it answers with an event stream", ""},
+		{host + "/socket", "", server.URL + "/socket", "ws", "it opens a WebSocket", ""},
+		{"ws://" + host + "/socket", "", "ws://" + host + "/socket", "ws", "it opens a WebSocket", ""},
+		{"ws://" + host + "/events", "", server.URL + "/events", "sse", "it answers with an event stream; the URL now begins with http://", ""},
+		{server.URL + "/page", "", server.URL + "/page", "sse", "", "the answer is not an event stream: got \"text/html"},
+		{server.URL + "/nowhere", "", server.URL + "/nowhere", "sse", "", "HTTP status 404: Not Found: \"404 page not found\" (check the path)"},
+		{server.URL + "/mine", "", server.URL + "/mine", "sse", "", "HTTP status 401: Unauthorized (check the credentials"},
+		{server.URL + "/mine", "--bearer t1 --ping 5s", server.URL + "/mine", "sse", "it answers with an event stream", ""},
+		{server.URL + "/loop", "", server.URL + "/loop", "sse", "", "redirects led nowhere: more than 10"},
+		{server.URL + "/silent", "--timeout 50ms", server.URL + "/silent", "sse", "", "no answer in time"},
+		{server.URL + "/events", "--data {}", server.URL + "/events", "sse", "", ""}, // more than a GET isn't tried
+		{gone.URL, "", gone.URL, "sse", "", "nothing listens at that address"},
+		{secure.URL + "/events", "", secure.URL + "/events", "sse", "", "the TLS handshake failed"},
+		{secure.URL + "/events", "-k", secure.URL + "/events", "sse", "it answers with an event stream", ""},
+		{"http://" + secureHost + "/events", "", secure.URL + "/events", "sse", "the URL now begins with https://", "the TLS handshake failed"},
+		{"http://" + secureHost + "/socket", "-k", "wss://" + secureHost + "/socket", "ws", "it opens a WebSocket; the URL now begins with wss://", ""},
+		{"https://" + host + "/events", "", server.URL + "/events", "sse", "it answers with an event stream; the URL now begins with http://", ""},
+		{"ftp://x", "", "ftp://x", "sse", "", ""}, // which the form says by itself
+		{"http://user:SECRET@" + host + "%zz/", "", "http://user:SECRET@" + host + "%zz/", "sse", "", ""},
+		{"http://user:SECRET@" + host + "/page", "", "http://user:SECRET@" + host + "/page", "sse", "", "the answer is not an event stream"},
 	} {
-		changed, said := lookAt(t.Context(), 0, []string{row.target, "sse", "100"})
-		if changed[0] != row.changed || changed[1] != row.protocol || changed[2] != "100" || !strings.HasPrefix(said, row.said) || strings.Contains(said, "SECRET") {
-			t.Errorf("%s: %q, %s", row.target, changed, said)
+		found := measureForm().look(t.Context(), []string{row.target, "sse", "100", "", "", "", row.more})
+		wrong := ""
+		if found.Err != nil {
+			wrong = found.Err.Error()
+		}
+		if found.Values[0] != row.changed || found.Values[1] != row.protocol || found.Values[2] != "100" || found.Said != row.said || !strings.HasPrefix(wrong, row.wrong) || (wrong == "") != (row.wrong == "") {
+			t.Errorf("%s %s: %+v", row.target, row.more, found)
+		}
+		if wrong != "" && !strings.HasSuffix(wrong, ")") || strings.Contains(wrong, "SECRET") || strings.Contains(wrong, "\x1b") {
+			t.Errorf("%s: no hint, or too much: %q", row.target, wrong)
 		}
 	}
-	if changed, said := lookAt(t.Context(), 2, []string{"x", "sse", "1"}); changed[0] != "x" || said != "" {
-		t.Errorf("another field: %q, %q", changed, said)
+}
+
+// TestLookKeepsProtocol: where nothing answers, a wrong protocol isn't taken for another one.
+func TestLookKeepsProtocol(t *testing.T) {
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	if found := measureForm().look(t.Context(), []string{gone.URL, "xx", "", "", "", "", ""}); found.Values[1] != "xx" || found.Err == nil {
+		t.Errorf("%+v", found)
 	}
 }
 
@@ -136,7 +192,8 @@ func TestLookAt(t *testing.T) {
 func TestSessionHistory(t *testing.T) {
 	t.Chdir(t.TempDir())
 	m := &made{form: measureForm(), values: strings.Split("http://u:SECRET@localhost/|sse|100|10s|||", "|"), said: "exit code 1: refused"}
-	if line := m.line(); !strings.Contains(line, "exit code 1: refused") || strings.Contains(line, "SECRET") {
+	m.code = exitFailed
+	if line := m.line(); strings.Count(line, "exit ") != 1 || !strings.Contains(line, "exit code 1: refused") || strings.Contains(line, "SECRET") {
 		t.Errorf("%q", line)
 	}
 	if text := m.text(80); !strings.Contains(text, "There is no report") {
@@ -144,17 +201,46 @@ func TestSessionHistory(t *testing.T) {
 	}
 	m.run = report.Run{Result: &bench.Result{Stop: bench.StopDuration, Verdict: bench.UpperBound}}
 	for path, wrong := range map[string]string{"r.md": "", "r.json": "", "r.exe": "none of the endings", "no/where.md": "no such file"} {
-		said, err := m.write(path)
+		said, err := m.write(path, false)
 		if (err == nil) != (wrong == "") || err != nil && !strings.Contains(err.Error(), wrong) || err == nil && said != "written to "+path {
 			t.Errorf("%s: %q, %v", path, said, err)
 		}
+	}
+	if _, err := m.write("r.md", false); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("what is there: %v", err)
+	}
+	if _, err := m.write("r.md", true); err != nil {
+		t.Errorf("what is there, over it: %v", err)
 	}
 	s := &session{runs: []*made{{said: "first", form: measureForm(), values: m.values}, m}}
 	if list := s.history(); len(list) != 2 || !strings.Contains(list[1], "first") || s.nth(0) != m {
 		t.Errorf("%q", list)
 	}
 	c := &made{compared: &report.Comparison{}}
-	if _, err := c.write("c.csv"); err == nil {
+	if _, err := c.write("c.csv", true); err == nil {
 		t.Error("a comparison was written as CSV")
+	}
+}
+
+// TestSessionDiff: it is said which run is the base and which the head, and what can't be compared.
+func TestSessionDiff(t *testing.T) {
+	ran := func(second int) *made {
+		return &made{at: time.Date(2026, 1, 1, 12, 0, second, 0, time.UTC), form: measureForm(), values: strings.Split("|sse|100|10s|||", "|"),
+			run: report.Run{Result: &bench.Result{Stop: bench.StopDuration, Verdict: bench.UpperBound}}}
+	}
+	nothing := ran(3)
+	nothing.run.Result = nil
+	for _, row := range []struct {
+		base, head *made
+		text       string
+		written    bool
+	}{{ran(1), ran(2), "base against head", true}, {ran(2), ran(1), "base against head", true}, {ran(1), nothing, "There is no report", false}} {
+		reader := diffReader(row.base, row.head)
+		if len(reader.Said) < 2 || !strings.HasPrefix(reader.Said[0], "base "+row.base.at.Format("15:04:05")) || !strings.HasPrefix(reader.Said[1], "head "+row.head.at.Format("15:04:05")) {
+			t.Errorf("%q", reader.Said)
+		}
+		if text := reader.Text(80); !reader.Swap || !strings.Contains(ansi.Strip(text), row.text) || (reader.Write != nil) != row.written {
+			t.Errorf("%+v: %s", reader, text)
+		}
 	}
 }

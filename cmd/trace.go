@@ -50,8 +50,7 @@ func (f *loadFlags) trace(ctx context.Context, std streams, p *protocol, t *targ
 	}
 	shower.line(0, "dial", cmp.Or(request.Method, http.MethodGet)+" "+oneLine(report.RedactURL(request.URL)))
 	if err := check.Trace(ctx, dialer, options, shower.show); err != nil {
-		e := client.Classify(err)
-		return &failure{exitFailed, e, p.hint(bench.ErrorGroup{Class: e.Class, Code: e.Code, Text: e.Error()})}
+		return p.failure(err)
 	}
 	if stopped, ok := stoppedBy(ctx); ok {
 		return &failure{code: exitOfSignal(stopped.signal)}

@@ -48,6 +48,16 @@ func Plain(s string) string {
 	return b.String()
 }
 
+// PlainWords is Plain of each word of a text, with a space between: all of a text that is to be read in full, if only on several
+// lines.
+func PlainWords(s string) string {
+	words := strings.Fields(s)
+	for i, word := range words {
+		words[i] = Plain(word)
+	}
+	return strings.Join(words, " ")
+}
+
 // shown reports whether a character can be seen as what it is and moves nothing but the cursor to its right.
 // unicode.IsPrint leaves out control, format, separator, surrogate, private and unassigned characters; the rest here
 // are letters and marks that are drawn as nothing.

@@ -40,6 +40,14 @@ func TestPlain(t *testing.T) {
 	}
 }
 
+// TestPlainWords: a text of several words is given in full, and each of them made plain.
+func TestPlainWords(t *testing.T) {
+	long := strings.Repeat("word ", 200)
+	if got, want := PlainWords(long+"\x1b[2J \n\u0301end"), long+`\x1b[2J \u0301end`; got != want {
+		t.Errorf("%q", got)
+	}
+}
+
 // plainHolds is what must hold of Plain whatever it is given.
 func plainHolds(in string) error {
 	out := Plain(in)

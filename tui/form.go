@@ -2,22 +2,30 @@ package tui
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
-
-	"github.com/rtbench/rtbench/report"
 )
 
 // A Field is a line of a form.
 type Field struct {
-	Name  string
-	Hint  string // what it is for
-	Value string
-	Check func(string) error // says what is wrong with a value, while it is written; nil for nothing ever
+	Name   string
+	Hint   string // what it is for
+	Value  string
+	Check  func(string) error // says what is wrong with a value, while it is written; nil for nothing ever
+	Looked bool               // the form is looked at once this field is left
+}
+
+// A Finding is what a look at the values of a form has found.
+type Finding struct {
+	Values []string // as they are to be
+	Field  int      // the one that it tells of
+	Said   string   // "" for nothing
+	Err    error    // what is the matter, and what to try; nil for nothing
 }
 
 // A Form asks for what is to be run.
@@ -26,11 +34,12 @@ type Form struct {
 	Fields []Field
 	// Command says which command line does the same, and what is wrong with all of it.
 	Command func(values []string) (line string, err error)
-	// Found looks at what was written, once a field is left, and may change other fields and say what it found. It may take a
-	// while. nil for nothing.
-	Found func(ctx context.Context, field int, values []string) (changed []string, said string)
-	// Save writes it to a scenario file, and says where; nil where that can't be.
-	Save func(values []string) (said string, err error)
+	// Look looks at what was written, and may change it. It may take a while. nil where nothing is looked at.
+	Look func(ctx context.Context, values []string) Finding
+	// Save writes it to a scenario file, over one that is there only where over is true: else that is fs.ErrExist. It says what was
+	// done.
+	Save     func(path string, over bool, values []string) (said string, err error)
+	SaveName string // is offered for it
 }
 
 // Ask shows a form until it is filled in; ok is false where it was given up.
@@ -40,24 +49,37 @@ func (f *Form) Ask(ctx context.Context, screen Screen) (values []string, ok bool
 	return m.values(), m.filled, err
 }
 
+// formKeys are what keys do in a form, where letters are written.
+var formKeys = []binding{
+	{keys: "ctrl+r", short: "run", does: "run it, once nothing is wrong"},
+	{keys: "tab", short: "next", does: "go to the next field, as ↓ and enter do; enter in the last one runs"},
+	{keys: "shift+tab", does: "go to the field before, as ↑ does"},
+	{keys: "esc", short: "back", does: "go back, and run nothing"},
+	{keys: "ctrl+g", short: "help", does: "show these keys, as f1 does"},
+	{keys: "ctrl+s", short: "save", does: "save it as a scenario file, for rtbench run"},
+	{keys: "ctrl+y", short: "copy", does: "copy the command line to the clipboard, where the terminal allows that"},
+	{keys: "ctrl+u", does: "delete what stands before the cursor"},
+}
+
 // A formModel is a form as Bubble Tea drives it.
 type formModel struct {
-	ctx           context.Context
-	form          *Form
-	inputs        []textinput.Model
-	at            int
-	line          string  // the command
-	wrong         error   // with all of it
-	errs          []error // with each field
-	said          string
-	failed        bool
-	looking       int // looks that go on
-	filled        bool
-	width, height int
+	page
+	ctx     context.Context
+	form    *Form
+	inputs  []textinput.Model
+	at      int
+	line    string  // the command
+	wrong   error   // with all of it
+	errs    []error // with each field
+	found   Finding // last
+	looking int     // looks that go on
+	filled  bool
 }
 
 func newFormModel(ctx context.Context, f *Form) *formModel {
 	m := &formModel{ctx: ctx, form: f}
+	m.keys = formKeys
+	m.file = newFileAsker("save the scenario as", func(path string, over bool) (string, error) { return f.Save(path, over, m.values()) })
 	for _, field := range f.Fields {
 		input := textinput.New()
 		input.Prompt = ""
@@ -88,23 +110,35 @@ func (m *formModel) judge() {
 	}
 }
 
-// found is what was found out about a field.
-type found struct {
-	before, after []string
-	said          string
+// looked is what was found, of which values.
+type looked struct {
+	Finding
+	of []string
 }
 
-// look finds out about a field that is left.
+// look looks at the form, once a field is left that tells of what is looked at.
 func (m *formModel) look(field int) tea.Cmd {
-	if m.form.Found == nil {
+	if !m.form.Fields[field].Looked {
 		return nil
 	}
 	m.looking++
 	values := m.values()
-	return func() tea.Msg {
-		after, said := m.form.Found(m.ctx, field, values)
-		return found{values, after, said}
+	return func() tea.Msg { return looked{m.form.Look(m.ctx, values), values} }
+}
+
+// learn takes what was found, but for what has been written meanwhile.
+func (m *formModel) learn(msg looked) {
+	m.looking--
+	if m.inputs[msg.Field].Value() == msg.of[msg.Field] {
+		m.found = msg.Finding
 	}
+	for i, value := range msg.Values {
+		if value != msg.of[i] && m.inputs[i].Value() == msg.of[i] {
+			m.inputs[i].SetValue(value)
+			m.inputs[i].CursorEnd()
+		}
+	}
+	m.judge()
 }
 
 // Init implements tea.Model.
@@ -112,25 +146,25 @@ func (m *formModel) Init() tea.Cmd { return m.inputs[0].Focus() }
 
 // Update implements tea.Model.
 func (m *formModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	switch msg := msg.(type) {
-	case tea.WindowSizeMsg:
-		m.width, m.height = msg.Width, msg.Height
+	if m.resize(msg) {
 		for i := range m.inputs {
-			m.inputs[i].SetWidth(max(8, msg.Width-m.nameWidth()-6))
+			m.inputs[i].SetWidth(max(8, m.width-m.nameWidth()-6))
 		}
 		return m, nil
-	case found:
-		m.looking--
-		m.said, m.failed = msg.said, false
-		for i, value := range msg.after {
-			if value != msg.before[i] && m.inputs[i].Value() == msg.before[i] { // and nobody has written there meanwhile
-				m.inputs[i].SetValue(value)
-				m.inputs[i].CursorEnd()
-			}
-		}
-		m.judge()
+	}
+	if msg, ok := msg.(looked); ok {
+		m.learn(msg)
 		return m, nil
-	case tea.KeyPressMsg:
+	}
+	if m.file.asked {
+		return m, m.answer(msg)
+	}
+	if msg, ok := msg.(tea.KeyPressMsg); ok {
+		if m.help {
+			m.help = false
+			return m, nil
+		}
+		m.said = ""
 		switch msg.String() {
 		case "ctrl+c", "esc":
 			return m, tea.Quit
@@ -142,20 +176,24 @@ func (m *formModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			return m, m.enter()
 		case "ctrl+r":
 			return m, m.run()
+		case "ctrl+g", "f1":
+			m.help = true
+			return m, nil
 		case "ctrl+y":
-			m.said, m.failed = "copied, if the terminal allows that", false
+			m.tell("copied, if the terminal allows that", nil)
 			return m, tea.SetClipboard(m.line)
 		case "ctrl+s":
-			m.save()
-			return m, nil
+			return m, m.save()
 		}
-		m.said = ""
 	}
 	var cmd tea.Cmd
 	before := m.inputs[m.at].Value()
 	m.inputs[m.at], cmd = m.inputs[m.at].Update(msg)
 	if m.inputs[m.at].Value() != before { // and not as often as the cursor blinks
 		m.judge()
+	}
+	if m.found.Values != nil && m.inputs[m.found.Field].Value() != m.found.Values[m.found.Field] {
+		m.found = Finding{} // it was of something else
 	}
 	return m, cmd
 }
@@ -176,30 +214,42 @@ func (m *formModel) enter() tea.Cmd {
 	return m.run()
 }
 
+// unfit is the first field that something is wrong with; -1 for none.
+func (m *formModel) unfit() int {
+	return slices.IndexFunc(m.errs, func(err error) bool { return err != nil })
+}
+
 // run ends the form, if nothing is wrong.
 func (m *formModel) run() tea.Cmd {
-	m.judge()
-	if i := slices.IndexFunc(m.errs, func(err error) bool { return err != nil }); i >= 0 {
-		m.said, m.failed = m.form.Fields[i].Name+": "+m.errs[i].Error(), true
-		return nil
-	}
-	if m.wrong != nil {
-		m.said, m.failed = m.wrong.Error(), true
+	if m.refuses() {
 		return nil
 	}
 	m.filled = true
 	return tea.Quit
 }
 
-func (m *formModel) save() {
-	if m.form.Save == nil {
-		return
+// save asks where to, if nothing is wrong.
+func (m *formModel) save() tea.Cmd {
+	if m.refuses() {
+		return nil
 	}
-	said, err := m.form.Save(m.values())
-	m.said, m.failed = said, err != nil
-	if err != nil {
-		m.said = err.Error()
+	return m.ask(m.form.SaveName)
+}
+
+// refuses reports whether something is wrong, and goes to the field where that is.
+func (m *formModel) refuses() bool {
+	m.judge()
+	if i := m.unfit(); i >= 0 {
+		m.tell("", fmt.Errorf("%s is to be mended first", m.form.Fields[i].Name)) // and what is wrong stands there
+		m.inputs[m.at].Blur()
+		m.at = i
+		m.inputs[i].Focus()
+		return true
 	}
+	if m.wrong != nil {
+		m.tell("", m.wrong)
+	}
+	return m.wrong != nil
 }
 
 func (m *formModel) nameWidth() (w int) {
@@ -217,45 +267,59 @@ func (m *formModel) View() (drawn tea.View) {
 }
 
 func (m *formModel) render(width, height int) string {
-	if width < 1 || height < 1 {
-		return ""
+	page := m.page
+	if m.said == "" && m.wrong != nil && m.unfit() < 0 { // a field says itself what is wrong with it
+		page.tell(m.wrong.Error(), nil)
 	}
-	lines := block{"", " " + bold.paint(m.form.Title), ""}
-	names, marked := m.nameWidth(), 0
+	title := block{"", " " + bold.paint(m.form.Title), ""}
+	command := append(block{""}, painted(green, m.line, width)...)
+	bottom := len(page.bottom(width, height))
+	fields, marked := m.fields(width, true)
+	if len(title)+len(fields)+len(command)+bottom > height {
+		fields, marked = m.fields(width, false)
+	}
+	if len(title)+len(fields)+len(command)+bottom > height {
+		title = title[1:2]
+	}
+	return page.draw(slices.Concat(title, fields, command), len(title)+marked, width, height)
+}
+
+// fields are the fields, each with what is wrong with it, or was found, or else with what it is for: where there is room, and where
+// it is being written. marked is the last line of that one.
+func (m *formModel) fields(width int, room bool) (lines block, marked int) {
+	names := m.nameWidth()
 	for i, f := range m.form.Fields {
-		name := " " + fit(f.Name, names) + "  "
+		name := " " + fit(f.Name, names)
 		if i == m.at {
-			name, marked = cyan.paint("▸"+fit(f.Name, names))+"  ", len(lines)+1
+			name = cyan.paint("▸" + fit(f.Name, names))
 		}
-		lines = append(lines, name+m.inputs[i].View())
-		below := dim.paint(f.Hint)
-		if err := m.errs[i]; err != nil {
-			below = yellow.paint(report.Plain(err.Error()))
+		lines = append(lines, name+"  "+m.inputs[i].View())
+		for _, line := range m.below(i, width-names-2, room) {
+			lines = append(lines, strings.Repeat(" ", names+2)+line)
 		}
-		lines = append(lines, strings.Repeat(" ", names+3)+below)
-	}
-	lines = append(lines, "")
-	for _, line := range wrap(report.Plain(m.line), width-4) {
-		lines = append(lines, "  "+green.paint(line))
-	}
-	said, colour := m.said, green
-	switch {
-	case m.looking > 0:
-		said, colour = "looking at it …", dim
-	case said != "" && m.failed:
-		colour = red
-	case said == "" && m.wrong != nil:
-		said, colour = m.wrong.Error(), yellow
-	}
-	if said != "" {
-		lines = append(lines, "")
-		for _, line := range wrap(report.Plain(said), width-4) {
-			lines = append(lines, "  "+colour.paint(line))
-		}
-		if m.failed || m.looking > 0 {
+		if i == m.at {
 			marked = len(lines) - 1
 		}
 	}
-	footer := hints([][2]string{{"tab", "next"}, {"ctrl+r", "run"}, {"ctrl+y", "copy the command"}, {"ctrl+s", "save as a scenario"}, {"esc", "back"}}...)
-	return paged(lines, footer, marked, width, height)
+	return lines, marked
+}
+
+// below is what there is to say of a field.
+func (m *formModel) below(i, width int, room bool) (lines block) {
+	is := i == m.found.Field && m.form.Fields[i].Looked
+	switch {
+	case m.errs[i] != nil:
+		return painted(yellow, m.errs[i].Error(), width)
+	case is && m.looking > 0:
+		return painted(dim, "looking at it …", width)
+	case is && m.found.Said != "":
+		lines = painted(green, m.found.Said, width)
+	}
+	if is && m.found.Err != nil {
+		lines = append(lines, painted(yellow, m.found.Err.Error(), width)...)
+	}
+	if lines == nil && (room || i == m.at) {
+		return painted(dim, m.form.Fields[i].Hint, width)
+	}
+	return lines
 }

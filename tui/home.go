@@ -34,27 +34,46 @@ var homeActions = []struct {
 	do          Doing
 	title, says string
 }{
-	{Measure, "Measure an endpoint", "Server-Sent Events or WebSocket: delivery latency, loss, reconnects, resumption"},
-	{Contend, "Compare the two protocols", "on one workload, on your servers or the built-in one, with evidence"},
+	{Measure, "Measure an endpoint", "latency, loss, reconnects of SSE or WebSocket"},
+	{Contend, "Compare the two protocols", "SSE against WebSocket on one workload"},
 	{Leave, "Quit", ""},
 }
 
 // Home shows the start page: what can be done, and the runs of this session, the latest first.
 func Home(ctx context.Context, screen Screen, history []string) (Choice, error) {
-	m := &homeModel{history: history}
+	m := newHomeModel(history)
 	err := show(ctx, m, screen)
 	return m.choice, err
 }
 
+// homeKeys are what keys do on the start page, where there is a history and where there is none.
+func homeKeys(history bool) []binding {
+	keys := []binding{
+		{keys: "?", short: "help", does: "show these keys"},
+		{keys: "↑ ↓", short: "", does: "go to another line"},
+		{keys: "enter", short: "choose", does: "do what the line says, or read its run"},
+	}
+	if history {
+		keys = append(keys,
+			binding{keys: "space", short: "mark", does: "mark a run: the first one is the base, the second the head"},
+			binding{keys: "=", short: "diff", does: "tell how the head differs from the base, as rtbench diff does"},
+			binding{keys: "x", short: "swap", does: "swap base and head"})
+	}
+	return append(keys, binding{keys: "q", short: "quit", does: "leave, and forget the runs"})
+}
+
 // A homeModel is the start page as Bubble Tea drives it.
 type homeModel struct {
-	history       []string
-	at            int // the line that is marked: of the actions, and then of the history
-	picked        []int
-	said          string
-	leaving       bool // asked to, once
-	choice        Choice
-	width, height int
+	page
+	history []string
+	at      int // the line that is marked: of the actions, and then of the history
+	picked  []int
+	leaving bool // asked to, once
+	choice  Choice
+}
+
+func newHomeModel(history []string) *homeModel {
+	return &homeModel{history: history, page: page{keys: homeKeys(len(history) > 0)}}
 }
 
 // Init implements tea.Model.
@@ -62,25 +81,32 @@ func (m *homeModel) Init() tea.Cmd { return nil }
 
 // Update implements tea.Model.
 func (m *homeModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	switch msg := msg.(type) {
-	case tea.WindowSizeMsg:
-		m.width, m.height = msg.Width, msg.Height
-	case tea.KeyPressMsg:
+	if m.resize(msg) {
+		return m, nil
+	}
+	if msg, ok := msg.(tea.KeyPressMsg); ok {
 		return m, m.press(msg.String())
 	}
 	return m, nil
 }
 
 func (m *homeModel) press(name string) tea.Cmd {
+	if m.help {
+		m.help = false
+		return nil
+	}
 	m.said = ""
 	if name != "q" && name != "ctrl+c" {
 		m.leaving = false
 	}
 	switch name {
+	case "?":
+		m.help = true
 	case "esc": // which came from a page
 	case "q", "ctrl+c":
 		if len(m.history) > 0 && !m.leaving {
-			m.leaving, m.said = true, "once more leaves, and forgets the runs"
+			m.leaving = true
+			m.tell("once more leaves, and forgets the runs", nil)
 			return nil
 		}
 		m.choice = Choice{Do: Leave}
@@ -93,11 +119,13 @@ func (m *homeModel) press(name string) tea.Cmd {
 		m.pick(m.at - len(homeActions))
 	case "=", "d":
 		if len(m.picked) != 2 {
-			m.said = "mark two runs with space, to compare them"
+			m.tell("mark two runs with space: first the base, and then the head that is held against it", nil)
 			return nil
 		}
 		m.choice = Choice{Diff, m.picked}
 		return tea.Quit
+	case "x":
+		slices.Reverse(m.picked)
 	case "enter":
 		if run := m.at - len(homeActions); run >= 0 {
 			m.choice = Choice{Open, []int{run}}
@@ -137,50 +165,39 @@ func (m *homeModel) View() (drawn tea.View) {
 }
 
 func (m *homeModel) render(width, height int) string {
-	if width < 1 || height < 1 {
-		return ""
-	}
+	const beside = 32 // of what an action is about
 	lines := block{"", " " + bold.paint("rtbench") + dim.paint("  what each subscriber of a stream really gets"), ""}
-	for i, a := range homeActions {
-		line := fmt.Sprintf(" %d  %s", i+1, a.title)
+	marked := 0
+	add := func(i int, text string) {
 		if i == m.at {
-			line = reversed.paint(fit(line, 32))
-		} else {
-			line = fit(line, 32)
+			text, marked = reversed.paint(text), len(lines)
 		}
-		lines = append(lines, line+"  "+dim.paint(a.says))
+		lines = append(lines, text)
+	}
+	for i, a := range homeActions {
+		add(i, fit(fmt.Sprintf(" %d  %s", i+1, a.title), beside))
+		if below := len(lines) - 1; beside+2+len(a.says) <= width {
+			lines[below] += "  " + dim.paint(a.says)
+		} else {
+			for _, line := range wrap(a.says, width-4) {
+				lines = append(lines, "    "+dim.paint(line))
+			}
+		}
 	}
 	if len(m.history) > 0 {
 		lines = append(lines, "", " "+bold.paint("runs of this session"))
 	}
 	for i, text := range m.history {
-		mark := [...]string{" ", "A", "B"}[slices.Index(m.picked, i)+1]
-		line := fit(" "+mark+"  "+report.Plain(text), width)
-		if i+len(homeActions) == m.at {
-			line = reversed.paint(line)
+		at := i + len(homeActions)
+		mark := " " + fit([...]string{"", "base", "head"}[slices.Index(m.picked, i)+1], 4) + " "
+		rows := block{report.Plain(text)}
+		if at == m.at && ansi.StringWidth(rows[0]) > width-len(mark) { // it is shown in full
+			rows = wrap(report.PlainWords(text), width-len(mark))
 		}
-		lines = append(lines, line)
+		for _, row := range rows {
+			add(at, fit(mark+row, width))
+			mark = strings.Repeat(" ", len(mark))
+		}
 	}
-	footer := " " + bold.paint("↑ ↓ enter") + dim.paint(" choose  ") + bold.paint("q") + dim.paint(" quit")
-	if len(m.history) > 1 {
-		footer = " " + bold.paint("↑ ↓ enter") + dim.paint(" choose  ") + bold.paint("space") + dim.paint(" mark  ") + bold.paint("=") + dim.paint(" compare the two marked  ") + bold.paint("q") + dim.paint(" quit")
-	}
-	if m.said != "" {
-		footer = " " + yellow.paint(m.said)
-	}
-	return paged(lines, footer, m.at+len(lines)-len(homeActions)-len(m.history), width, height)
-}
-
-// paged is as much of a page as there is room for, with the line that is marked, above its last line.
-func paged(lines block, footer string, marked, width, height int) string {
-	room := max(1, height-2)
-	from := max(0, min(marked-room+1, len(lines)-room))
-	shown := append(lines[from:min(len(lines), from+room)].tall(height-2), "", footer)
-	if height < 3 {
-		shown = block{footer}
-	}
-	for i := range shown {
-		shown[i] = ansi.Truncate(shown[i], width, "…")
-	}
-	return strings.Join(shown, "\n")
+	return m.draw(lines, marked, width, height)
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/rtbench/rtbench/report"
 )
 
 // key is a key by its name, or a character.
@@ -65,9 +68,11 @@ func TestHome(t *testing.T) {
 		{[]string{"down", "down", "down", " ", "down", " ", "="}, Choice{Diff, []int{0, 1}}, true},
 		{[]string{"down", "down", "down", " ", "down", " ", "down", " ", "="}, Choice{Diff, []int{1, 2}}, true},
 		{[]string{"down", "down", "down", " ", "down", " ", " ", "="}, Choice{}, false},
+		{[]string{"down", "down", "down", " ", "down", " ", "x", "="}, Choice{Diff, []int{1, 0}}, true},
+		{[]string{"?", "2", "enter"}, Choice{Do: Measure}, true}, // any key closes the help
 		{[]string{"9", " ", "up"}, Choice{}, false},
 	} {
-		m := &homeModel{history: history}
+		m := newHomeModel(history)
 		var cmd tea.Cmd
 		for _, name := range row.keys {
 			_, cmd = m.Update(key(name))
@@ -76,7 +81,8 @@ func TestHome(t *testing.T) {
 			t.Errorf("%v: %+v", row.keys, m.choice)
 		}
 	}
-	m := &homeModel{history: history, at: 4, picked: []int{2, 0}}
+	m := newHomeModel(history)
+	m.at, m.picked = 4, []int{2, 0}
 	fits(t, "home", m.render)
 	if got := m.render(80, 24); strings.Contains(got, "\x1b[2J") {
 		t.Error("the server's escapes come through")
@@ -93,24 +99,22 @@ func form() *Form {
 	}
 	return &Form{
 		Title:  "Measure",
-		Fields: []Field{{Name: "target", Hint: "a URL", Value: ""}, {Name: "connections", Hint: "how many", Value: "100", Check: number}},
+		Fields: []Field{{Name: "target", Hint: "a URL", Value: "", Looked: true}, {Name: "connections", Hint: "how many", Value: "100", Check: number}},
 		Command: func(values []string) (string, error) {
 			if strings.Contains(values[0], " ") {
 				return "", errors.New("a URL has no spaces")
 			}
 			return "rtbench sse " + values[0] + " --connections " + values[1], nil
 		},
-		Found: func(_ context.Context, field int, values []string) ([]string, string) {
-			if field != 0 {
-				return values, ""
-			}
-			return []string{"http://" + values[0], values[1]}, "it answers"
+		Look: func(_ context.Context, values []string) Finding {
+			return Finding{Values: []string{"http://" + values[0], values[1]}, Said: "it answers"}
 		},
-		Save: func(values []string) (string, error) {
-			if values[0] == "" {
-				return "", errors.New("nothing to save")
+		SaveName: "scenario.yaml",
+		Save: func(path string, over bool, values []string) (string, error) {
+			if path == "mine.yaml" && !over {
+				return "", &fs.PathError{Op: "open", Path: path, Err: fs.ErrExist}
 			}
-			return "saved", nil
+			return "saved as " + path, nil
 		},
 	}
 }
@@ -126,13 +130,19 @@ func TestForm(t *testing.T) {
 	}{
 		{"filled in", []string{"a", "tab", "0", "enter"}, true, "", []string{"http://a", "1000"}},
 		{"filled in at once", []string{"ctrl+r"}, true, "", []string{"", "100"}},
-		{"a wrong field", []string{"tab", "x", "enter"}, false, "connections: no number", []string{"http://", "100x"}},
+		{"a wrong field", []string{"tab", "x", "enter"}, false, "connections is to be mended first", []string{"http://", "100x"}},
 		{"mended", []string{"tab", "x", "backspace", "enter"}, true, "", []string{"http://", "100"}},
 		{"wrong as a whole", []string{"a", " ", "b", "ctrl+r"}, false, "a URL has no spaces", []string{"a b", "100"}},
 		{"given up", []string{"a", "esc"}, false, "", []string{"a", "100"}},
 		{"up and down", []string{"down", "down", "up", "9"}, false, "", []string{"http://http://", "1009"}},
-		{"saved", []string{"a", "ctrl+s"}, false, "saved", []string{"a", "100"}},
-		{"not saved", []string{"ctrl+s"}, false, "nothing to save", []string{"", "100"}},
+		{"saved", []string{"a", "ctrl+s", "enter"}, false, "saved as scenario.yaml", []string{"a", "100"}},
+		{"saved by another name", []string{"a", "ctrl+s", "x", "enter", "b"}, false, "", []string{"ab", "100"}},
+		{"not saved", []string{"a", " ", "ctrl+s"}, false, "a URL has no spaces", []string{"a ", "100"}},
+		{"not saved after all", []string{"a", "ctrl+s", "x", "esc", "b"}, false, "", []string{"ab", "100"}},
+		{"not written over", []string{"ctrl+s", "m", "i", "n", "e", ".", "y", "a", "m", "l", "enter"}, false, "mine.yaml is there already: enter once more", []string{"", "100"}},
+		{"written over", []string{"ctrl+s", "m", "i", "n", "e", ".", "y", "a", "m", "l", "enter", "enter"}, false, "saved as mine.yaml", []string{"", "100"}},
+		{"another name is not written over", []string{"ctrl+s", "m", "i", "n", "e", ".", "y", "a", "m", "l", "enter", "backspace", "l", "enter"}, false, "mine.yaml is there already", []string{"", "100"}},
+		{"help", []string{"ctrl+g", "x", "a"}, false, "", []string{"a", "100"}},
 		{"copied", []string{"ctrl+y"}, false, "copied", []string{"", "100"}},
 		{"text that is a key elsewhere", []string{"q", "j", "?"}, false, "", []string{"qj?", "100"}},
 	} {
@@ -141,11 +151,8 @@ func TestForm(t *testing.T) {
 			m.Init()
 			m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
 			for _, name := range row.keys {
-				left := m.at
 				m.Update(key(name))
-				if m.at != left { // what is left is looked at, which takes its time
-					after, said := m.form.Found(t.Context(), left, m.values())
-					m.Update(found{m.values(), after, said})
+				for ; m.looking > 0; m.learn(looked{m.form.Look(t.Context(), m.values()), m.values()}) {
 				}
 			}
 			if m.filled != row.filled || !strings.Contains(m.said, row.said) || row.said == "" && m.said != "" && !row.filled {
@@ -158,15 +165,96 @@ func TestForm(t *testing.T) {
 	}
 }
 
-// TestFormFoundLate: what was found out about a field doesn't take away what has been written meanwhile.
-func TestFormFoundLate(t *testing.T) {
+// TestFormLookedLate: what was found doesn't take away what has been written meanwhile, and isn't told of it.
+func TestFormLookedLate(t *testing.T) {
 	m := newFormModel(t.Context(), form())
 	m.Init()
 	before := m.values()
 	m.Update(key("a"))
-	m.Update(found{before, []string{"http://other", "7"}, "late"})
-	if got := m.values(); got[0] != "a" || got[1] != "7" {
-		t.Errorf("%q", got)
+	m.Update(looked{Finding{Values: []string{"http://other", "7"}, Said: "late"}, before})
+	if got := m.values(); got[0] != "a" || got[1] != "7" || m.found.Said != "" {
+		t.Errorf("%q, %+v", got, m.found)
+	}
+}
+
+// TestFormFinding: what was found stands at its field until something else is written there.
+func TestFormFinding(t *testing.T) {
+	m := newFormModel(t.Context(), form())
+	m.Init()
+	m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
+	m.Update(key("a"))
+	m.Update(key("tab"))
+	if got := plainText(m.render(80, 24)); !strings.Contains(got, "looking at it") {
+		t.Errorf("nothing says that it is looked at:\n%s", got)
+	}
+	of := m.values()
+	m.Update(looked{Finding{Values: of, Err: errors.New("nothing listens there")}, of})
+	for _, name := range []string{"1", "tab"} {
+		m.Update(key(name))
+		if got := plainText(m.render(80, 24)); !strings.Contains(got, "nothing listens there") {
+			t.Errorf("after %s:\n%s", name, got)
+		}
+	}
+	m.Update(key("b"))
+	if got := plainText(m.render(80, 24)); strings.Contains(got, "nothing listens there") {
+		t.Errorf("of something else:\n%s", got)
+	}
+}
+
+// TestInFull: all of a long text can be read, and nothing of a server's acts on the terminal.
+func TestInFull(t *testing.T) {
+	text := strings.Repeat("a reason that is long; ", 18) + "\x1b[2J the end"
+	for _, size := range [][2]int{{80, 24}, {60, 15}} {
+		pages := map[string]string{}
+		m := newFormModel(t.Context(), form())
+		m.Init()
+		m.form.Look = func(context.Context, []string) Finding { return Finding{Values: m.values(), Err: errors.New(text)} }
+		m.learn(looked{m.form.Look(t.Context(), nil), m.values()})
+		pages["found"] = m.render(size[0], size[1])
+		m.found = Finding{}
+		m.form.Command = func([]string) (string, error) { return "rtbench", errors.New(text) }
+		m.judge()
+		pages["wrong"] = m.render(size[0], size[1])
+		m.Update(key("ctrl+r"))
+		pages["refused"] = m.render(size[0], size[1])
+		r := newReaderModel(&Reader{Said: []string{"all of a page"}, Text: func(int) string { return report.PlainWords(text) }})
+		r.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		pages["report"] = strings.ReplaceAll(r.render(size[0], size[1]), "\n", "")
+		r = newReaderModel(&Reader{Said: []string{text}, Text: func(int) string { return "report" }})
+		r.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		pages["said"] = r.render(size[0], size[1])
+		h := newHomeModel([]string{text})
+		h.at = len(homeActions)
+		pages["history"] = h.render(size[0], size[1])
+		for name, got := range pages {
+			if flat := strings.Join(strings.Fields(plainText(got)), " "); !strings.Contains(flat, "the end") || strings.Count(flat, "that is long;") != 18 || strings.Contains(got, "\x1b[2J") {
+				t.Errorf("%s at %v:\n%s", name, size, got)
+			}
+		}
+	}
+}
+
+// TestPageHelp: each page says what its keys do, in full.
+func TestPageHelp(t *testing.T) {
+	m := newFormModel(t.Context(), form())
+	m.Update(key("ctrl+g"))
+	r := newReaderModel(&Reader{Rerun: true, Swap: true, Write: func(string, bool) (string, error) { return "", nil }, Text: func(int) string { return "" }})
+	r.Update(key("?"))
+	h := newHomeModel([]string{"a", "b"})
+	h.Update(key("?"))
+	for name, page := range map[string]struct {
+		keys   []binding
+		render func(width, height int) string
+	}{"form": {m.keys, m.render}, "reader": {r.keys, r.render}, "home": {h.keys, h.render}} {
+		fits(t, name+"-help", page.render)
+		for _, size := range [][2]int{{80, 24}, {60, 15}} {
+			got := strings.Join(strings.Fields(plainText(page.render(size[0], size[1]))), " ")
+			for _, k := range page.keys {
+				if last := k.does[strings.LastIndex(k.does, " ")+1:]; !strings.Contains(got, k.keys) || !strings.Contains(got, last) {
+					t.Errorf("%s at %v doesn't tell of %s", name, size, k.keys)
+				}
+			}
+		}
 	}
 }
 
@@ -187,7 +275,7 @@ func TestFormScreen(t *testing.T) {
 func TestReader(t *testing.T) {
 	var written string
 	reader := func() *Reader {
-		return &Reader{Title: "sse http://localhost/", Said: "exit code 99", Rerun: true,
+		return &Reader{Title: "sse http://localhost/", Said: []string{"exit code 99"}, Rerun: true,
 			Text: func(width int) string {
 				var b strings.Builder
 				for i := range 100 {
@@ -195,7 +283,8 @@ func TestReader(t *testing.T) {
 				}
 				return b.String()
 			},
-			Write: func(path string) (string, error) {
+			Name: "report.html",
+			Write: func(path string, _ bool) (string, error) {
 				if written = path; path == "x" {
 					return "", errors.New("no ending")
 				}
@@ -217,7 +306,10 @@ func TestReader(t *testing.T) {
 		{[]string{"e"}, Edit, ""},
 		{[]string{"q"}, Back, ""},
 		{[]string{"w", "a", ".", "m", "d", "enter"}, Back, "written to a.md"},
+		{[]string{"w", "enter"}, Back, "written to report.html"},
 		{[]string{"w", "x", "enter"}, Back, "no ending"},
+		{[]string{"w", "x", "enter", "backspace", "b", "enter"}, Back, "written to b"},
+		{[]string{"x"}, Back, "line 0 of 80"}, // it has no sides
 		{[]string{"w", "q", "esc"}, Back, "run again"},
 	} {
 		m := newReaderModel(reader())
@@ -229,8 +321,12 @@ func TestReader(t *testing.T) {
 			t.Errorf("%v: %v\n%s", row.keys, m.next, got)
 		}
 	}
-	if written != "x" {
+	if written != "b" {
 		t.Errorf("%q", written)
+	}
+	s := newReaderModel(&Reader{Swap: true, Text: func(int) string { return "" }})
+	if _, cmd := s.Update(key("x")); cmd == nil || s.next != Swap {
+		t.Error("the sides can't be swapped")
 	}
 	m := newReaderModel(&Reader{Title: "difference", Text: func(int) string { return "short" }})
 	m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})

@@ -25,14 +25,21 @@ func show(ctx context.Context, m tea.Model, screen Screen) error {
 		return nil
 	}
 	var program *tea.Program
+	var started sync.Once
+	stop := func() {}
+	options = append(options, tea.WithFilter(func(_ tea.Model, msg tea.Msg) tea.Msg {
+		started.Do(func() { // before, it can bear none of this
+			stop = yieldTerminal(program)
+			if screen.Leaving != nil {
+				screen.Leaving(program.Kill)
+			}
+		})
+		return msg
+	}))
 	if screen.Leaving != nil {
-		var once sync.Once
-		options = append(options, tea.WithFilter(func(_ tea.Model, msg tea.Msg) tea.Msg {
-			once.Do(func() { screen.Leaving(program.Kill) }) // which it can't bear while it starts
-			return msg
-		}))
 		defer screen.Leaving(nil)
 	}
+	defer func() { stop() }()
 	program = tea.NewProgram(m, options...)
 	defer forgetInput(screen.In)
 	ended := make(chan struct{})

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
@@ -19,15 +18,19 @@ const (
 	Back  Next = iota // to the start page
 	Again             // the same run
 	Edit              // change something, and run again
+	Swap              // hold the other side against this one
 )
 
 // A Reader shows a report.
 type Reader struct {
 	Title string
-	Said  string                                     // what became of it, such as its exit code
-	Text  func(width int) string                     // the report for people, without cursor movements
-	Write func(path string) (said string, err error) // writes it to a file, whose ending says the format
-	Rerun bool                                       // it can be made again
+	Said  []string                                              // what became of it, such as its exit code, above the report
+	Text  func(width int) string                                // the report for people, without cursor movements
+	Write func(path string, over bool) (said string, err error) // to a file, whose ending says the format; over one that is there only where over is true: else that is fs.ErrExist
+	Name  string                                                // is offered for the file
+	Ends  []string                                              // how it may end
+	Rerun bool                                                  // it can be made again
+	Swap  bool                                                  // it has two sides
 }
 
 // Read shows it until somebody has read it.
@@ -37,22 +40,38 @@ func (r *Reader) Read(ctx context.Context, screen Screen) (Next, error) {
 	return m.next, err
 }
 
+// readerKeys are what keys do where a report is read.
+func readerKeys(r *Reader) []binding {
+	keys := []binding{
+		{keys: "?", short: "help", does: "show these keys"},
+		{keys: "↑ ↓", short: "scroll", does: "scroll; space, page up and down by a page, home and end to either end"},
+	}
+	if r.Write != nil {
+		keys = append(keys, binding{keys: "w", short: "write", does: "write the report to a file; its ending says the format"})
+	}
+	if r.Rerun {
+		keys = append(keys, binding{keys: "r", short: "run again", does: "make the same run again"},
+			binding{keys: "e", short: "change", does: "change something, and run that"})
+	}
+	if r.Swap {
+		keys = append(keys, binding{keys: "x", short: "swap", does: "swap base and head"})
+	}
+	return append(keys, binding{keys: "esc", short: "back", does: "go back to the start page, as q does"})
+}
+
 // A readerModel is a report as Bubble Tea shows it.
 type readerModel struct {
-	reader        *Reader
-	lines         block
-	top           int
-	input         textinput.Model
-	asking        bool
-	said          string
-	failed        bool
-	next          Next
-	width, height int
+	page
+	reader *Reader
+	lines  block
+	top    int
+	next   Next
 }
 
 func newReaderModel(r *Reader) *readerModel {
-	m := &readerModel{reader: r, input: textinput.New(), said: r.Said}
-	m.input.Prompt = ""
+	m := &readerModel{reader: r}
+	m.keys = readerKeys(r)
+	m.file = newFileAsker("write the report to a file that ends in "+strings.Join(r.Ends, ", "), r.Write)
 	return m
 }
 
@@ -61,24 +80,38 @@ func (m *readerModel) Init() tea.Cmd { return nil }
 
 // Update implements tea.Model.
 func (m *readerModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	switch msg := msg.(type) {
-	case tea.WindowSizeMsg:
-		m.width, m.height = msg.Width, msg.Height
-		m.lines = strings.Split(strings.TrimRight(m.reader.Text(max(leastWidth, m.width)), "\n"), "\n")
-		m.scroll(0)
-	case tea.KeyPressMsg:
-		if m.asking && msg.String() != "ctrl+c" {
-			return m, m.write(msg)
+	if m.resize(msg) {
+		m.lines = nil
+		for _, said := range m.reader.Said {
+			m.lines = append(m.lines, painted(yellow, said, m.width)...)
 		}
+		if m.lines != nil {
+			m.lines = append(m.lines, "")
+		}
+		text := strings.TrimRight(m.reader.Text(max(leastWidth, m.width)), "\n")
+		m.lines = append(m.lines, strings.Split(ansi.Hardwrap(text, max(1, m.width), true), "\n")...)
+		m.scroll(0)
+		return m, nil
+	}
+	if m.file.asked {
+		return m, m.answer(msg)
+	}
+	if msg, ok := msg.(tea.KeyPressMsg); ok {
 		return m, m.press(msg.String())
 	}
 	return m, nil
 }
 
 func (m *readerModel) press(name string) tea.Cmd {
+	if m.help {
+		m.help = false
+		return nil
+	}
 	m.said = ""
 	page := max(1, m.height-4)
 	switch name {
+	case "?":
+		m.help = true
 	case "q", "esc", "ctrl+c":
 		return tea.Quit
 	case "r":
@@ -91,10 +124,15 @@ func (m *readerModel) press(name string) tea.Cmd {
 			m.next = Edit
 			return tea.Quit
 		}
+	case "x":
+		if m.reader.Swap {
+			m.next = Swap
+			return tea.Quit
+		}
 	case "w", "s":
-		m.asking = true
-		m.input.Reset()
-		return m.input.Focus()
+		if m.reader.Write != nil {
+			return m.ask(m.reader.Name)
+		}
 	case "up", "k":
 		m.scroll(-1)
 	case "down", "j":
@@ -115,26 +153,6 @@ func (m *readerModel) scroll(by int) {
 	m.top = max(0, min(m.top+by, len(m.lines)-max(1, m.height-3)))
 }
 
-// write takes a key of the name of a file.
-func (m *readerModel) write(msg tea.KeyPressMsg) tea.Cmd {
-	switch msg.String() {
-	case "esc":
-		m.asking = false
-		return nil
-	case "enter":
-		m.asking = false
-		said, err := m.reader.Write(strings.TrimSpace(m.input.Value()))
-		m.said, m.failed = said, err != nil
-		if err != nil {
-			m.said = err.Error()
-		}
-		return nil
-	}
-	var cmd tea.Cmd
-	m.input, cmd = m.input.Update(msg)
-	return cmd
-}
-
 // View implements tea.Model.
 func (m *readerModel) View() (drawn tea.View) {
 	drawn.AltScreen = true
@@ -143,31 +161,12 @@ func (m *readerModel) View() (drawn tea.View) {
 }
 
 func (m *readerModel) render(width, height int) string {
-	if width < 1 || height < 3 {
-		return ""
-	}
-	room := height - 3
+	room := max(1, height-1-len(m.bottom(width, height)))
+	top := max(0, min(m.top, len(m.lines)-room))
 	share := ""
 	if len(m.lines) > room {
-		share = fmt.Sprintf("%d %%", 100*min(len(m.lines), m.top+room)/max(1, len(m.lines)))
+		share = fmt.Sprintf(" %d %%", 100*min(len(m.lines), top+room)/len(m.lines))
 	}
-	lines := append(block{" " + bold.paint(fit(report.Plain(m.reader.Title), width-8)) + dim.paint(share)}, m.lines[min(m.top, len(m.lines)):min(len(m.lines), m.top+room)].tall(room)...)
-	keys := [][2]string{{"↑ ↓", "scroll"}, {"w", "write a file"}, {"r", "run again"}, {"e", "change and run"}, {"esc", "back"}}
-	if !m.reader.Rerun {
-		keys = append(keys[:2:2], keys[4])
-	}
-	footer := hints(keys...)
-	switch {
-	case m.asking:
-		footer = " write to (report.html, .json, .md, .xml, .csv, .txt): " + m.input.View()
-	case m.said != "" && m.failed:
-		footer = " " + red.paint("✗ "+report.Plain(m.said))
-	case m.said != "":
-		footer = " " + yellow.paint(report.Plain(m.said))
-	}
-	lines = append(lines, "", footer)
-	for i := range lines {
-		lines[i] = ansi.Truncate(lines[i], width, "…")
-	}
-	return strings.Join(lines, "\n")
+	title := " " + bold.paint(fit(report.Plain(m.reader.Title), width-8)) + dim.paint(share)
+	return m.draw(append(block{title}, m.lines[top:]...), 0, width, height)
 }

@@ -1,0 +1,169 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rtbench/rtbench/client"
+	"github.com/rtbench/rtbench/tui"
+)
+
+// lookLimit is how long it may take to find out what an endpoint speaks.
+const lookLimit = 4 * time.Second
+
+// looked reports whether what an endpoint answers depends on a field.
+func (form *sessionForm) looked(field sessionField) bool {
+	return form.place(aProtocol) >= 0 && (field.is == aTarget || field.is == otherFlags)
+}
+
+// look finds out what the target speaks, or what is the matter with it. What is wrong with the fields the form says.
+func (form *sessionForm) look(ctx context.Context, values []string) tui.Finding {
+	at, protocolAt := form.place(aTarget), form.place(aProtocol)
+	found := tui.Finding{Field: at, Values: slices.Clone(values)}
+	written, rest, whole := strings.Cut(strings.TrimSpace(values[at]), "://")
+	if !whole {
+		written, rest = protocols[0].schemes[0], written
+	}
+	first := protocolOf(written)
+	if rest == "" || first == nil {
+		return found
+	}
+	for _, p := range protocols {
+		if p.name == strings.TrimSpace(values[protocolAt]) && slices.Contains(p.schemes, written) {
+			first = p
+		}
+	}
+	more, _ := words("", values[form.place(otherFlags)])
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	l := looker{rest, more}
+	p, scheme, err := l.look(ctx, first, written)
+	if failed, ok := errors.AsType[*failure](err); ok && failed.code == exitUsage {
+		return found
+	}
+	found.Values[at] = scheme + "://" + rest
+	if _, wrong := protocolNamed(values[protocolAt]); err == nil || wrong == nil { // a wrong one isn't mended by a guess
+		found.Values[protocolAt] = p.name
+	}
+	if err == nil {
+		found.Said = p.opens
+	} else {
+		found.Err = said(p.failure(err))
+	}
+	if whole && scheme != written {
+		found.Said = strings.TrimPrefix(found.Said+"; the URL now begins with "+scheme+"://", "; ")
+	}
+	return found
+}
+
+// A looker tries what an endpoint speaks.
+type looker struct {
+	rest string   // of its URL, behind the scheme
+	more []string // flags
+}
+
+// look tries a protocol, then the others, and then TLS where it was written without, or the other way round. An error is of the
+// protocol and scheme that were likeliest meant.
+func (l looker) look(ctx context.Context, first *protocol, written string) (p *protocol, scheme string, err error) {
+	secure := secured(written)
+	p, err = l.protocol(ctx, first, secure)
+	if mistakesTLS(err, secure) {
+		if other, failed := l.protocol(ctx, first, !secure); failed == nil || speaks(failed) {
+			p, err, secure = other, failed, !secure
+		}
+	}
+	if slices.Contains(p.schemes, written) && secured(written) == secure {
+		return p, written, err
+	}
+	return p, p.scheme(secure), err
+}
+
+// protocol tries a protocol, and then the others where another one may be answered otherwise.
+func (l looker) protocol(ctx context.Context, first *protocol, secure bool) (*protocol, error) {
+	err := l.open(ctx, first, secure)
+	if err == nil || !answered(err) {
+		return first, err
+	}
+	for _, p := range protocols {
+		if p == first {
+			continue
+		}
+		failed := l.open(ctx, p, secure)
+		if e := client.Classify(err); failed == nil || e.Class == client.ClassStatus && first.mistaken(e.Code, e.Error()) != "" {
+			return p, failed
+		}
+	}
+	return first, err
+}
+
+// open opens a stream as the command does, and leaves it.
+func (l looker) open(ctx context.Context, p *protocol, secure bool) error {
+	f := &loadFlags{}
+	f.register(newFlagSet(p.name), p)
+	f.set.Usage = func() {}
+	f.set.ParseErrorsAllowlist.UnknownFlags = true // they are another protocol's
+	_ = f.set.Parse(l.more)
+	if err := fromEnvironment(f.set); err != nil {
+		return err
+	}
+	if f.data != "" || cmp.Or(f.method, http.MethodGet) != http.MethodGet {
+		return usage(errors.New("more than a GET isn't made to look"), "")
+	}
+	f.subscribe, f.await = nil, ""
+	t, err := newTarget(f, p.scheme(secure)+"://"+l.rest, p.schemes)
+	if err != nil {
+		return err
+	}
+	dialers, err := p.dialers(f, t)
+	if err != nil {
+		return err
+	}
+	dialer, err := dialers(0)
+	if err != nil {
+		return err
+	}
+	stream, err := dialer.Dial(ctx, nil)
+	if err != nil {
+		return err
+	}
+	return stream.Close()
+}
+
+// answered reports whether an error is an answer, if only a strange one.
+func answered(err error) bool {
+	switch client.Classify(err).Class {
+	case client.ClassStatus, client.ClassContentType, client.ClassHandshake, client.ClassProtocol, client.ClassReset, client.ClassEOF:
+		return true
+	}
+	return false
+}
+
+// mistakesTLS reports whether an error may be that of a server that speaks TLS where the client doesn't, or the other way round.
+func mistakesTLS(err error, secure bool) bool {
+	if err == nil || secure {
+		return errors.Is(err, client.ErrNoTLS)
+	}
+	switch e := client.Classify(err); e.Class {
+	case client.ClassProtocol, client.ClassReset, client.ClassEOF:
+		return true
+	case client.ClassStatus:
+		return e.Code == http.StatusBadRequest
+	}
+	return false
+}
+
+// speaks reports whether an error is an answer in HTTP, or a certificate.
+func speaks(err error) bool {
+	switch client.Classify(err).Class {
+	case client.ClassStatus, client.ClassContentType, client.ClassHandshake, client.ClassRedirect:
+		return true
+	case client.ClassTLS:
+		return !errors.Is(err, client.ErrNoTLS)
+	}
+	return false
+}

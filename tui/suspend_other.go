@@ -1,0 +1,7 @@
+//go:build !unix
+
+package tui
+
+import tea "charm.land/bubbletea/v2"
+
+func yieldTerminal(*tea.Program) (stop func()) { return func() {} }
