@@ -32,7 +32,7 @@ var bindings = []binding{
 	{"", "", "", []string{"pgdown"}, func(m *model) tea.Cmd { m.move(10); return nil }},
 	{"enter", "", "look at the marked connection: what happened to it, and what it receives", []string{"enter"}, (*model).enter},
 	{"esc", "", "go back", []string{"esc"}, (*model).back},
-	{"?", "help", "show these keys", []string{"?"}, func(m *model) tea.Cmd { m.view.help = !m.view.help; return nil }},
+	{"?", "help", "show these keys", []string{"?"}, func(m *model) tea.Cmd { m.view.help, m.view.scroll = !m.view.help, 0; return nil }},
 	{"space", "freeze", "have the display stand still; the measurement doesn't", []string{"space", " "}, (*model).freeze},
 	{"q", "end", "end the run now: what is under way still arrives, and the report is written", []string{"q"}, (*model).end},
 	{"d", "drop", "break a share of the connections off now", []string{"d"}, func(m *model) tea.Cmd { return m.ask(dropping) }},
@@ -162,7 +162,7 @@ func (m *model) turn(by int) tea.Cmd { return m.show((m.view.pane + pane(by) + n
 
 func (m *model) move(by int) {
 	v := &m.view
-	if v.pane == connections && v.followed < 0 && v.s != nil && v.s.Detail != nil {
+	if !v.help && v.pane == connections && v.followed < 0 && v.s != nil && v.s.Detail != nil {
 		v.selected = max(0, min(v.selected+by, len(v.s.Detail.Worst)-1))
 		return
 	}

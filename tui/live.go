@@ -53,8 +53,11 @@ const pullPace = 100 * time.Millisecond
 // beforeScreen is how long a run goes on before it is shown on the whole screen.
 const beforeScreen = 300 * time.Millisecond
 
-// saidFor is how long the last line says what became of an action.
-const saidFor = 4 * time.Second
+// saidFor is how long the last line says what became of an action, and failedFor why there was none.
+const (
+	saidFor   = 4 * time.Second
+	failedFor = 15 * time.Second
+)
 
 // Live shows a run on the whole screen until ctx ends, and lets it be steered. It leaves the terminal as it found it, also where
 // the display fails, of which the error tells.
@@ -161,7 +164,11 @@ func (m *model) pull() {
 			m.view.s, m.fresh = s, false
 		}
 	}
-	if m.asked == nil && m.view.said != "" && time.Since(m.saidAt) > saidFor {
+	long := saidFor
+	if m.view.failed {
+		long = failedFor
+	}
+	if m.asked == nil && m.view.said != "" && time.Since(m.saidAt) > long {
 		m.view.said, m.fresh = "", false
 	}
 }
@@ -196,7 +203,7 @@ func (m *model) ask(q *question) tea.Cmd {
 		m.input.SetValue(m.view.filter)
 		m.input.CursorEnd()
 	}
-	m.input.SetWidth(max(10, m.width-len(q.asks)-40))
+	m.input.SetWidth(max(10, m.width-len(q.asks)-3))
 	return m.input.Focus()
 }
 

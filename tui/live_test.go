@@ -134,9 +134,9 @@ func TestKeys(t *testing.T) {
 			if got := run.taken(); got != row.done {
 				t.Errorf("done: %s", got)
 			}
-			lines := strings.Split(plainText(m.View().Content), "\n")
-			if last := lines[len(lines)-1]; !strings.Contains(last, row.said) {
-				t.Errorf("the last line is %q", last)
+			screen := plainText(m.View().Content)
+			if last := screen[strings.LastIndex(screen, "\n\n"):]; !strings.Contains(last, row.said) {
+				t.Errorf("the last lines are %q", last)
 			}
 		})
 	}

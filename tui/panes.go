@@ -14,11 +14,11 @@ import (
 // overview is what matters most.
 func (v *view) overview(width, height int) block {
 	lines := append(append(v.headline(width), v.thresholds(width)...), "")
-	below := beside(width/2, v.connectionFacts(), v.deliveryFacts())
+	below := facing(width, v.connectionFacts(width), v.deliveryFacts(width))
 	if room := height - len(lines) - len(below) - 1; room >= 4 && v.s.Detail != nil {
 		lines = append(append(lines, v.plots(width, room)...), "")
 	}
-	return append(lines, below...)
+	return v.scrolled(append(lines, below...), 0, height)
 }
 
 // headline is the timing that the run is about, with what it is worth.
@@ -30,7 +30,7 @@ func (v *view) headline(width int) block {
 		if d != nil && s.Phase == bench.PhaseMeasure && d.Unmeasured[bench.Delivery] != "" {
 			what = report.Plain(d.Unmeasured[bench.Delivery])
 		}
-		return block{bold.paint("latency") + "  " + dim.paint(what), "", ""}
+		return append(hang(bold.paint("latency")+"  ", what, width, dim), "", "")
 	}
 	names, values := "", ""
 	each := max(12, min(16, (width-2)/6))
@@ -52,15 +52,15 @@ func (v *view) headline(width int) block {
 	}
 	add("max", timeText(s.Quantiles.Max), normal)
 	add("samples", numberText(int(s.Quantiles.Samples)), normal)
-	title := bold.paint(s.Headline.String())
+	title, why := bold.paint(s.Headline.String())+"  ", "so far"
 	if verdict != "" {
-		why := report.Meaning(verdict)
+		title += verdictTint(verdict).paint(string(verdict)) + "  "
+		why = "so far: " + report.Meaning(verdict)
 		if len(d.Doubts) > 0 {
-			why = report.Plain(d.Doubts[0].Text)
+			why = "so far: " + report.Plain(d.Doubts[0].Text)
 		}
-		title += "  " + verdictTint(verdict).paint(string(verdict)) + "  " + dim.paint(why)
 	}
-	return block{title + dim.paint("  so far"), names, values}
+	return append(hang(title, why, width, dim), names, values)
 }
 
 func verdictTint(v bench.Verdict) tint {
@@ -102,12 +102,12 @@ func (v *view) plots(width, height int) block {
 	return beside(width/2, left, right)
 }
 
-func (v *view) connectionFacts() block {
+func (v *view) connectionFacts(width int) block {
 	s := v.s
 	list := []fact{{"open", fmt.Sprintf("%s of %s", numberText(s.Open), numberText(s.Planned)), normal}}
 	if v.level != nil {
 		if level := v.level(s.At); level != s.Planned && s.Phase != bench.PhaseFinish {
-			list[0].value += fmt.Sprintf(", planned now %s", numberText(level))
+			list = append(list, fact{"planned now", numberText(level), normal})
 		}
 	}
 	if d := s.Detail; d != nil {
@@ -122,7 +122,7 @@ func (v *view) connectionFacts() block {
 		list = append(list, fact{"broken off", v.figureText(bench.Broken), normal})
 	}
 	failed := s.Count(bench.ConnectErrors)
-	return facts("connections", append(list, fact{"attempts failed", v.figureText(bench.ConnectErrors), alarm(failed > 0, red)})...)
+	return facts(width, "connections", append(list, fact{"attempts failed", v.figureText(bench.ConnectErrors), alarm(failed > 0, red)})...)
 }
 
 func alarm(is bool, t tint) tint {
@@ -132,7 +132,7 @@ func alarm(is bool, t tint) tint {
 	return normal
 }
 
-func (v *view) deliveryFacts() block {
+func (v *view) deliveryFacts(width int) block {
 	s := v.s
 	list := []fact{{"received", v.figureText(bench.Received), normal}, {"a second", report.Scale(s.Rate, bench.Number), normal}}
 	if s.Count(bench.Due) > 0 {
@@ -165,7 +165,7 @@ func (v *view) deliveryFacts() block {
 			list = append(list, fact{"target", targetText(t), normal})
 		}
 	}
-	return facts("events", list...)
+	return facts(width, "events", list...)
 }
 
 // targetText is what the target uses.
@@ -179,6 +179,13 @@ func (v *view) thresholds(width int) block {
 		return nil
 	}
 	var lines block
+	const most = 36 // columns of a condition, beside what became of it
+	widest := 0
+	for _, j := range v.s.Judgements {
+		if w := ansi.StringWidth(report.Plain(j.Threshold.Text)); w <= min(most, width/2) {
+			widest = max(widest, w)
+		}
+	}
 	for _, j := range v.s.Judgements {
 		mark, t, value := "✓", green, ""
 		switch {
@@ -187,13 +194,17 @@ func (v *view) thresholds(width int) block {
 		default:
 			value = report.Scale(j.Value, j.Threshold.Unit())
 			if j.Threshold.Bound != 0 {
-				value += fmt.Sprintf("  %.0f %% of the bound", 100*j.Value/j.Threshold.Bound)
+				value += fmt.Sprintf(", %.0f %% of the bound", 100*j.Value/j.Threshold.Bound)
 			}
 			if !j.Passed {
 				mark, t = "✗", red
 			}
 		}
-		lines = append(lines, fit("  "+t.paint(mark)+" "+fit(report.Plain(j.Threshold.Text), min(40, width/2-4))+"  "+t.paint(value), width))
+		head, text := "  "+t.paint(mark)+" ", report.Plain(j.Threshold.Text)
+		if ansi.StringWidth(text) > widest {
+			lines, head, text = append(lines, hang(head, text, width, normal)...), "    ", ""
+		}
+		lines = append(lines, hang(head+fit(text, widest)+"  ", value, width, t)...)
 	}
 	return lines
 }
@@ -242,12 +253,8 @@ func (v *view) scrolled(b block, head, height int) block {
 	v.bottom = max(0, len(rest)-room)
 	from := min(v.scroll, v.bottom)
 	lines := append(b[:min(head, len(b)):min(head, len(b))], rest[from:min(len(rest), from+room)]...)
-	if hidden := len(rest) - room; hidden > 0 && len(lines) > 0 {
-		last := len(lines) - 1
-		lines[last] = dim.paint(fmt.Sprintf("  %d more (↑ ↓)", hidden+1))
-		if from == hidden {
-			lines[last] = rest[len(rest)-1]
-		}
+	if hidden := v.bottom - from; hidden > 0 {
+		lines[len(lines)-1] = dim.paint(fmt.Sprintf("  %d more (↑ ↓)", hidden+1))
 	}
 	return lines
 }
@@ -296,7 +303,7 @@ func (v *view) connection(width, height int) block {
 	}
 	var life block
 	for _, h := range d.Followed.History {
-		life = append(life, fit(fmt.Sprintf("  %8s  %s", elapsed(h.At), v.plain(h.Text)), width))
+		life = append(life, hang(fmt.Sprintf("  %8s  ", elapsed(h.At)), v.plain(h.Text), width, normal)...)
 	}
 	if most := max(3, height/3); len(life) > most {
 		life = append(block{life[0], dim.paint(fmt.Sprintf("  %8s  %d more", "", len(life)-most+1))}, life[len(life)-most+2:]...)
@@ -384,11 +391,9 @@ func (v *view) failures(width, height int) block {
 	for _, g := range d.Errors {
 		when := "last " + elapsed(max(0, v.s.At-g.Last)) + " ago"
 		lines = append(lines, yellow.paint(fitRight(numberText(int(g.Count)), 9))+"  "+bold.paint(report.Plain(g.Key))+"  "+dim.paint(when))
-		for _, line := range wrap(v.plain(g.Text), width-13) {
-			lines = append(lines, "           "+line)
-		}
+		lines = append(lines, hang("           ", v.whole(g.Text), width, normal)...)
 		if hint := g.Hint(); hint != "" {
-			lines = append(lines, "           "+dim.paint("→ "+hint))
+			lines = append(lines, hang("           "+dim.paint("→ "), hint, width, dim)...)
 		}
 	}
 	return v.scrolled(lines, 0, height)
@@ -411,20 +416,20 @@ func (v *view) tester(width, height int) block {
 		if q.Samples == 0 {
 			return "–"
 		}
-		return fmt.Sprintf("p50 %s  p99 %s  max %s", timeText(q.P50), timeText(q.P99), timeText(q.Max))
+		return fmt.Sprintf("p50 %s p99 %s max %s", timeText(q.P50), timeText(q.P99), timeText(q.Max))
 	}
 	h := d.Health
-	lines := facts("the tester", fact{"lag behind the kernel", timing(bench.ClientLag), normal}, fact{"sent late by", timing(bench.PublishLateness), normal},
-		fact{"events in a shared read", share(h.Shared), normal}, fact{"not stamped by the kernel", share(h.Unstamped), alarm(h.Unstamped > 0, yellow)},
+	lines := facts(width, "the tester", fact{"lag behind the kernel", timing(bench.ClientLag), normal}, fact{"sent late by", timing(bench.PublishLateness), normal},
+		fact{"events sharing a read", share(h.Shared), normal}, fact{"without kernel stamp", share(h.Unstamped), alarm(h.Unstamped > 0, yellow)},
 		fact{"stood still for", timeText(int64(h.Stalled)), alarm(h.Stalled > 0, red)}, fact{"wall clock stepped by", timeText(int64(h.ClockStep)), normal})
 	target := []fact{{"", "not asked (--target-pid, --target-metrics)", dim}}
 	switch t := d.Target; {
 	case t != nil && t.Why != "":
-		target = []fact{{"", report.Plain(t.Why), yellow}}
+		target = []fact{{"why not", report.Plain(t.Why), yellow}}
 	case t != nil:
 		target = []fact{{"by", report.Plain(t.Source), normal}, {"uses", targetText(t), normal}}
 	}
-	lines = append(append(lines, ""), facts("the target", target...)...)
+	lines = append(append(lines, ""), facts(width, "the target", target...)...)
 	if len(d.Estimates) > 0 {
 		lines = append(lines, "", bold.paint("trust in "+s.Headline.String()))
 		for _, e := range d.Estimates {
@@ -435,18 +440,20 @@ func (v *view) tester(width, height int) block {
 					e.Verdict = ""
 				}
 			}
-			lines = append(lines, fit("  "+dim.paint(fit(report.QuantileName(e.Q), 8))+fit(estimateText(e), 11)+verdictTint(e.Verdict).paint(fit(string(e.Verdict), 17))+dim.paint(text), width))
+			head := "  " + dim.paint(fit(report.QuantileName(e.Q), 8)) + fit(estimateText(e), 11) + verdictTint(e.Verdict).paint(fit(string(e.Verdict), 17))
+			lines = append(lines, hang(head, text, width, dim)...)
 		}
 	}
 	for _, doubt := range d.Doubts {
-		for _, line := range wrap("! "+report.Plain(doubt.Text), width-4) {
-			lines = append(lines, "  "+red.paint(line))
+		lines = append(lines, hang(red.paint("  ! "), report.Plain(doubt.Text), width, red)...)
+		if doubt.Advice != "" {
+			lines = append(lines, hang(dim.paint("  → "), report.Plain(doubt.Advice), width, dim)...)
 		}
 	}
 	if len(s.Annotations) > 0 {
 		lines = append(lines, "", bold.paint("steered by hand"))
 		for _, a := range s.Annotations {
-			lines = append(lines, fit(fmt.Sprintf("  %8s  %s", elapsed(a.At), report.Plain(a.Text)), width))
+			lines = append(lines, hang(fmt.Sprintf("  %8s  ", elapsed(a.At)), report.Plain(a.Text), width, normal)...)
 		}
 	}
 	return v.scrolled(lines, 0, height)

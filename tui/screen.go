@@ -84,14 +84,37 @@ type fact struct {
 }
 
 // facts writes a heading and figures below each other.
-func facts(heading string, list ...fact) block {
+func facts(width int, heading string, list ...fact) block {
 	lines := block{bold.paint(heading)}
-	width := 0
+	widest := 0
 	for _, f := range list {
-		width = max(width, ansi.StringWidth(f.name))
+		widest = max(widest, ansi.StringWidth(f.name))
 	}
 	for _, f := range list {
-		lines = append(lines, "  "+dim.paint(fit(f.name, width))+"  "+f.tint.paint(f.value))
+		lines = append(lines, hang("  "+dim.paint(fit(f.name, widest))+"  ", f.value, width, f.tint)...)
+	}
+	return lines
+}
+
+// width is that of the widest line.
+func (b block) width() (widest int) {
+	for _, line := range b {
+		widest = max(widest, ansi.StringWidth(line))
+	}
+	return widest
+}
+
+// facing puts two blocks next to each other, where there is room for both as they are, and else below each other.
+func facing(width int, left, right block) block {
+	const gap = 2
+	if left.width()+gap+right.width() > width {
+		return append(append(left[:len(left):len(left)], ""), right...)
+	}
+	column := min(max(width/2, left.width()+gap), width-right.width())
+	lines := make(block, max(len(left), len(right)))
+	copy(lines, left)
+	for i, line := range right {
+		lines[i] = fit(lines[i], column) + line
 	}
 	return lines
 }
@@ -152,6 +175,16 @@ func hints(keys ...[2]string) (line string) {
 		line += " " + bold.paint(key[0]) + " " + dim.paint(key[1]) + " "
 	}
 	return line
+}
+
+// hang writes a text behind a head, in as many lines as it takes, each of which begins where the first does.
+func hang(head, text string, width int, t tint) (lines block) {
+	indent := ansi.StringWidth(head)
+	for _, line := range wrap(text, width-indent) {
+		lines = append(lines, head+t.paint(line))
+		head = strings.Repeat(" ", indent)
+	}
+	return lines
 }
 
 // wrap breaks a text into lines of a width, between words, as flags are that a hyphen joins.

@@ -72,8 +72,11 @@ func (v *view) render(width, height int) string {
 		}
 		return ansi.Truncate(Line(v.s, width), width, "")
 	}
-	lines := append(block{v.header(width), v.tabs(width), ""}, v.body(width, height-5).tall(height-5)...)
-	lines = append(lines, "", v.footer(width))
+	foot := v.footer(width)
+	foot = foot[:min(len(foot), height-8)]
+	room := height - 4 - len(foot)
+	lines := append(block{v.header(width), v.tabs(width), ""}, v.body(width, room).tall(room)...)
+	lines = append(append(lines, ""), foot...)
 	for i := range lines {
 		lines[i] = ansi.Truncate(lines[i], width, "…")
 	}
@@ -83,7 +86,7 @@ func (v *view) render(width, height int) string {
 func (v *view) body(width, height int) block {
 	switch {
 	case v.help:
-		return v.helpText(width)
+		return v.scrolled(v.helpText(width), 0, height)
 	case v.s == nil:
 		return block{"", dim.paint("  the run begins")}
 	case v.pane == connections && v.followed >= 0:
@@ -148,18 +151,16 @@ func (v *view) tabs(width int) string {
 }
 
 // footer is the line that is being written, or what became of the last, or what keys there are.
-func (v *view) footer(width int) string {
+func (v *view) footer(width int) block {
 	switch {
+	case v.asking != "" && v.said != "":
+		return append(block{" " + v.asking}, hang(" ", v.said, width, yellow)...)
 	case v.asking != "":
-		text := " " + v.asking
-		if v.said != "" {
-			text += "  " + yellow.paint(v.said)
-		}
-		return text
+		return block{" " + v.asking}
 	case v.said != "" && v.failed:
-		return " " + red.paint("✗ "+v.said)
+		return hang(" "+red.paint("✗ "), v.said, width, red)
 	case v.said != "":
-		return " " + green.paint("✓ "+v.said)
+		return hang(" "+green.paint("✓ "), v.said, width, green)
 	}
 	line := ""
 	for _, k := range v.keys {
@@ -172,27 +173,31 @@ func (v *view) footer(width int) string {
 		}
 		line += part
 	}
-	return line
+	return block{line}
 }
 
 // helpText lists what the keys do.
 func (v *view) helpText(width int) block {
-	var rows [][]string
+	var lines block
 	for _, k := range v.keys {
 		if k.does != "" {
-			rows = append(rows, []string{k.keys, k.does})
+			lines = append(lines, hang("  "+bold.paint(fit(k.keys, 9)), k.does, width, normal)...)
 		}
 	}
-	lines := table(width, []column{{name: "key"}, {name: "what it does", rest: true}}, rows, -1)
-	return append(lines, "", dim.paint("  Whatever changes the load is noted in the report, which then says that the run was steered by hand."))
+	return append(append(lines, ""), hang("  ", "Whatever changes the load is noted in the report, which then says that the run was steered by hand.", width, dim)...)
 }
 
 // plain is a text of the server's as it may be shown.
-func (v *view) plain(text string) string {
+func (v *view) plain(text string) string { return report.Plain(v.hidden(text)) }
+
+// whole is the same where there is room for a long one.
+func (v *view) whole(text string) string { return report.PlainWhole(v.hidden(text)) }
+
+func (v *view) hidden(text string) string {
 	if v.hide != nil {
-		text = v.hide(text)
+		return v.hide(text)
 	}
-	return report.Plain(text)
+	return text
 }
 
 // span is the time that plots show.
