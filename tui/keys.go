@@ -231,10 +231,3 @@ func (m *model) setSpeed(speed float64) tea.Cmd {
 	}
 	return m.tell(fmt.Sprintf("sending at %.3g × the rate", speed), err)
 }
-
-// screen is the whole of a pane as plain text.
-func (m *model) screen(p pane) string {
-	v := m.view
-	v.pane, v.help, v.asking, v.said, v.followed = p, false, "", "", -1
-	return plainText(v.render(max(leastWidth, m.width), max(leastHeight, m.height)))
-}

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
 
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
 	"golang.org/x/term"
 
 	"github.com/rtbench/rtbench/bench"
@@ -257,32 +255,4 @@ func (m *model) interrupt() tea.Cmd {
 		m.options.Interrupt()
 	}
 	return m.tell("the run is stopped; ctrl+c once more exits at once", nil)
-}
-
-// save writes all panes to a file.
-func (m *model) save() tea.Cmd {
-	name := time.Now().Format("rtbench-20060102-150405.txt")
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return m.tell("", err)
-	}
-	for p := range numPanes {
-		_, failed := io.WriteString(file, m.screen(p)+"\n\n")
-		err = errors.Join(err, failed)
-	}
-	return m.tell("saved as "+name, errors.Join(err, file.Close()))
-}
-
-func (m *model) copy() tea.Cmd {
-	m.tell("copied, if the terminal allows that", nil)
-	return tea.SetClipboard(m.screen(m.view.pane))
-}
-
-// plainText is a screen without colours and trailing spaces.
-func plainText(screen string) string {
-	lines := strings.Split(ansi.Strip(screen), "\n")
-	for i := range lines {
-		lines[i] = strings.TrimRight(lines[i], " ")
-	}
-	return strings.Join(lines, "\n")
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -175,31 +174,6 @@ func TestSurvives(t *testing.T) {
 	}
 	if _, cmd := m.Update(pulled{}); cmd == nil || cmd() != tea.Quit() {
 		t.Error("it goes on")
-	}
-}
-
-// TestSave: what is saved are all panes, as text.
-func TestSave(t *testing.T) {
-	t.Chdir(t.TempDir())
-	m := newModel(&fakeRun{s: busy(t)}, Screen{Title: "sse x"})
-	m.Update(tea.WindowSizeMsg{Width: 100, Height: 30})
-	m.Update(pulled{})
-	press(m, "s")
-	files, err := os.ReadDir(".")
-	if err != nil || len(files) != 1 || !strings.Contains(m.view.said, files[0].Name()) {
-		t.Fatalf("%v, %v, %q", files, err, m.view.said)
-	}
-	text, err := os.ReadFile(files[0].Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"thresholds", "those that fared worst", "over time", "1,234,567  reset", "kind, the slowest first", "lag behind the kernel"} {
-		if want != "thresholds" && !bytes.Contains(text, []byte(want)) {
-			t.Errorf("no %q", want)
-		}
-	}
-	if bytes.ContainsAny(text, "\x1b\a") {
-		t.Error("there are escapes in it")
 	}
 }
 

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
@@ -15,7 +14,11 @@ import (
 func (v *view) overview(width, height int) block {
 	lines := append(append(v.headline(width), v.thresholds(width)...), "")
 	below := facing(width, v.connectionFacts(width), v.deliveryFacts(width))
-	if room := height - len(lines) - len(below) - 1; room >= 4 && v.s.Detail != nil {
+	room := height - len(lines) - len(below) - 1
+	if v.filed {
+		room = filedPlot
+	}
+	if room >= 4 && v.s.Detail != nil {
 		lines = append(append(lines, v.plots(width, room)...), "")
 	}
 	return v.scrolled(append(lines, below...), 0, height)
@@ -240,6 +243,9 @@ func (v *view) latency(width, height int) block {
 	}
 	all := table(width, columns, rows, -1)
 	room := max(height/2, height-len(all)-2)
+	if v.filed {
+		room = filedPlot
+	}
 	lines := append(block{bold.paint(v.s.Headline.String()) + dim.paint(" over time: the denser, the more samples of a column were so long")}, heatMap(width, room-1, v.span(), d.Series)...)
 	return append(append(lines, ""), v.scrolled(all, 1, height-len(lines)-1)...)
 }
@@ -248,6 +254,9 @@ func waiting() block { return block{"", dim.paint("  a second is needed to see t
 
 // scrolled is as much of a block as there is room for, below its first lines, which stay.
 func (v *view) scrolled(b block, head, height int) block {
+	if v.filed {
+		return b
+	}
 	rest := b[min(head, len(b)):]
 	room := max(1, height-head)
 	v.bottom = max(0, len(rest)-room)
@@ -274,6 +283,9 @@ func (v *view) connections(width, height int) block {
 		}
 	}
 	room := max(5, height*2/5)
+	if v.filed {
+		room = filedPlot
+	}
 	lines := plot(width, room, v.span(), bench.Number, false, curve{"planned", dim, planned}, curve{"errors", red, errors}, curve{"open", green, open})
 	lines = append(lines, "", bold.paint("those that fared worst")+dim.paint("  ↑ ↓ and enter for one of them"))
 	rows := make([][]string, len(d.Worst))
@@ -292,90 +304,6 @@ func (v *view) connections(width, height int) block {
 	shown := *v
 	shown.scroll = max(0, v.selected-(height-len(lines)-3)) // the marked one stays in sight
 	return append(lines, shown.scrolled(all, 1, height-len(lines))...)
-}
-
-// connection is one of them: what happened to it, and what it receives.
-func (v *view) connection(width, height int) block {
-	lines := block{bold.paint("connection "+numberText(v.followed)) + dim.paint("  esc goes back")}
-	d := v.s.Detail
-	if d == nil || d.Followed == nil || d.Followed.Connection != v.followed {
-		return append(lines, waiting()...)
-	}
-	var life block
-	for _, h := range d.Followed.History {
-		life = append(life, hang(fmt.Sprintf("  %8s  ", elapsed(h.At)), v.plain(h.Text), width, normal)...)
-	}
-	if most := max(3, height/3); len(life) > most {
-		life = append(block{life[0], dim.paint(fmt.Sprintf("  %8s  %d more", "", len(life)-most+1))}, life[len(life)-most+2:]...)
-	}
-	lines = append(append(lines, life...), "")
-	return append(lines, v.tail(width, height-len(lines))...)
-}
-
-// tail is the latest events of those that are followed.
-func (v *view) tail(width, height int) block {
-	f := v.s.Detail.Followed
-	lines := block{bold.paint("events")}
-	if v.filter != "" {
-		lines[0] += "  with " + yellow.paint(report.Plain(v.filter))
-	} else {
-		lines[0] += dim.paint("  / filters them")
-	}
-	if f.Skipped > 0 {
-		lines[0] += dim.paint(fmt.Sprintf("  %s came too fast to be shown", numberText(int(f.Skipped))))
-	}
-	room := max(0, height-1)
-	list := f.Events
-	if len(list) == 0 {
-		return append(lines, dim.paint("  none yet"))
-	}
-	list = list[max(0, len(list)-room):]
-	for _, ev := range list {
-		took := "–"
-		if ev.Delivery >= 0 {
-			took = timeText(ev.Delivery)
-		}
-		who := ""
-		if f.Connection < 0 {
-			who = "        "
-			if ev.Copies > 1 {
-				who = dim.paint(fitRight("× "+numberText(ev.Copies), 7)) + " "
-			}
-		}
-		name := ev.Kind
-		if ev.ID != "" {
-			name = strings.TrimSpace(name + " " + ev.ID)
-		}
-		data := v.plain(ev.Data)
-		if ev.Binary {
-			data = fmt.Sprintf("%d bytes, binary", ev.Size)
-		}
-		lines = append(lines, fit(who+fitRight(elapsed(ev.At), 8)+"  "+fitRight(took, 8)+"  "+cyan.paint(fit(v.plain(name), 18))+"  "+data, width))
-	}
-	return lines
-}
-
-// events are the kinds of them, and the latest.
-func (v *view) events(width, height int) block {
-	d := v.s.Detail
-	if d == nil || d.Followed == nil {
-		return waiting()
-	}
-	var rows [][]string
-	for _, k := range d.Kinds {
-		p50, p99, longest := "–", "–", "–"
-		if k.Timed > 0 {
-			p50, p99, longest = "≤ "+timeText(k.P50), "≤ "+timeText(k.P99), timeText(k.Longest)
-		}
-		name := k.Kind
-		if name == "" {
-			name = "message"
-		}
-		rows = append(rows, []string{ansi.Truncate(v.plain(name), max(12, width/2-10), "…"), numberText(int(k.Count)), p50, p99, longest})
-	}
-	kinds := table(width, []column{{name: "kind, the slowest first"}, {name: "events", right: true}, {name: "p50", right: true}, {name: "p99", right: true}, {name: "longest", right: true}}, rows, -1)
-	lines := append(v.scrolled(kinds, 1, min(len(kinds), max(3, height/3))), "")
-	return append(lines, v.tail(width, height-len(lines))...)
 }
 
 // failures are the errors, each with the last of its messages.

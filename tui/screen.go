@@ -123,48 +123,43 @@ func facing(width int, left, right block) block {
 type column struct {
 	name  string
 	right bool // figures end below each other
-	rest  bool // it has what the others leave
+	rest  bool // it is the last one, has what the others leave, and takes as many lines as it must
 }
 
 // table writes rows below their heading. Columns are as wide as they must be. selected is the row that is marked, -1 for none.
 func table(width int, columns []column, rows [][]string, selected int) block {
 	widths := make([]int, len(columns))
-	taken := 2 * len(columns)
 	for i, c := range columns {
 		widths[i] = ansi.StringWidth(c.name)
 		for _, row := range rows {
 			widths[i] = max(widths[i], ansi.StringWidth(row[i]))
 		}
-		if !c.rest {
-			taken += widths[i]
-		}
 	}
-	write := func(row []string) string {
+	write := func(row []string) block {
 		line := ""
 		for i, c := range columns {
-			w := widths[i]
-			if c.rest {
-				w = max(4, width-taken)
-			}
-			if c.right {
-				line += "  " + fitRight(row[i], w)
-			} else {
-				line += "  " + fit(row[i], w)
+			switch line += "  "; {
+			case c.rest:
+				return hang(line, row[i], width, normal)
+			case c.right:
+				line += fitRight(row[i], widths[i])
+			default:
+				line += fit(row[i], widths[i])
 			}
 		}
-		return fit(line, width)
+		return block{fit(line, width)}
 	}
 	names := make([]string, len(columns))
 	for i, c := range columns {
 		names[i] = c.name
 	}
-	lines := block{dim.paint(write(names))}
+	lines := block{dim.paint(write(names)[0])}
 	for i, row := range rows {
-		line := write(row)
+		written := write(row)
 		if i == selected {
-			line = reversed.paint(ansi.Strip(line))
+			written[0] = reversed.paint(ansi.Strip(written[0]))
 		}
-		lines = append(lines, line)
+		lines = append(lines, written...)
 	}
 	return lines
 }

@@ -56,6 +56,7 @@ type view struct {
 	failed   bool                // it could not be done
 	speed    float64             // at which is sent, as a part of the plan's
 	keys     []binding           // what can be done
+	filed    bool                // it is drawn for a file, where there is room for everything
 }
 
 // The least size that the panes are drawn in; below it there is one line.
