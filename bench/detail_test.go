@@ -115,18 +115,23 @@ func TestFollowTooMuch(t *testing.T) {
 	f.refill()
 	for n := range 10 * mostSeen {
 		for range 3 {
-			f.take(s, &client.Event{Data: fmt.Appendf(nil, "%d %s", n, strings.Repeat("ä", seenText)), Kind: "k"}, int64(n), 0, true)
+			f.take(s, &client.Event{Data: fmt.Appendf(nil, "%d %s", n, strings.Repeat("ä", seenData)), Kind: "k"}, int64(n), 0, true)
 		}
 		if n%100 == 99 {
 			f.refill()
 		}
 	}
 	events, skipped := f.all()
-	if len(events) > mostSeen || skipped == 0 || len(events[0].Data) > seenText+len(cutMark) || strings.Contains(events[0].Data, "\ufffd") {
+	if len(events) > mostSeen || skipped == 0 || len(events[0].Data) > seenData+len(cutMark) || strings.Contains(events[0].Data, "\ufffd") {
 		t.Errorf("%d events, %d skipped, %q", len(events), skipped, events[0].Data)
 	}
 	if events[0].Copies != 3 {
 		t.Errorf("%d copies", events[0].Copies)
+	}
+	for i, ev := range events {
+		if ev.N != events[0].N+uint64(i) || ev.N < 1 {
+			t.Fatalf("event %d is the %dth, and the first one the %dth", i, ev.N, events[0].N)
+		}
 	}
 }
 

@@ -253,19 +253,27 @@ func (v *view) latency(width, height int) block {
 func waiting() block { return block{"", dim.paint("  a second is needed to see this")} }
 
 // scrolled is as much of a block as there is room for, below its first lines, which stay.
-func (v *view) scrolled(b block, head, height int) block {
+func (v *view) scrolled(b block, head, height int) (lines block) {
 	if v.filed {
 		return b
 	}
-	rest := b[min(head, len(b)):]
-	room := max(1, height-head)
-	v.bottom = max(0, len(rest)-room)
-	from := min(v.scroll, v.bottom)
-	lines := append(b[:min(head, len(b)):min(head, len(b))], rest[from:min(len(rest), from+room)]...)
-	if hidden := v.bottom - from; hidden > 0 {
-		lines[len(lines)-1] = dim.paint(fmt.Sprintf("  %d more (↑ ↓)", hidden+1))
-	}
+	lines, v.bottom = scrolled(b, head, height, v.scroll, "↑ ↓")
 	return lines
+}
+
+// scrolled is as much of a block as there is room for, from a line on, below its first ones, which stay. bottom is the last
+// line to begin with. keys say how to see more.
+func scrolled(b block, head, height, from int, keys string) (lines block, bottom int) {
+	head = min(head, len(b))
+	rest := b[head:]
+	room := max(1, height-head)
+	bottom = max(0, len(rest)-room)
+	from = min(from, bottom)
+	lines = append(b[:head:head], rest[from:min(len(rest), from+room)]...)
+	if hidden := bottom - from; hidden > 0 {
+		lines[len(lines)-1] = dim.paint(fmt.Sprintf("  %d more (%s)", hidden+1, keys))
+	}
+	return lines, bottom
 }
 
 // connections are how many there are, and those that fared worst.
@@ -300,10 +308,13 @@ func (v *view) connections(width, height int) block {
 		rows[i] = []string{numberText(c.Index), string(c.State), numberText(int(c.Drops)), numberText(int(c.Missing)), longest, quiet}
 	}
 	columns := []column{{name: "connection", right: true}, {name: "state"}, {name: "drops", right: true}, {name: "missing", right: true}, {name: "longest delivery", right: true}, {name: "quiet for", right: true}}
-	all := table(width, columns, rows, v.selected)
-	shown := *v
-	shown.scroll = max(0, v.selected-(height-len(lines)-3)) // the marked one stays in sight
-	return append(lines, shown.scrolled(all, 1, height-len(lines))...)
+	all := table(width, columns, rows, v.row())
+	if v.filed {
+		return append(lines, all...)
+	}
+	room = height - len(lines)
+	shown, _ := scrolled(all, 1, room, max(0, v.row()-(room-3)), "↑ ↓") // the marked one stays in sight
+	return append(lines, shown...)
 }
 
 // failures are the errors, each with the last of its messages.

@@ -116,6 +116,7 @@ func TestPanes(t *testing.T) {
 		views[strings.ToLower(panes[p].name)] = view{s: s, pane: p, speed: 1.5}
 	}
 	views["connection"] = view{s: followed(s), pane: connections, followed: 997, filter: "price\x1b"}
+	views["event"] = view{s: s, pane: events, opened: &s.Detail.Followed.Events[37]}
 	views["help"] = view{s: s, help: true}
 	views["asking"] = view{s: s, asking: "break off (such as 10% rst): 200", said: "a share above 0% and up to 100%"}
 	views["frozen"] = view{s: s, frozen: true, said: "10 % broken off (rst)"}

@@ -57,7 +57,7 @@ func (m *model) copy() tea.Cmd {
 // page is the whole of a pane as plain text, or of a connection that is looked at.
 func (m *model) page(p pane, followed int) string {
 	v := m.view
-	v.pane, v.help, v.followed, v.filed = p, false, followed, true
+	v.pane, v.help, v.followed, v.opened, v.mark, v.filed = p, false, followed, nil, 0, true
 	width := max(filedWidth, m.width)
 	return plainText(strings.Join(append(block{v.header(width), "", panes[p].name, strings.Repeat("─", len(panes[p].name))}, v.body(width, 0)...), "\n"))
 }

@@ -45,7 +45,11 @@ type view struct {
 	pane     pane
 	frozen   bool
 	help     bool
-	selected int                 // of the worst connections
+	selected int                 // row of the worst connections
+	chosen   int                 // the connection in it, and 1; 0 before one is
+	mark     uint64              // the number of the event that is marked; 0 while the latest are shown
+	opened   *bench.SeenEvent    // the event that is read; nil for none
+	above    int                 // lines that are scrolled away of what is above a list of events
 	scroll   int                 // lines that are above the screen
 	bottom   int                 // how many can be, as drawn last
 	hide     func(string) string // what is secret; nil for nothing
@@ -90,6 +94,8 @@ func (v *view) body(width, height int) block {
 		return v.scrolled(v.helpText(width), 0, height)
 	case v.s == nil:
 		return block{"", dim.paint("  the run begins")}
+	case v.opened != nil:
+		return v.event(width, height)
 	case v.pane == connections && v.followed >= 0:
 		return v.connection(width, height)
 	}
