@@ -12,7 +12,7 @@ import (
 
 // overview is what matters most.
 func (v *view) overview(width, height int) block {
-	lines := append(append(v.headline(width), v.thresholds(width)...), "")
+	lines := append(append(append(v.headline(width), v.thresholds(width)...), ""), v.trouble(width)...)
 	below := facing(width, v.connectionFacts(width), v.deliveryFacts(width))
 	room := height - len(lines) - len(below) - 1
 	if v.filed {
@@ -24,6 +24,42 @@ func (v *view) overview(width, height int) block {
 	return v.scrolled(append(lines, below...), 0, height)
 }
 
+// nothingOpen reports whether there should be connections, and are none. Request streams come and go.
+func (v *view) nothingOpen() bool {
+	s := v.s
+	if s == nil || s.Open > 0 || s.Planned == 0 || s.Count(bench.StreamsDone) > 0 || v.level != nil && v.level(s.At) == 0 {
+		return false
+	}
+	return s.Phase == bench.PhaseMeasure || s.Phase == bench.PhaseRamp && s.Count(bench.ConnectErrors) > 0
+}
+
+// trouble says why nothing is open.
+func (v *view) trouble(width int) block {
+	if !v.nothingOpen() || v.s.Detail == nil {
+		return nil
+	}
+	title := red.paint("nothing is open") + "  "
+	errors := v.s.Detail.Errors
+	if len(errors) == 0 {
+		return append(hang(title, "no attempt has been answered, nor failed", width, normal), "")
+	}
+	title += yellow.paint(numberText(int(errors[0].Count))) + " × "
+	about := report.Plain(errors[0].Key)
+	if len(errors) > 1 {
+		about += ", and others (4 shows them)"
+	}
+	return append(append(hang(title, about, width, bold), v.cause(&errors[0], "  ", width)...), "")
+}
+
+// cause is what the last error of a kind said, and what to try.
+func (v *view) cause(g *bench.ErrorGroup, indent string, width int) block {
+	lines := hang(indent, v.whole(g.Text), width, normal)
+	if hint := g.Hint(); hint != "" {
+		lines = append(lines, hang(indent+dim.paint("→ "), hint, width, dim)...)
+	}
+	return lines
+}
+
 // headline is the timing that the run is about, with what it is worth.
 func (v *view) headline(width int) block {
 	s := v.s
@@ -33,7 +69,11 @@ func (v *view) headline(width int) block {
 		if d != nil && s.Phase == bench.PhaseMeasure && d.Unmeasured[bench.Delivery] != "" {
 			what = report.Plain(d.Unmeasured[bench.Delivery])
 		}
-		return append(hang(bold.paint("latency")+"  ", what, width, dim), "", "")
+		lines := hang(bold.paint("latency")+"  ", what, width, dim)
+		if v.nothingOpen() { // there are other worries
+			return lines
+		}
+		return append(lines, "", "")
 	}
 	names, values := "", ""
 	each := max(12, min(16, (width-2)/6))
@@ -107,6 +147,9 @@ func (v *view) plots(width, height int) block {
 
 func (v *view) connectionFacts(width int) block {
 	s := v.s
+	if s.Count(bench.StreamsStarted) > 0 {
+		return v.streamFacts(width)
+	}
 	list := []fact{{"open", fmt.Sprintf("%s of %s", numberText(s.Open), numberText(s.Planned)), normal}}
 	if v.level != nil {
 		if level := v.level(s.At); level != s.Planned && s.Phase != bench.PhaseFinish {
@@ -128,6 +171,18 @@ func (v *view) connectionFacts(width int) block {
 	return facts(width, "connections", append(list, fact{"attempts failed", v.figureText(bench.ConnectErrors), alarm(failed > 0, red)})...)
 }
 
+// streamFacts are what became of streams that are requests with an end.
+func (v *view) streamFacts(width int) block {
+	s := v.s
+	list := []fact{{"open", fmt.Sprintf("%s of at most %s", numberText(s.Open), numberText(s.Planned)), normal},
+		{"started", v.figureText(bench.StreamsStarted), normal}, {"done", v.figureText(bench.StreamsDone), normal},
+		{"failed", v.figureText(bench.StreamsFailed), alarm(s.Count(bench.StreamsFailed) > 0, red)}}
+	if n := s.Count(bench.Unsent); n > 0 {
+		list = append(list, fact{"not started", numberText(int(n)) + ": all places taken", red})
+	}
+	return facts(width, "request streams", append(list, v.speedFacts("starting")...)...)
+}
+
 func alarm(is bool, t tint) tint {
 	if is {
 		return t
@@ -138,21 +193,17 @@ func alarm(is bool, t tint) tint {
 func (v *view) deliveryFacts(width int) block {
 	s := v.s
 	list := []fact{{"received", v.figureText(bench.Received), normal}, {"a second", report.Scale(s.Rate, bench.Number), normal}}
-	if s.Count(bench.Due) > 0 {
-		list = append(list, fact{"sent", fmt.Sprintf("%s of %s due", v.figureText(bench.Sent), v.figureText(bench.Due)), normal})
-		switch v.speed {
-		case 1:
-		case 0:
-			list = append(list, fact{"sending", "paused", yellow})
-		default:
-			list = append(list, fact{"sending", fmt.Sprintf("%.3g × the rate planned", v.speed), yellow})
-		}
+	streams := s.Count(bench.StreamsStarted) > 0
+	if s.Count(bench.Due) > 0 && !streams {
+		list = append(append(list, fact{"sent", fmt.Sprintf("%s of %s due", v.figureText(bench.Sent), v.figureText(bench.Due)), normal}), v.speedFacts("sending")...)
 		if n := s.Count(bench.Unsent) + s.Count(bench.PublishErrors); n > 0 {
 			list = append(list, fact{"not sent", numberText(int(n)), red})
 		}
 	}
-	list = append(list, fact{"lost", v.figureText(bench.Lost), alarm(s.Count(bench.Lost) > 0, red)},
-		fact{"duplicate", v.figureText(bench.Duplicate), alarm(s.Count(bench.Duplicate) > 0, yellow)})
+	if !streams {
+		list = append(list, fact{"lost", v.figureText(bench.Lost), alarm(s.Count(bench.Lost) > 0, red)},
+			fact{"duplicate", v.figureText(bench.Duplicate), alarm(s.Count(bench.Duplicate) > 0, yellow)})
+	}
 	if d := s.Detail; d != nil {
 		if d.Resumption != nil {
 			value := string(d.Resumption.Verdict)
@@ -169,6 +220,17 @@ func (v *view) deliveryFacts(width int) block {
 		}
 	}
 	return facts(width, "events", list...)
+}
+
+// speedFacts say how fast something is done, where that isn't as planned.
+func (v *view) speedFacts(doing string) []fact {
+	switch v.speed {
+	case 1:
+		return nil
+	case 0:
+		return []fact{{doing, "paused", yellow}}
+	}
+	return []fact{{doing, fmt.Sprintf("%.3g × the rate planned", v.speed), yellow}}
 }
 
 // targetText is what the target uses.
@@ -327,13 +389,11 @@ func (v *view) failures(width, height int) block {
 		return block{"", green.paint("  no errors")}
 	}
 	var lines block
-	for _, g := range d.Errors {
+	for i := range d.Errors {
+		g := &d.Errors[i]
 		when := "last " + elapsed(max(0, v.s.At-g.Last)) + " ago"
 		lines = append(lines, yellow.paint(fitRight(numberText(int(g.Count)), 9))+"  "+bold.paint(report.Plain(g.Key))+"  "+dim.paint(when))
-		lines = append(lines, hang("           ", v.whole(g.Text), width, normal)...)
-		if hint := g.Hint(); hint != "" {
-			lines = append(lines, hang("           "+dim.paint("→ "), hint, width, dim)...)
-		}
+		lines = append(lines, v.cause(g, "           ", width)...)
 	}
 	return v.scrolled(lines, 0, height)
 }

@@ -103,6 +103,25 @@ func followed(s *bench.Snapshot) *bench.Snapshot {
 	return &copied
 }
 
+// refused is a run to which nothing has ever connected.
+func refused(t testing.TB) *bench.Snapshot {
+	s := &bench.Snapshot{Phase: bench.PhaseMeasure, At: 5 * time.Second, Begin: time.Second, End: 11 * time.Second, Planned: 100, LastError: "refused"}
+	s.Counts[int(bench.ConnectErrors)-len(bench.Timings())] = 300
+	s.Detail = &bench.Detail{Down: 100, SeriesStep: time.Second, Errors: []bench.ErrorGroup{{Class: client.ClassRefused, Key: "refused", Count: 299, Last: 4 * time.Second, Text: "dial tcp 127.0.0.1:8080: connect: connection \x1b[31mrefused"}, {Key: "timeout", Count: 1}}}
+	return s
+}
+
+// streams is a run of request streams, some of which fail.
+func streams(t testing.TB) *bench.Snapshot {
+	s := busy(t)
+	s.Judgements = nil
+	for m, n := range map[bench.Metric]uint64{bench.Due: 130, bench.Sent: 120, bench.Unsent: 10, bench.StreamsStarted: 120, bench.StreamsDone: 80, bench.StreamsFailed: 7} {
+		s.Counts[int(m)-len(bench.Timings())] = n
+	}
+	s.Open, s.Planned = 33, 40
+	return s
+}
+
 // sizes are those that screens are looked at in.
 var sizes = [][2]int{{80, 24}, {120, 40}, {200, 60}, {60, 15}}
 
@@ -122,6 +141,8 @@ func TestPanes(t *testing.T) {
 	views["frozen"] = view{s: s, frozen: true, said: "10 % broken off (rst)"}
 	views["beginning"] = view{s: &bench.Snapshot{Phase: bench.PhaseRamp, At: 300 * time.Millisecond, Open: 12, Planned: 1000}}
 	views["nothing"] = view{}
+	views["refused"] = view{s: refused(t)}
+	views["streams"] = view{s: streams(t), speed: 1}
 	for name, v := range views {
 		v.title, v.level, v.keys = "sse http://localhost:8080/events", level, bindings
 		if name != "connection" {

@@ -106,11 +106,14 @@ func (v *view) body(width, height int) block {
 func (v *view) header(width int) string {
 	state, share := "", 0.0
 	if s := v.s; s != nil {
-		state = string(s.Phase)
+		state = phaseText(s)
 		switch {
 		case s.Phase == bench.PhaseMeasure && s.End > s.Begin:
 			share = min(1, float64(s.At-s.Begin)/float64(s.End-s.Begin))
 			state += fmt.Sprintf(" %s of %s", elapsed(max(0, s.At-s.Begin)), elapsed(s.End-s.Begin))
+		case s.Phase == bench.PhaseRamp && s.Begin >= time.Second:
+			share = min(1, float64(s.At)/float64(s.Begin))
+			state += fmt.Sprintf(" %s of %s", elapsed(s.At), elapsed(s.Begin))
 		case s.Phase == bench.PhaseRamp:
 			state += " " + elapsed(s.At)
 		case s.Phase == bench.PhaseDrain || s.Phase == bench.PhaseFinish:
@@ -118,6 +121,9 @@ func (v *view) header(width int) string {
 		}
 	}
 	mark := ""
+	if v.nothingOpen() {
+		mark = red.paint("nothing open ")
+	}
 	if v.frozen {
 		mark = yellow.paint("FROZEN ")
 	}
