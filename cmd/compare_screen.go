@@ -63,7 +63,15 @@ func (c *comparing) showing(std streams) (stop func()) {
 // begins tells what is measured now.
 func (c *comparing) begins(format string, args ...any) {
 	if c.board != nil {
-		c.board.change(func(s *tui.Comparing) { s.Now = fmt.Sprintf(format, args...) })
+		since := time.Since(c.board.began)
+		c.board.change(func(s *tui.Comparing) { s.Now, s.Since = fmt.Sprintf(format, args...), since })
+	}
+}
+
+// proving tells how much has been measured of what is besides the pairs.
+func (c *comparing) proving(done, of int) {
+	if c.board != nil {
+		c.board.change(func(s *tui.Comparing) { s.Proved, s.Proofs = done, of })
 	}
 }
 

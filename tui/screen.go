@@ -126,7 +126,7 @@ type column struct {
 	rest  bool // it is the last one, has what the others leave, and takes as many lines as it must
 }
 
-// table writes rows below their heading. Columns are as wide as they must be. selected is the row that is marked, -1 for none.
+// table writes rows below their heading. Columns are as wide as they must be; with a width of 0 so is the table. selected is the row that is marked, -1 for none.
 func table(width int, columns []column, rows [][]string, selected int) block {
 	widths := make([]int, len(columns))
 	for i, c := range columns {
@@ -146,6 +146,9 @@ func table(width int, columns []column, rows [][]string, selected int) block {
 			default:
 				line += fit(row[i], widths[i])
 			}
+		}
+		if width == 0 {
+			return block{line}
 		}
 		return block{fit(line, width)}
 	}
