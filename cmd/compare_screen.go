@@ -43,7 +43,7 @@ func (c *comparing) showing(std streams) (stop func()) {
 	if !ok || c.flags.output.quiet {
 		return func() {}
 	}
-	title := c.sides[0].name + " against " + c.sides[1].name
+	title := std.titled(c.sides[0].name + " against " + c.sides[1].name)
 	c.board = &board{began: time.Now(), state: &tui.Comparing{Title: title, Sides: [2]string{c.sides[0].name, c.sides[1].name}, Planned: 2 * c.flags.planned().n, Now: "the first trial"}}
 	watching, end := context.WithCancel(context.Background())
 	done := make(chan struct{})
