@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/report"
@@ -35,6 +35,7 @@ type Comparing struct {
 // Compare shows a comparison on the whole screen until ctx ends. It leaves the terminal as it found it.
 func Compare(ctx context.Context, pull func() *Comparing, screen Screen) error {
 	m := newComparedModel(pull, screen)
+	m.view.letters = lettersOf(os.Getenv)
 	err := show(ctx, m, screen)
 	return errors.Join(m.broken, err)
 }
@@ -127,6 +128,7 @@ type comparedView struct {
 	help     bool
 	scroll   int // lines that are above the screen
 	bottom   int // how many can be, as drawn last
+	letters  letters
 }
 
 func (c *comparedView) move(by int) { c.scroll = max(0, min(c.scroll+by, c.bottom)) }
@@ -137,7 +139,7 @@ func (c *comparedView) render(width, height int) string {
 		return ""
 	}
 	if width < leastWidth || height < leastHeight {
-		return ansi.Truncate(fmt.Sprintf("%s  %s", c.progress(), report.Plain(c.Now)), width, "…")
+		return c.letters.screen(block{fmt.Sprintf("%s  %s", c.progress(), report.Plain(c.Now))}, width)
 	}
 	footer := hints([2]string{"?", "help"}, [2]string{"q", "end now, with what there is"})
 	if c.stopping {
@@ -150,10 +152,7 @@ func (c *comparedView) render(width, height int) string {
 	}
 	body, c.bottom = scrolled(body, 0, room, c.scroll, "↑ ↓")
 	lines := append(append(block{c.header(width), ""}, body.tall(room)...), "", footer)
-	for i := range lines {
-		lines[i] = ansi.Truncate(lines[i], width, "…")
-	}
-	return strings.Join(lines, "\n")
+	return c.letters.screen(lines, width)
 }
 
 // body is what goes on, the figures so far, and the pairs where there is room for pictures of them.

@@ -61,6 +61,7 @@ const (
 // the display fails, of which the error tells.
 func Live(ctx context.Context, run Run, screen Screen) error {
 	m := newModel(run, screen)
+	m.view.letters = lettersOf(os.Getenv)
 	run.Look(true)
 	defer run.Look(false)
 	defer run.Unfollow()

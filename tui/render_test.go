@@ -143,12 +143,19 @@ func TestPanes(t *testing.T) {
 	views["nothing"] = view{}
 	views["refused"] = view{s: refused(t)}
 	views["streams"] = view{s: streams(t), speed: 1}
+	for _, p := range []pane{overview, latency, events} {
+		views[strings.ToLower(panes[p].name)+"-blocks"] = view{s: s, pane: p, speed: 1.5, letters: blockLetters}
+		views[strings.ToLower(panes[p].name)+"-ascii"] = view{s: s, pane: p, speed: 1.5, letters: asciiLetters}
+	}
 	for name, v := range views {
 		v.title, v.level, v.keys = "sse http://localhost:8080/events", level, bindings
 		if name != "connection" {
 			v.followed = -1
 		}
 		for _, size := range sizes {
+			if v.letters != allLetters && size[0] != 120 {
+				continue
+			}
 			screen := v.render(size[0], size[1])
 			lines := strings.Split(screen, "\n")
 			if len(lines) != size[1] {

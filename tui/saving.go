@@ -59,7 +59,7 @@ func (m *model) page(p pane, followed int) string {
 	v := m.view
 	v.pane, v.help, v.followed, v.opened, v.mark, v.filed = p, false, followed, nil, 0, true
 	width := max(filedWidth, m.width)
-	return plainText(strings.Join(append(block{v.header(width), "", panes[p].name, strings.Repeat("─", len(panes[p].name))}, v.body(width, 0)...), "\n"))
+	return v.letters.write(plainText(strings.Join(append(block{v.header(width), "", panes[p].name, strings.Repeat("─", len(panes[p].name))}, v.body(width, 0)...), "\n")))
 }
 
 // plainText is a screen without colours and trailing spaces.

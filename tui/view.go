@@ -60,6 +60,7 @@ type view struct {
 	failed   bool                // it could not be done
 	speed    float64             // at which is sent, as a part of the plan's
 	keys     []binding           // what can be done
+	letters  letters             // that the terminal has
 	filed    bool                // it is drawn for a file, where there is room for everything
 }
 
@@ -75,17 +76,13 @@ func (v *view) render(width, height int) string {
 		if v.s == nil {
 			return ansi.Truncate("connecting", width, "")
 		}
-		return ansi.Truncate(Line(v.s, width), width, "")
+		return v.letters.screen(block{Line(v.s, width)}, width)
 	}
 	foot := v.footer(width)
 	foot = foot[:min(len(foot), height-8)]
 	room := height - 4 - len(foot)
 	lines := append(block{v.header(width), v.tabs(width), ""}, v.body(width, room).tall(room)...)
-	lines = append(append(lines, ""), foot...)
-	for i := range lines {
-		lines[i] = ansi.Truncate(lines[i], width, "…")
-	}
-	return strings.Join(lines, "\n")
+	return v.letters.screen(append(append(lines, ""), foot...), width)
 }
 
 func (v *view) body(width, height int) block {
