@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,6 +77,44 @@ func TestDetail(t *testing.T) {
 		}
 		if last := r.Snapshot(); last.Detail != nil {
 			t.Error("there are details for nobody")
+		}
+	})
+}
+
+// TestDetailPace: what is told to those who look closer is made once a second, and is the same meanwhile: it costs more than a
+// snapshot does.
+func TestDetailPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(func(a attempt) (*fakeStream, error) { return &fakeStream{}, nil })
+		r := f.runner(Plan{Stages: []Stage{{0, 2}}, Duration: 5 * second, Warmup: -1})
+		r.Look(true)
+		var seen []*Snapshot
+		var looking sync.WaitGroup
+		looking.Go(func() {
+			for range 450 {
+				time.Sleep(10 * millisecond)
+				if s := r.Snapshot(); s != nil && s.Detail != nil && (len(seen) == 0 || seen[len(seen)-1] != s) {
+					seen = append(seen, s)
+				}
+			}
+		})
+		if _, err := r.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		looking.Wait()
+		made := []*Detail{seen[0].Detail}
+		for _, s := range seen {
+			switch last := made[len(made)-1]; {
+			case s.Detail == last && s.At-last.At >= detailPace:
+				t.Errorf("at %v it was of %v", s.At, last.At)
+			case s.Detail != last && s.Detail.At-last.At < second:
+				t.Errorf("it was made at %v and at %v", last.At, s.Detail.At)
+			case s.Detail != last:
+				made = append(made, s.Detail)
+			}
+		}
+		if len(made) < 4 || len(seen) < 2*len(made) {
+			t.Errorf("%d were made for %d snapshots", len(made), len(seen))
 		}
 	})
 }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -174,6 +175,19 @@ func TestSurvives(t *testing.T) {
 	}
 	if _, cmd := m.Update(pulled{}); cmd == nil || cmd() != tea.Quit() {
 		t.Error("it goes on")
+	}
+}
+
+// TestLiveEnds: however soon a run ends, nothing is told to nobody.
+func TestLiveEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	run := &fakeRun{s: busy(t)}
+	if err := Live(ctx, run, Screen{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := run.taken(); got != "look true; unfollow; look false" {
+		t.Error(got)
 	}
 }
 
