@@ -235,6 +235,7 @@ func (m *model) enter() tea.Cmd {
 
 func (m *model) back() tea.Cmd {
 	v := &m.view
+	v.said = ""
 	switch {
 	case v.help:
 		v.help, v.scroll = false, 0

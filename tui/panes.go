@@ -254,6 +254,8 @@ func (v *view) thresholds(width int) block {
 	for _, j := range v.s.Judgements {
 		mark, t, value := "✓", green, ""
 		switch {
+		case j.Unknown != "" && v.s.Phase == bench.PhaseRamp:
+			mark, t, value = "·", dim, "not yet measured"
 		case j.Unknown != "":
 			mark, t, value = "·", dim, report.Plain(j.Unknown)
 		default:
@@ -276,6 +278,9 @@ func (v *view) thresholds(width int) block {
 
 // sentenceWidth is from which width on there is room to say what a timing is.
 const sentenceWidth = 110
+
+// wordyWidth is from which width on there is room for long names of columns.
+const wordyWidth = 72
 
 // latency is how the headline is spread over time, and all timings.
 func (v *view) latency(width, height int) block {
@@ -352,7 +357,7 @@ func (v *view) connections(width, height int) block {
 			planned[i] = float64(v.level(b.At + d.SeriesStep))
 		}
 	}
-	room := max(5, height*2/5)
+	room := max(3, height*2/5)
 	if v.filed {
 		room = filedPlot
 	}
@@ -369,7 +374,11 @@ func (v *view) connections(width, height int) block {
 		}
 		rows[i] = []string{numberText(c.Index), string(c.State), numberText(int(c.Drops)), numberText(int(c.Missing)), longest, quiet}
 	}
-	columns := []column{{name: "connection", right: true}, {name: "state"}, {name: "drops", right: true}, {name: "missing", right: true}, {name: "longest delivery", right: true}, {name: "quiet for", right: true}}
+	delivery := "longest delivery"
+	if width < wordyWidth {
+		delivery = "longest"
+	}
+	columns := []column{{name: "connection", right: true}, {name: "state"}, {name: "drops", right: true}, {name: "missing", right: true}, {name: delivery, right: true}, {name: "quiet for", right: true}}
 	all := table(width, columns, rows, v.row())
 	if v.filed {
 		return append(lines, all...)

@@ -40,7 +40,7 @@ func TestSave(t *testing.T) {
 			m.Update(pulled{})
 			press(m, "5", "down")
 			text := saved(t, m)
-			for _, want := range []string{"p99(outage) < 5s", "1,000", "those that fared worst", "over time", "1,234,567  reset", "kind, the slowest first", "lag behind the kernel", s.Detail.Kinds[0].Kind,
+			for _, want := range []string{"p99(outage) < 5s", "1,000", "those that fared worst", "over time", "1,234,567  reset", "slowest kinds", "lag behind the kernel", s.Detail.Kinds[0].Kind,
 				strings.Repeat("long ", 60), `"emoji":"🎉🎊👩\u200d👩\u200d👧"}`} {
 				if !strings.Contains(text, strings.TrimSpace(want)) {
 					t.Errorf("no %q", want)

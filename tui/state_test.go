@@ -38,6 +38,32 @@ func TestState(t *testing.T) {
 	}
 }
 
+// TestNotYet: before anything is measured no threshold says why it can't be.
+func TestNotYet(t *testing.T) {
+	s := *wordy(t)
+	v := view{s: &s, followed: -1, keys: bindings}
+	for phase, want := range map[bench.Phase]string{bench.PhaseRamp: "not yet measured", bench.PhaseMeasure: "too few samples: 5 of"} {
+		s.Phase = phase
+		if got := v.render(80, 24); !strings.Contains(got, want) || phase == bench.PhaseRamp && strings.Contains(got, "too few samples") {
+			t.Errorf("%s", plainText(got))
+		}
+	}
+}
+
+// TestNarrow: at the least size nothing of a table is cut, and more than one row of it is seen.
+func TestNarrow(t *testing.T) {
+	for p, want := range map[pane][]string{connections: {"quiet for", "997", "966"}, events: {"longest", "2.15 s"}} {
+		v := view{s: busy(t), pane: p, followed: -1, keys: bindings}
+		screen := plainText(v.render(leastWidth, leastHeight))
+		lines := strings.Split(screen, "\n")
+		for _, text := range want {
+			if !strings.Contains(strings.Join(lines[2:], "\n"), text) {
+				t.Errorf("no %q in\n%s", text, screen)
+			}
+		}
+	}
+}
+
 // TestTrouble: why nothing is open stands on the first pane, with what to try, and no longer than that.
 func TestTrouble(t *testing.T) {
 	s := refused(t)

@@ -211,7 +211,8 @@ func (v *view) events(width, height int) block {
 	if d == nil {
 		return waiting()
 	}
-	most := max(12, width/2-10) // columns of a kind
+	const figures = 48 // columns
+	most := min(width/2, max(12, width-figures))
 	if v.filed {
 		most, width = filedTable, filedTable
 	}
@@ -227,7 +228,7 @@ func (v *view) events(width, height int) block {
 		}
 		rows = append(rows, []string{ansi.Truncate(v.plain(name), most, "…"), numberText(int(k.Count)), p50, p99, longest})
 	}
-	kinds := table(width, []column{{name: "kind, the slowest first"}, {name: "events", right: true}, {name: "p50", right: true}, {name: "p99", right: true}, {name: "longest", right: true}}, rows, -1)
+	kinds := table(width, []column{{name: "slowest kinds"}, {name: "events", right: true}, {name: "p50", right: true}, {name: "p99", right: true}, {name: "longest", right: true}}, rows, -1)
 	if !v.filed {
 		kinds, _ = scrolled(kinds, 1, min(len(kinds), max(3, height/3)), v.above, "[ ]")
 	}
