@@ -28,7 +28,7 @@ func newTerminal(t *testing.T, width, height int) *terminal {
 		t.Skip("there is no tmux")
 	}
 	term := &terminal{t, filepath.Join(t.TempDir(), "tmux")}
-	term.tmux("-f", "/dev/null", "new-session", "-d", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height), "env PS1='ready$ ' TERM=tmux-256color sh")
+	term.tmux("-f", "/dev/null", "new-session", "-d", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height), "env PS1='ready$ ' TERM=tmux-256color LC_ALL=C.UTF-8 sh")
 	t.Cleanup(func() { _ = exec.Command("tmux", "-S", term.socket, "kill-server").Run() })
 	term.waitFor("ready$")
 	return term
@@ -120,7 +120,7 @@ func TestTerminal(t *testing.T) {
 	result := filepath.Join(dir, "result.json")
 	start("ws -c 20 -r 50/s -d 10m --threshold 'sent > 100000' -o " + result)
 	term.waitFor("✗ sent > 100000")
-	for key, shown := range map[string]string{"2": "over time", "3": "those that fared worst", "4": "no errors", "5": "kind, the slowest", "6": "lag behind the kernel", "?": "what it does"} {
+	for key, shown := range map[string]string{"2": "over time", "3": "those that fared worst", "4": "no errors", "5": "slowest kinds", "6": "lag behind the kernel", "?": "show these keys"} {
 		term.press(key)
 		term.waitFor(shown)
 	}

@@ -80,11 +80,12 @@ type Happening struct {
 
 // A SeenEvent is an event as it was decoded.
 type SeenEvent struct {
+	N          uint64        // counts up from 1, from when it was asked for what is followed
 	At         time.Duration // of its arrival, after the start
 	Connection int
 	Copies     int // in a row of the same event, to as many connections, of which only the first is told
 	Kind, ID   string
-	Data       string // its beginning
+	Data       string // its beginning; what was cut is told by Size
 	Size       int    // of its payload, bytes
 	Binary     bool
 	Delivery   int64 // ns; negative where it isn't known
@@ -93,10 +94,11 @@ type SeenEvent struct {
 const (
 	detailPace  = time.Second
 	mostWorst   = 50
-	mostHistory = 16  // that are kept of each connection
-	mostSeen    = 256 // events that are kept
-	seenPerTick = 20  // that are taken between two snapshots
-	seenText    = 512 // bytes of a payload, and of an id and a kind
+	mostHistory = 16      // that are kept of each connection
+	mostSeen    = 256     // events that are kept
+	seenPerTick = 20      // that are taken between two snapshots
+	seenText    = 512     // bytes of an id, and of a kind
+	seenData    = 8 << 10 // bytes of a payload
 )
 
 // Look says whether somebody looks closer: from then on snapshots have their Detail. Any goroutine may call it.
@@ -118,6 +120,7 @@ type following struct {
 	bytes      []byte // the same
 
 	mu      sync.Mutex
+	taken   uint64
 	left    int // events that may be taken before the next snapshot
 	skipped uint64
 	events  []SeenEvent
@@ -141,8 +144,9 @@ func (f *following) take(s *subscriber, ev *client.Event, at, due int64, known b
 		f.skipped++
 		return
 	}
+	f.taken++
 	seen := SeenEvent{
-		At: time.Duration(at), Connection: s.index, Copies: 1, Kind: beginning(ev.Kind), ID: beginning(string(ev.ID)), Data: beginning(string(ev.Data)),
+		N: f.taken, At: time.Duration(at), Connection: s.index, Copies: 1, Kind: beginning(ev.Kind, seenText), ID: beginning(string(ev.ID), seenText), Data: beginning(string(ev.Data), seenData),
 		Size: len(ev.Data), Binary: ev.Binary, Delivery: -1,
 	}
 	if known {
@@ -157,7 +161,7 @@ func (f *following) take(s *subscriber, ev *client.Event, at, due int64, known b
 // is reports whether an event is, by all that is kept of it, the same.
 func (e *SeenEvent) is(ev *client.Event) bool {
 	kept := e.Data
-	if len(ev.Data) > seenText {
+	if len(ev.Data) > seenData {
 		kept = strings.TrimSuffix(kept, cutMark)
 	}
 	return e.Size == len(ev.Data) && e.Kind == ev.Kind && e.ID == string(ev.ID) && len(ev.Data) >= len(kept) && string(ev.Data[:len(kept)]) == kept
@@ -166,13 +170,13 @@ func (e *SeenEvent) is(ev *client.Event) bool {
 // cutMark ends what was cut.
 const cutMark = "…"
 
-// beginning is as much of a text as is kept.
-func beginning(s string) string {
-	if len(s) <= seenText {
+// beginning is as much of a text as is kept, at most that many bytes and a mark.
+func beginning(s string, most int) string {
+	if len(s) <= most {
 		return strings.Clone(s)
 	}
-	end := seenText
-	for end > seenText-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+	end := most
+	for end > most-utf8.UTFMax && !utf8.RuneStart(s[end]) {
 		end--
 	}
 	return s[:end] + cutMark
@@ -219,7 +223,7 @@ func (t *kindTable) note(kind string, took int64, timed bool) {
 		case t.last >= 0:
 		case len(t.rows) < maxKinds:
 			t.last = len(t.rows)
-			t.rows = append(t.rows, kindRow{kind: beginning(kind)})
+			t.rows = append(t.rows, kindRow{kind: beginning(kind, seenText)})
 		default:
 			t.last = maxKinds - 1
 			t.rows[t.last].kind = otherKind

@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,6 +81,44 @@ func TestDetail(t *testing.T) {
 	})
 }
 
+// TestDetailPace: what is told to those who look closer is made once a second, and is the same meanwhile: it costs more than a
+// snapshot does.
+func TestDetailPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(func(a attempt) (*fakeStream, error) { return &fakeStream{}, nil })
+		r := f.runner(Plan{Stages: []Stage{{0, 2}}, Duration: 5 * second, Warmup: -1})
+		r.Look(true)
+		var seen []*Snapshot
+		var looking sync.WaitGroup
+		looking.Go(func() {
+			for range 450 {
+				time.Sleep(10 * millisecond)
+				if s := r.Snapshot(); s != nil && s.Detail != nil && (len(seen) == 0 || seen[len(seen)-1] != s) {
+					seen = append(seen, s)
+				}
+			}
+		})
+		if _, err := r.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		looking.Wait()
+		made := []*Detail{seen[0].Detail}
+		for _, s := range seen {
+			switch last := made[len(made)-1]; {
+			case s.Detail == last && s.At-last.At >= detailPace:
+				t.Errorf("at %v it was of %v", s.At, last.At)
+			case s.Detail != last && s.Detail.At-last.At < second:
+				t.Errorf("it was made at %v and at %v", last.At, s.Detail.At)
+			case s.Detail != last:
+				made = append(made, s.Detail)
+			}
+		}
+		if len(made) < 4 || len(seen) < 2*len(made) {
+			t.Errorf("%d were made for %d snapshots", len(made), len(seen))
+		}
+	})
+}
+
 // TestDetailOfResuming: the life of a connection tells what became of resuming.
 func TestDetailOfResuming(t *testing.T) {
 	for _, server := range replays {
@@ -115,18 +154,23 @@ func TestFollowTooMuch(t *testing.T) {
 	f.refill()
 	for n := range 10 * mostSeen {
 		for range 3 {
-			f.take(s, &client.Event{Data: fmt.Appendf(nil, "%d %s", n, strings.Repeat("ä", seenText)), Kind: "k"}, int64(n), 0, true)
+			f.take(s, &client.Event{Data: fmt.Appendf(nil, "%d %s", n, strings.Repeat("ä", seenData)), Kind: "k"}, int64(n), 0, true)
 		}
 		if n%100 == 99 {
 			f.refill()
 		}
 	}
 	events, skipped := f.all()
-	if len(events) > mostSeen || skipped == 0 || len(events[0].Data) > seenText+len(cutMark) || strings.Contains(events[0].Data, "\ufffd") {
+	if len(events) > mostSeen || skipped == 0 || len(events[0].Data) > seenData+len(cutMark) || strings.Contains(events[0].Data, "\ufffd") {
 		t.Errorf("%d events, %d skipped, %q", len(events), skipped, events[0].Data)
 	}
 	if events[0].Copies != 3 {
 		t.Errorf("%d copies", events[0].Copies)
+	}
+	for i, ev := range events {
+		if ev.N != events[0].N+uint64(i) || ev.N < 1 {
+			t.Fatalf("event %d is the %dth, and the first one the %dth", i, ev.N, events[0].N)
+		}
 	}
 }
 

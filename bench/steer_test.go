@@ -239,3 +239,26 @@ func TestSteeringRefused(t *testing.T) {
 		}
 	})
 }
+
+// TestSpeedBounds: what is sent can be paused, and sent as much faster as is allowed, and no more.
+func TestSpeedBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(echo(millisecond, nil))
+		hands := map[time.Duration]func(*Runner) error{}
+		for i, row := range []struct {
+			times float64
+			ok    bool
+		}{{maxSpeed, true}, {1, true}, {math.Nextafter(maxSpeed, 2*maxSpeed), false}, {math.Inf(1), false}, {math.NaN(), false}, {-math.SmallestNonzeroFloat64, false}, {-1, false}, {0, true}} {
+			hands[second+time.Duration(i)*100*time.Microsecond] = func(r *Runner) error {
+				if err := r.Speed(row.times); (err == nil) != row.ok {
+					return fmt.Errorf("%v times: %v", row.times, err)
+				}
+				return nil
+			}
+		}
+		result := f.steered(t, Plan{Stages: []Stage{{0, 2}}, Duration: 2 * second, Warmup: -1, Send: Sending{Rate: 10}}, hands)
+		if len(result.Annotations) != 3 {
+			t.Errorf("%v", result.Annotations)
+		}
+	})
+}

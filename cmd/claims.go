@@ -40,27 +40,36 @@ type proof struct {
 
 // prove measures what people say of the two protocols, as far as the sides allow it.
 func (c *comparing) prove(ctx context.Context) error {
+	type step struct {
+		proof
+		side int
+	}
+	var steps []step
 	for _, p := range c.proofs() {
 		for i, side := range c.sides {
-			if p.to == &c.proof.resuming && !side.resumes(p.trial) {
-				continue
+			if p.to != &c.proof.resuming || side.resumes(p.trial) {
+				steps = append(steps, step{p, i})
 			}
-			c.begins("%s, %s", side.name, p.what)
-			result, err := side.run(ctx, p.trial)
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if err != nil {
-				c.unproved(side, p, err.Error())
-				continue
-			}
-			c.say(false, fmt.Sprintf("         %-10s  %s", side.name, p.what))
-			if why := report.Failed(result); why != "" {
-				c.unproved(side, p, why)
-				continue
-			}
-			p.to[i] = result
 		}
+	}
+	for n, s := range steps {
+		side := c.sides[s.side]
+		c.proving(n, len(steps))
+		c.begins("%s, %s", side.name, s.what)
+		result, err := side.run(ctx, s.trial)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			c.unproved(side, s.proof, err.Error())
+			continue
+		}
+		c.say(false, fmt.Sprintf("         %-10s  %s", side.name, s.what))
+		if why := report.Failed(result); why != "" {
+			c.unproved(side, s.proof, why)
+			continue
+		}
+		s.to[s.side] = result
 	}
 	return nil
 }

@@ -24,6 +24,15 @@ type streams struct {
 	in       io.Reader
 	out, err io.Writer
 	signals  *signals
+	turn     string // which of a file's runs is made, such as "steady (1 of 2)"; "" for none's
+}
+
+// titled is a title on the screen, with whose turn it is.
+func (s streams) titled(title string) string {
+	if s.turn == "" {
+		return title
+	}
+	return s.turn + "  " + title
 }
 
 // Main runs the command line and returns the exit code. A second interrupt exits at once.
@@ -31,7 +40,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	signals := newSignals()
 	ctx, stop := signals.during(context.Background())
 	defer stop()
-	std := streams{stdin, stdout, stderr, signals}
+	std := streams{in: stdin, out: stdout, err: stderr, signals: signals}
 	root := newRoot(std)
 	root.SetArgs(trialArgs(args, stdin))
 	root.SetIn(stdin)

@@ -43,7 +43,7 @@ func (c *comparing) showing(std streams) (stop func()) {
 	if !ok || c.flags.output.quiet {
 		return func() {}
 	}
-	title := c.sides[0].name + " against " + c.sides[1].name
+	title := std.titled(c.sides[0].name + " against " + c.sides[1].name)
 	c.board = &board{began: time.Now(), state: &tui.Comparing{Title: title, Sides: [2]string{c.sides[0].name, c.sides[1].name}, Planned: 2 * c.flags.planned().n, Now: "the first trial"}}
 	watching, end := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -63,7 +63,15 @@ func (c *comparing) showing(std streams) (stop func()) {
 // begins tells what is measured now.
 func (c *comparing) begins(format string, args ...any) {
 	if c.board != nil {
-		c.board.change(func(s *tui.Comparing) { s.Now = fmt.Sprintf(format, args...) })
+		since := time.Since(c.board.began)
+		c.board.change(func(s *tui.Comparing) { s.Now, s.Since = fmt.Sprintf(format, args...), since })
+	}
+}
+
+// proving tells how much has been measured of what is besides the pairs.
+func (c *comparing) proving(done, of int) {
+	if c.board != nil {
+		c.board.change(func(s *tui.Comparing) { s.Proved, s.Proofs = done, of })
 	}
 }
 

@@ -450,6 +450,7 @@ func flagsIn(message string) (list []string) {
 // runAll makes the runs, one after the other, and says what became of each.
 func runAll(ctx context.Context, std streams, list []planned) error {
 	if len(list) == 1 {
+		std.turn = list[0].name
 		return list[0].job.run(ctx, std, textsOf(list[0].args))
 	}
 	codes := make([]exit, len(list))
@@ -461,6 +462,7 @@ func runAll(ctx context.Context, std streams, list []planned) error {
 			continue
 		}
 		p.title(std, i, len(list))
+		std.turn = fmt.Sprintf("%s (%d of %d)", p.name, i+1, len(list))
 		err := p.file.hidden(p.job.run(ctx, std, textsOf(p.args)))
 		switch codes[i] = exitOf(err); codes[i] {
 		case exitPassed:

@@ -281,6 +281,35 @@ func (scriptedJob) validate([]string) ([]writtenFile, error)       { return nil,
 func (j scriptedJob) run(context.Context, streams, []string) error { return j() }
 func (scriptedJob) config([]string) report.Config                  { return report.Config{} }
 
+// A turnJob notes the title that a screen would have.
+type turnJob struct {
+	scriptedJob
+	title *string
+}
+
+func (j turnJob) run(_ context.Context, std streams, _ []string) error {
+	*j.title = std.titled("sse x")
+	return nil
+}
+
+// The screen says which scenario it is that is run, and how many there are.
+func TestScenariosTitled(t *testing.T) {
+	var one, two string
+	list := []planned{
+		{scenario: &scenario{name: "steady"}, file: &scenarioFile{}, job: turnJob{title: &one}},
+		{scenario: &scenario{name: "ramp"}, file: &scenarioFile{}, job: turnJob{title: &two}},
+	}
+	if err := runAll(t.Context(), streams{out: io.Discard, err: io.Discard}, list); err != nil || one != "steady (1 of 2)  sse x" || two != "ramp (2 of 2)  sse x" {
+		t.Errorf("%q, %q, %v", one, two, err)
+	}
+	if err := runAll(t.Context(), streams{}, list[:1]); err != nil || one != "steady  sse x" {
+		t.Errorf("%q, %v", one, err)
+	}
+	if got := (streams{}).titled("sse x"); got != "sse x" {
+		t.Errorf("%q", got)
+	}
+}
+
 // A signal ends the scenarios, and what failed before it is told all the same.
 func TestScenariosInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -37,7 +37,7 @@ func (f *loadFlags) show(ctx context.Context, std streams, runner *bench.Runner,
 	}()
 	if in, out, ok := f.terminal(std); ok {
 		err := tui.Live(ctx, runner, tui.Screen{
-			In: in, Out: out, NoColor: f.noColor || noColor(), Title: title, Level: runner.Plan.Level(),
+			In: in, Out: out, NoColor: f.noColor || noColor(), Title: std.titled(title), Level: runner.Plan.Level(),
 			Allow:     func(connections int) error { return thisHost().check(connections, len(t.net.Sources)) },
 			Hide:      t.secrets.Hide,
 			Interrupt: std.signals.interrupt, Leaving: std.signals.leaving,

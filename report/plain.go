@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,7 +18,12 @@ const (
 // bidirectional overrides and isolates, zero-width and other invisible characters, line and paragraph separators,
 // spaces that are not the usual one, invalid UTF-8, and combining marks with nothing to stand on or piled up. What is
 // longer than 300 characters ends in "…". Plain of what Plain gave changes nothing.
-func Plain(s string) string {
+func Plain(s string) string { return plain(s, plainLimit) }
+
+// PlainWhole does the same with a text of any length, for where there is room for it.
+func PlainWhole(s string) string { return plain(s, math.MaxInt) }
+
+func plain(s string, limit int) string {
 	var b strings.Builder
 	length, marks, keep := 0, maxMarks, 0 // keep: how much of b stands if the rest doesn't fit
 	for len(s) > 0 {
@@ -37,11 +43,11 @@ func Plain(s string) string {
 		}
 		s = s[size:]
 		length += utf8.RuneCountInString(token)
-		if length > plainLimit {
+		if length > limit {
 			return b.String()[:keep] + "…"
 		}
 		b.WriteString(token)
-		if length < plainLimit {
+		if length < limit {
 			keep = b.Len()
 		}
 	}

@@ -98,3 +98,11 @@ func FuzzPlain(f *testing.F) {
 		}
 	})
 }
+
+// TestPlainWhole: a long text isn't cut, and is as safe as any.
+func TestPlainWhole(t *testing.T) {
+	long := strings.Repeat("12345\x1b", 1000)
+	if got := PlainWhole(long); got != strings.Repeat(`12345\x1b`, 1000) {
+		t.Errorf("%q", got)
+	}
+}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/report"
@@ -21,7 +23,10 @@ type Comparing struct {
 	Elapsed   time.Duration
 	Done      int // trials
 	Planned   int // at most
+	Proved    int // of what is measured besides the pairs
+	Proofs    int // of that there are in all; 0 before the pairs are done
 	Now       string
+	Since     time.Duration // when that began, as Elapsed
 	Pairs     [][2]*bench.Result
 	Contrasts []report.Contrast // of the pairs; none before there is one
 	Said      []string          // of what went otherwise than planned, the latest last
@@ -29,7 +34,8 @@ type Comparing struct {
 
 // Compare shows a comparison on the whole screen until ctx ends. It leaves the terminal as it found it.
 func Compare(ctx context.Context, pull func() *Comparing, screen Screen) error {
-	m := &comparedModel{pull: pull, screen: screen}
+	m := newComparedModel(pull, screen)
+	m.view.letters = lettersOf(os.Getenv)
 	err := show(ctx, m, screen)
 	return errors.Join(m.broken, err)
 }
@@ -38,10 +44,13 @@ func Compare(ctx context.Context, pull func() *Comparing, screen Screen) error {
 type comparedModel struct {
 	pull          func() *Comparing
 	screen        Screen
-	state         *Comparing
-	stopping      bool
+	view          comparedView
 	width, height int
 	broken        error
+}
+
+func newComparedModel(pull func() *Comparing, screen Screen) *comparedModel {
+	return &comparedModel{pull: pull, screen: screen}
 }
 
 // Init implements tea.Model.
@@ -56,17 +65,45 @@ func (m *comparedModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
 	case pulled:
-		m.state = m.pull()
+		m.view.Comparing = m.pull()
 		return m, pullLater()
 	case tea.KeyPressMsg:
-		if name := msg.String(); (name == "q" || name == "ctrl+c") && m.screen.Interrupt != nil {
-			if name == "ctrl+c" || !m.stopping {
-				m.screen.Interrupt()
-			}
-			m.stopping = true
-		}
+		m.press(msg.String())
 	}
 	return m, nil
+}
+
+// comparedKeys is what keys do, for the help.
+var comparedKeys = [][2]string{
+	{"q", "end it now: the report is of the pairs that were made"},
+	{"ctrl+c", "the same; once more: exit at once"},
+	{"↑ ↓", "scroll"},
+	{"?", "show this"},
+}
+
+func (m *comparedModel) press(name string) {
+	v := &m.view
+	switch name {
+	case "q", "ctrl+c":
+		if m.screen.Interrupt != nil {
+			if name == "ctrl+c" || !v.stopping {
+				m.screen.Interrupt()
+			}
+			v.stopping = true
+		}
+	case "?":
+		v.help, v.scroll = !v.help, 0
+	case "esc":
+		v.help, v.scroll = false, 0
+	case "up", "k":
+		v.move(-1)
+	case "down", "j":
+		v.move(1)
+	case "pgup":
+		v.move(-10)
+	case "pgdown", "space", " ":
+		v.move(10)
+	}
 }
 
 // View implements tea.Model.
@@ -78,85 +115,155 @@ func (m *comparedModel) View() (drawn tea.View) {
 			drawn.Content = ""
 		}
 	}()
-	if m.state != nil {
-		drawn.Content = m.state.render(m.width, m.height, m.stopping)
+	if m.view.Comparing != nil {
+		drawn.Content = m.view.render(m.width, m.height)
 	}
 	return drawn
 }
 
+// A comparedView is all that the screen shows of a comparison.
+type comparedView struct {
+	*Comparing
+	stopping bool
+	help     bool
+	scroll   int // lines that are above the screen
+	bottom   int // how many can be, as drawn last
+	letters  letters
+}
+
+func (c *comparedView) move(by int) { c.scroll = max(0, min(c.scroll+by, c.bottom)) }
+
 // render draws the screen, no wider than width and no taller than height.
-func (c *Comparing) render(width, height int, stopping bool) string {
+func (c *comparedView) render(width, height int) string {
 	if width < 1 || height < 1 {
 		return ""
 	}
 	if width < leastWidth || height < leastHeight {
-		return ansi.Truncate(fmt.Sprintf("%d/%d %s", c.Done, c.Planned, report.Plain(c.Now)), width, "…")
+		return c.letters.screen(block{fmt.Sprintf("%s  %s", c.progress(), report.Plain(c.Now))}, width)
 	}
-	footer := " " + bold.paint("q") + dim.paint(" end now, with what there is")
-	if stopping {
+	footer := hints([2]string{"?", "help"}, [2]string{"q", "end now, with what there is"})
+	if c.stopping {
 		footer = " " + yellow.paint("it ends; ctrl+c once more exits at once")
 	}
-	lines := append(block{c.header(width), ""}, c.table(width)...)
-	below := c.news(width)
-	if room := height - len(lines) - len(below) - 4; room >= 5 && len(c.Pairs) > 0 {
+	room := height - 4
+	body := c.body(width, room)
+	if c.help {
+		body = c.helpText(width)
+	}
+	body, c.bottom = scrolled(body, 0, room, c.scroll, "↑ ↓")
+	lines := append(append(block{c.header(width), ""}, body.tall(room)...), "", footer)
+	return c.letters.screen(lines, width)
+}
+
+// body is what goes on, the figures so far, and the pairs where there is room for pictures of them.
+func (c *comparedView) body(width, height int) block {
+	lines, below := append(c.now(width), c.table(width)...), c.news(width)
+	if room := height - len(lines) - len(below) - 2; room >= 5 && len(c.Pairs) > 0 {
 		lines = append(append(lines, ""), c.plots(width, room)...)
 	}
-	lines = append(append(lines, ""), below...).tall(height - 2)
-	lines = append(lines, "", footer)
-	for i := range lines {
-		lines[i] = ansi.Truncate(lines[i], width, "…")
+	return append(append(lines, ""), below...)
+}
+
+func (c *comparedView) helpText(width int) (lines block) {
+	for _, key := range comparedKeys {
+		lines = append(lines, hang("  "+bold.paint(fit(key[0], 9)), key[1], width, normal)...)
 	}
-	return strings.Join(lines, "\n")
+	a, b := report.Plain(c.Sides[0]), report.Plain(c.Sides[1])
+	for _, text := range []string{
+		"Each side's figure is the median of its trials. The ratio is " + b + "'s to " + a + "'s, over the pairs; 95 % is where it is likely to lie.",
+		fmt.Sprintf("A difference is said only where a test over %d pairs or more finds one. Before that, and where none is found, the ratio is what it happens to be.", report.FewestPairs),
+		"A trial that is worth nothing is made once more. The report comes when the screen is gone, and has all of this and more.",
+	} {
+		lines = append(append(lines, ""), hang("  ", text, width, dim)...)
+	}
+	return lines
+}
+
+// progress says how many trials were made, or, once that is done, how much of the evidence there is.
+func (c *Comparing) progress() string {
+	if c.Proofs > 0 {
+		return fmt.Sprintf("evidence %d of %d", c.Proved, c.Proofs)
+	}
+	return fmt.Sprintf("%s of %s trials", numberText(c.Done), numberText(c.Planned))
 }
 
 func (c *Comparing) header(width int) string {
-	return headerLine(c.Title, "", fmt.Sprintf("%s of %s trials, %s", numberText(c.Done), numberText(c.Planned), elapsed(c.Elapsed)), float64(c.Done)/float64(max(1, c.Planned)), width)
+	share := float64(c.Done) / float64(max(1, c.Planned))
+	if c.Proofs > 0 {
+		share = float64(c.Proved) / float64(c.Proofs)
+	}
+	return headerLine(c.Title, "", c.progress()+", "+elapsed(c.Elapsed), share, width)
 }
 
-// table is the figures so far, and what they come to.
+// table is the figures so far, and what they come to. On a narrow screen it leaves out the sides' own.
 func (c *Comparing) table(width int) block {
-	columns := []column{{name: "so far"}, {name: report.Plain(c.Sides[0]), right: true}, {name: report.Plain(c.Sides[1]), right: true}, {name: "ratio", right: true}, {name: "95 %", right: true}, {name: "", rest: true}}
+	columns := []column{{name: "so far"}, {name: report.Plain(c.Sides[0]), right: true}, {name: report.Plain(c.Sides[1]), right: true}, {name: "ratio", right: true}, {name: "95 %", right: true}, {name: "difference"}}
+	few := len(c.Pairs) < report.FewestPairs
 	var rows [][]string
 	var unknown block
-	if n := len(c.Pairs); n > 0 && n < report.FewestPairs {
-		columns[0].name = "last pair"
-		return append(table(width, columns[:3], c.latest(), -1), dim.paint(fmt.Sprintf("  %d of the %d pairs that it takes to compare", n, report.FewestPairs)))
-	}
 	for i := range c.Contrasts {
 		x := &c.Contrasts[i]
-		if x.Unknown != "" {
-			unknown = append(unknown, fit("  "+x.Name+"  "+dim.paint(report.Plain(x.Unknown)), width))
+		row, why := contrastRow(x, few)
+		if why != "" {
+			unknown = append(unknown, hang("  "+x.Name+"  ", report.Plain(why), width, dim)...)
 			continue
 		}
-		said := "no difference"
-		switch {
-		case x.Different() && x.Ratio > 1:
-			said = fmt.Sprintf("%.0f %% more", 100*(x.Ratio-1))
-		case x.Different():
-			said = fmt.Sprintf("%.0f %% less", 100*(1-x.Ratio))
-		}
-		rows = append(rows, []string{x.Name, report.Scale(x.A, x.Unit), report.Scale(x.B, x.Unit), fmt.Sprintf("%.2f", x.Ratio), fmt.Sprintf("%.2f–%.2f", x.Low, x.High), said})
+		rows = append(rows, row)
 	}
 	if len(rows)+len(unknown) == 0 {
 		return block{dim.paint("  figures come with the first pair of trials")}
 	}
-	return append(table(width, columns, rows, -1), unknown...)
+	if few {
+		columns, rows = without(4, 5, columns, rows)
+	}
+	lines := table(0, columns, rows, -1)
+	if lines.width() > width {
+		columns, rows = without(1, 3, columns, rows)
+		lines = table(0, columns, rows, -1)
+	}
+	lines = append(lines, unknown...)
+	if few {
+		lines = append(lines, hang("  ", fmt.Sprintf("%s: it takes %d to say more", pairsText(len(c.Pairs)), report.FewestPairs), width, yellow)...)
+	}
+	return lines
 }
 
-// latest are figures of the last pair.
-func (c *Comparing) latest() (rows [][]string) {
-	last := c.Pairs[len(c.Pairs)-1]
-	headline, ok := last[0].Headline()
-	for _, f := range []struct {
-		metric bench.Metric
-		q      float64
-	}{{headline, .5}, {headline, .99}, {bench.Connect, .5}} {
-		if !ok && f.metric == headline {
-			continue
-		}
-		rows = append(rows, []string{f.metric.String() + " " + report.QuantileName(f.q), estimateText(last[0].Estimate(f.metric, f.q)), estimateText(last[1].Estimate(f.metric, f.q))})
+func pairsText(n int) string {
+	if n == 1 {
+		return "1 pair"
 	}
-	return append(rows, []string{"received", numberText(int(last[0].Count(bench.Received))), numberText(int(last[1].Count(bench.Received)))})
+	return fmt.Sprintf("%d pairs", n)
+}
+
+// without leaves columns out of a table.
+func without(from, to int, columns []column, rows [][]string) ([]column, [][]string) {
+	for i, row := range rows {
+		rows[i] = slices.Delete(row, from, to)
+	}
+	return slices.Delete(columns, from, to), rows
+}
+
+// contrastRow is a figure of both sides, or why there is none. Of few pairs nothing is said but what the ratio happens to be.
+func contrastRow(x *report.Contrast, few bool) (row []string, why string) {
+	ratio, interval, said := x.Ratio, fmt.Sprintf("%.2f–%.2f", x.Low, x.High), "none found"
+	switch {
+	case few && len(x.Trials) > 0:
+		var a, b []float64
+		for _, pair := range x.Trials {
+			a, b = append(a, pair[0]), append(b, pair[1])
+		}
+		ratio, interval, said = report.ComparePairs(a, b).Ratio, "", "too few to say"
+		if math.IsNaN(ratio) {
+			return nil, "it is nothing on one of the sides"
+		}
+	case x.Unknown != "":
+		return nil, x.Unknown
+	case x.Different() && x.Ratio > 1:
+		said = fmt.Sprintf("%.0f %% more", 100*(x.Ratio-1))
+	case x.Different():
+		said = fmt.Sprintf("%.0f %% less", 100*(1-x.Ratio))
+	}
+	return []string{x.Name, report.Scale(x.A, x.Unit), report.Scale(x.B, x.Unit), fmt.Sprintf("%.2f", ratio), interval, said}, ""
 }
 
 // plots are the two figures of the latency, pair by pair.
@@ -187,11 +294,23 @@ func (c *Comparing) plots(width, height int) block {
 	return beside(width/2, blocks...)
 }
 
-// news is what is measured now, and what went otherwise than planned.
-func (c *Comparing) news(width int) block {
-	lines := block{bold.paint("now  ") + report.Plain(c.Now)}
+// now is what is measured at this time.
+func (c *Comparing) now(width int) block {
+	text := report.Plain(c.Now)
+	if took := c.Elapsed - c.Since; took >= time.Second {
+		text += ", for " + elapsed(took)
+	}
+	lines := hang(bold.paint("now  "), text, width, normal)
+	if c.Proofs > 0 {
+		lines = append(lines, hang("     ", "the pairs are done: this is about what people say of the two protocols", width, dim)...)
+	}
+	return append(lines, "")
+}
+
+// news is what went otherwise than planned.
+func (c *Comparing) news(width int) (lines block) {
 	for _, said := range c.Said[max(0, len(c.Said)-3):] {
-		lines = append(lines, fit("  "+dim.paint(report.Plain(said)), width))
+		lines = append(lines, hang("  ", report.Plain(said), width, dim)...)
 	}
 	return lines
 }

@@ -13,10 +13,13 @@ import (
 	"github.com/rtbench/rtbench/report"
 )
 
+// wide is a text of many words.
+const wide = "the verdict on one of the trials, which may have many words, so that no line of a narrow terminal has room for all of them at once"
+
 // compared is a comparison of which so many pairs have been made.
 func compared(pairs int) *Comparing {
 	c := &Comparing{Title: "SSE\x1b[2J against WebSocket", Sides: [2]string{"SSE\x1b[2J", "WebSocket 📈"}, Elapsed: 42 * time.Second, Done: 2*pairs + 1, Planned: 20, Now: "WebSocket, trial 2",
-		Said: []string{"long ago", "before", "SSE  once more: CLIENT-SATURATED", "SSE  once more: \x1b]0;evil\a" + strings.Repeat("wide ", 40)}}
+		Said: []string{"long ago", "before", "SSE  once more: CLIENT-SATURATED", "SSE  once more: \x1b]0;evil\a" + wide}}
 	trial := func(ns int64) *bench.Result {
 		r := &bench.Result{Estimates: map[bench.Metric][]bench.Estimate{
 			bench.Delivery: {{Q: .5, Value: ns}, {Q: .99, Value: 5 * ns}}, bench.Connect: {{Q: .5, Value: ns / 2}}}}
@@ -29,21 +32,34 @@ func compared(pairs int) *Comparing {
 		c.Pairs = append(c.Pairs, [2]*bench.Result{trial(2*ms + int64(i)*100_000), trial(2*ms - int64(i%3)*200_000)})
 	}
 	if pairs > 0 {
+		trials := make([][2]float64, pairs)
+		for i := range trials {
+			trials[i] = [2]float64{2e6, 2.08e6}
+		}
 		c.Contrasts = []report.Contrast{
-			{Name: "delivery p50", Unit: bench.Nanoseconds, A: 2e6, B: 1.8e6, Paired: report.Paired{Ratio: .9, Low: .85, High: .95}, Adjusted: .01, Alpha: .05, Tested: true},
-			{Name: "delivery p99", Unit: bench.Nanoseconds, A: 1e7, B: 1e7, Paired: report.Paired{Ratio: 1, Low: .8, High: 1.2}, Adjusted: .9, Alpha: .05, Tested: true},
+			{Name: "delivery p50", Unit: bench.Nanoseconds, A: 2e6, B: 1.8e6, Paired: report.Paired{Ratio: .9, Low: .85, High: .95}, Adjusted: .01, Alpha: .05, Tested: true, Trials: trials},
+			{Name: "delivery p99", Unit: bench.Nanoseconds, A: 1e7, B: 1e7, Paired: report.Paired{Ratio: 1, Low: .8, High: 1.2}, Adjusted: .9, Alpha: .05, Tested: true, Trials: trials},
 			{Name: "server memory a connection", Unit: bench.ByteCount, Unknown: "it did not grow: a server that keeps what it had shows nothing"},
-			{Name: "handshake bytes out", Unit: bench.ByteCount, A: 117, B: 177, Paired: report.Paired{Ratio: 1.51, Low: 1.51, High: 1.51}},
+			{Name: "connect p50", Unit: bench.Nanoseconds, A: 0, B: 1, Unknown: "it is nothing on one of the sides, so that there is no ratio", Trials: [][2]float64{{0, 1}}},
+			{Name: "handshake bytes out", Unit: bench.ByteCount, A: 117, B: 177, Paired: report.Paired{Ratio: 1.51, Low: 1.51, High: 1.51}, Trials: trials},
 		}
 	}
 	return c
 }
 
+// proving is a comparison whose pairs are done.
+func proving() *Comparing {
+	c := compared(9)
+	c.Done, c.Planned, c.Proved, c.Proofs, c.Now, c.Since = 19, 24, 3, 10, "SSE, every connection reset, not resuming", 40*time.Second
+	return c
+}
+
 // TestCompared holds the view of a comparison against what it looked like when somebody looked.
 func TestCompared(t *testing.T) {
-	for name, c := range map[string]*Comparing{"compared-first": compared(0), "compared-few": compared(3), "compared": compared(9)} {
+	for name, c := range map[string]*Comparing{"compared-first": compared(0), "compared-few": compared(3), "compared": compared(9), "compared-proving": proving(), "compared-help": compared(9)} {
 		for _, size := range append(sizes, [2]int{40, 8}) {
-			screen := c.render(size[0], size[1], name == "compared-few")
+			v := comparedView{Comparing: c, stopping: name == "compared-few", help: name == "compared-help"}
+			screen := v.render(size[0], size[1])
 			for _, line := range strings.Split(screen, "\n") {
 				if w := ansi.StringWidth(line); w > size[0] {
 					t.Errorf("%s at %v: %d columns: %q", name, size, w, line)
@@ -61,7 +77,7 @@ func TestCompared(t *testing.T) {
 // TestComparedKeys: q ends it once, and every ctrl+c is one.
 func TestComparedKeys(t *testing.T) {
 	interrupts := 0
-	m := &comparedModel{pull: func() *Comparing { return compared(9) }, screen: Screen{Interrupt: func() { interrupts++ }}}
+	m := newComparedModel(func() *Comparing { return compared(9) }, Screen{Interrupt: func() { interrupts++ }})
 	m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
 	m.Update(pulled{})
 	if got := m.View(); !got.AltScreen || !strings.Contains(got.Content, "end now") {
@@ -76,5 +92,42 @@ func TestComparedKeys(t *testing.T) {
 	}
 	if got := m.View(); !strings.Contains(got.Content, "it ends") {
 		t.Errorf("%q", got.Content)
+	}
+}
+
+// TestComparedSays: before there are pairs enough there are ratios, which claim nothing; then what was found.
+func TestComparedSays(t *testing.T) {
+	for name, row := range map[string]struct {
+		c          *Comparing
+		says, nots []string
+	}{
+		"few":     {compared(3), []string{"3 pairs: it takes 8", "1.04", "too few to say", "7 of 20 trials"}, []string{"% less", "% more", "0.85–0.95", "none found"}},
+		"enough":  {compared(9), []string{"0.90", "0.85–0.95", "10 % less", "none found", "51 % more", "it did not grow: a server that keeps what it had shows nothing"}, []string{"too few"}},
+		"proving": {proving(), []string{"evidence 3 of 10", "SSE, every connection reset, not resuming, for 2s", "the pairs are done: this is about what people say"}, []string{"of 24"}},
+	} {
+		for _, size := range sizes {
+			m := newComparedModel(func() *Comparing { return row.c }, Screen{})
+			m.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+			m.Update(pulled{})
+			got := readThrough(m)
+			for _, want := range append(row.says, wide) {
+				if !strings.Contains(got, want) {
+					t.Errorf("%s at %v: no %q in %s", name, size, want, got)
+				}
+			}
+			for _, not := range row.nots {
+				if strings.Contains(got, not) {
+					t.Errorf("%s at %v: %q in %s", name, size, not, got)
+				}
+			}
+			m.Update(tea.KeyPressMsg{Code: '?', Text: "?"})
+			if got := readThrough(m); !strings.Contains(got, "end it now: the report is of the pairs") || !strings.Contains(got, "and has all of this and more.") {
+				t.Errorf("%s at %v: the help is %s", name, size, got)
+			}
+			m.Update(tea.KeyPressMsg{Code: tea.KeyEscape})
+			if got := readThrough(m); strings.Contains(got, "end it now") {
+				t.Errorf("%s at %v: the help stays", name, size)
+			}
+		}
 	}
 }

@@ -26,13 +26,15 @@ var bindings = []binding{
 	{"1–6", "", "go to a pane", []string{"1", "2", "3", "4", "5", "6"}, nil},
 	{"tab ← →", "", "go to the next pane, or the one before", []string{"tab", "right", "l"}, func(m *model) tea.Cmd { return m.turn(1) }},
 	{"", "", "", []string{"shift+tab", "left", "h"}, func(m *model) tea.Cmd { return m.turn(-1) }},
-	{"↑ ↓", "", "mark a connection, or scroll", []string{"up", "k"}, func(m *model) tea.Cmd { m.move(-1); return nil }},
+	{"↑ ↓", "", "mark a connection or an event, or scroll", []string{"up", "k"}, func(m *model) tea.Cmd { m.move(-1); return nil }},
 	{"", "", "", []string{"down", "j"}, func(m *model) tea.Cmd { m.move(1); return nil }},
 	{"", "", "", []string{"pgup"}, func(m *model) tea.Cmd { m.move(-10); return nil }},
 	{"", "", "", []string{"pgdown"}, func(m *model) tea.Cmd { m.move(10); return nil }},
-	{"enter", "", "look at the marked connection: what happened to it, and what it receives", []string{"enter"}, (*model).enter},
+	{"[ ]", "", "scroll what is above a list of events", []string{"["}, func(m *model) tea.Cmd { m.moveAbove(-1); return nil }},
+	{"", "", "", []string{"]"}, func(m *model) tea.Cmd { m.moveAbove(1); return nil }},
+	{"enter", "", "look at the marked connection: what happened to it, and what it receives; or at all of the marked event", []string{"enter"}, (*model).enter},
 	{"esc", "", "go back", []string{"esc"}, (*model).back},
-	{"?", "help", "show these keys", []string{"?"}, func(m *model) tea.Cmd { m.view.help = !m.view.help; return nil }},
+	{"?", "help", "show these keys", []string{"?"}, func(m *model) tea.Cmd { m.view.help, m.view.scroll = !m.view.help, 0; return nil }},
 	{"space", "freeze", "have the display stand still; the measurement doesn't", []string{"space", " "}, (*model).freeze},
 	{"q", "end", "end the run now: what is under way still arrives, and the report is written", []string{"q"}, (*model).end},
 	{"d", "drop", "break a share of the connections off now", []string{"d"}, func(m *model) tea.Cmd { return m.ask(dropping) }},
@@ -88,7 +90,7 @@ var filtering = &question{
 	asks:  "events that hold: ",
 	check: func(string) error { return nil },
 	do: func(m *model, text string) (string, error) {
-		m.view.filter = text
+		m.view.filter, m.view.mark, m.view.opened = text, 0, nil
 		m.follow()
 		return "", nil
 	},
@@ -153,7 +155,7 @@ func (m *model) follow() {
 
 func (m *model) show(to pane) tea.Cmd {
 	v := &m.view
-	v.pane, v.help, v.scroll, v.followed = to, false, 0, -1
+	v.pane, v.help, v.scroll, v.above, v.followed, v.mark, v.opened = to, false, 0, 0, -1, 0, nil
 	m.follow()
 	return nil
 }
@@ -161,32 +163,95 @@ func (m *model) show(to pane) tea.Cmd {
 func (m *model) turn(by int) tea.Cmd { return m.show((m.view.pane + pane(by) + numPanes) % numPanes) }
 
 func (m *model) move(by int) {
+	switch v := &m.view; {
+	case v.help || v.opened != nil || v.s == nil || v.s.Detail == nil:
+		v.scroll = max(0, min(v.scroll+by, v.bottom))
+	case v.pane == connections && v.followed < 0:
+		v.choose(v.row() + by)
+	case v.pane == events || v.pane == connections:
+		v.markEvent(by)
+	default:
+		v.scroll = max(0, min(v.scroll+by, v.bottom))
+	}
+}
+
+// choose marks the connection in a row.
+func (v *view) choose(row int) {
+	if list := v.s.Detail.Worst; len(list) > 0 {
+		v.selected = max(0, min(row, len(list)-1))
+		v.chosen = list[v.selected].Index + 1
+	}
+}
+
+// markEvent marks an event that came so many after the marked one; after the latest, none.
+func (v *view) markEvent(by int) {
+	list := v.tailed()
+	at := v.marked(list)
+	if at < 0 {
+		at = len(list)
+	}
+	if at = max(0, at+by); at < len(list) {
+		v.mark = list[at].N
+	} else {
+		v.mark = 0
+	}
+}
+
+func (m *model) moveAbove(by int) {
 	v := &m.view
-	if v.pane == connections && v.followed < 0 && v.s != nil && v.s.Detail != nil {
-		v.selected = max(0, min(v.selected+by, len(v.s.Detail.Worst)-1))
+	if v.s == nil || v.s.Detail == nil || v.s.Detail.Followed == nil {
 		return
 	}
-	v.scroll = max(0, min(v.scroll+by, v.bottom))
+	lines := len(v.s.Detail.Kinds)
+	if v.followed >= 0 {
+		lines = len(v.s.Detail.Followed.History)
+	}
+	v.above = max(0, min(v.above+by, lines))
 }
 
 func (m *model) enter() tea.Cmd {
 	v := &m.view
-	if v.pane == connections && v.followed < 0 && v.s != nil && v.s.Detail != nil && v.selected < len(v.s.Detail.Worst) {
-		v.followed, v.scroll = v.s.Detail.Worst[v.selected].Index, 0
-		m.follow()
+	if v.help || v.opened != nil || v.s == nil || v.s.Detail == nil {
+		return nil
+	}
+	if v.pane == connections && v.followed < 0 {
+		if len(v.s.Detail.Worst) > 0 {
+			v.choose(v.row())
+			v.followed, v.scroll, v.above, v.mark = v.chosen-1, 0, 0, 0
+			m.follow()
+		}
+		return nil
+	}
+	if list := v.tailed(); len(list) > 0 && (v.pane == events || v.pane == connections) {
+		at := v.marked(list)
+		if at < 0 {
+			at = len(list) - 1 // the latest
+		}
+		ev := list[at]
+		v.opened, v.scroll, v.mark = &ev, 0, ev.N
 	}
 	return nil
 }
 
 func (m *model) back() tea.Cmd {
 	v := &m.view
+	v.said = ""
 	switch {
 	case v.help:
-		v.help = false
+		v.help, v.scroll = false, 0
+		return nil
+	case v.opened != nil:
+		v.opened, v.scroll = nil, 0
+		return nil
+	case v.mark > 0:
+		v.mark = 0
+		return nil
 	case v.followed >= 0:
-		v.followed = -1
+		v.followed, v.above = -1, 0
 	case v.filter != "":
 		v.filter = ""
+	default:
+		return nil
 	}
 	m.follow()
 	return nil
@@ -230,11 +295,4 @@ func (m *model) setSpeed(speed float64) tea.Cmd {
 		return m.tell("sending is paused", err)
 	}
 	return m.tell(fmt.Sprintf("sending at %.3g × the rate", speed), err)
-}
-
-// screen is the whole of a pane as plain text.
-func (m *model) screen(p pane) string {
-	v := m.view
-	v.pane, v.help, v.asking, v.said, v.followed = p, false, "", "", -1
-	return plainText(v.render(max(leastWidth, m.width), max(leastHeight, m.height)))
 }

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
 
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
 	"golang.org/x/term"
 
 	"github.com/rtbench/rtbench/bench"
@@ -53,13 +51,17 @@ const pullPace = 100 * time.Millisecond
 // beforeScreen is how long a run goes on before it is shown on the whole screen.
 const beforeScreen = 300 * time.Millisecond
 
-// saidFor is how long the last line says what became of an action.
-const saidFor = 4 * time.Second
+// saidFor is how long the last line says what became of an action, and failedFor why there was none.
+const (
+	saidFor   = 4 * time.Second
+	failedFor = 15 * time.Second
+)
 
 // Live shows a run on the whole screen until ctx ends, and lets it be steered. It leaves the terminal as it found it, also where
 // the display fails, of which the error tells.
 func Live(ctx context.Context, run Run, screen Screen) error {
 	m := newModel(run, screen)
+	m.view.letters = lettersOf(os.Getenv)
 	run.Look(true)
 	defer run.Look(false)
 	defer run.Unfollow()
@@ -161,7 +163,11 @@ func (m *model) pull() {
 			m.view.s, m.fresh = s, false
 		}
 	}
-	if m.asked == nil && m.view.said != "" && time.Since(m.saidAt) > saidFor {
+	long := saidFor
+	if m.view.failed {
+		long = failedFor
+	}
+	if m.asked == nil && m.view.said != "" && time.Since(m.saidAt) > long {
 		m.view.said, m.fresh = "", false
 	}
 }
@@ -196,7 +202,7 @@ func (m *model) ask(q *question) tea.Cmd {
 		m.input.SetValue(m.view.filter)
 		m.input.CursorEnd()
 	}
-	m.input.SetWidth(max(10, m.width-len(q.asks)-40))
+	m.input.SetWidth(max(10, m.width-len(q.asks)-3))
 	return m.input.Focus()
 }
 
@@ -250,32 +256,4 @@ func (m *model) interrupt() tea.Cmd {
 		m.options.Interrupt()
 	}
 	return m.tell("the run is stopped; ctrl+c once more exits at once", nil)
-}
-
-// save writes all panes to a file.
-func (m *model) save() tea.Cmd {
-	name := time.Now().Format("rtbench-20060102-150405.txt")
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return m.tell("", err)
-	}
-	for p := range numPanes {
-		_, failed := io.WriteString(file, m.screen(p)+"\n\n")
-		err = errors.Join(err, failed)
-	}
-	return m.tell("saved as "+name, errors.Join(err, file.Close()))
-}
-
-func (m *model) copy() tea.Cmd {
-	m.tell("copied, if the terminal allows that", nil)
-	return tea.SetClipboard(m.screen(m.view.pane))
-}
-
-// plainText is a screen without colours and trailing spaces.
-func plainText(screen string) string {
-	lines := strings.Split(ansi.Strip(screen), "\n")
-	for i := range lines {
-		lines[i] = strings.TrimRight(lines[i], " ")
-	}
-	return strings.Join(lines, "\n")
 }

@@ -2,9 +2,9 @@ package tui
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -134,9 +134,9 @@ func TestKeys(t *testing.T) {
 			if got := run.taken(); got != row.done {
 				t.Errorf("done: %s", got)
 			}
-			lines := strings.Split(plainText(m.View().Content), "\n")
-			if last := lines[len(lines)-1]; !strings.Contains(last, row.said) {
-				t.Errorf("the last line is %q", last)
+			screen := plainText(m.View().Content)
+			if last := screen[strings.LastIndex(screen, "\n\n"):]; !strings.Contains(last, row.said) {
+				t.Errorf("the last lines are %q", last)
 			}
 		})
 	}
@@ -178,28 +178,16 @@ func TestSurvives(t *testing.T) {
 	}
 }
 
-// TestSave: what is saved are all panes, as text.
-func TestSave(t *testing.T) {
-	t.Chdir(t.TempDir())
-	m := newModel(&fakeRun{s: busy(t)}, Screen{Title: "sse x"})
-	m.Update(tea.WindowSizeMsg{Width: 100, Height: 30})
-	m.Update(pulled{})
-	press(m, "s")
-	files, err := os.ReadDir(".")
-	if err != nil || len(files) != 1 || !strings.Contains(m.view.said, files[0].Name()) {
-		t.Fatalf("%v, %v, %q", files, err, m.view.said)
-	}
-	text, err := os.ReadFile(files[0].Name())
-	if err != nil {
+// TestLiveEnds: however soon a run ends, nothing is told to nobody.
+func TestLiveEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	run := &fakeRun{s: busy(t)}
+	if err := Live(ctx, run, Screen{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"thresholds", "those that fared worst", "over time", "1,234,567  reset", "kind, the slowest first", "lag behind the kernel"} {
-		if want != "thresholds" && !bytes.Contains(text, []byte(want)) {
-			t.Errorf("no %q", want)
-		}
-	}
-	if bytes.ContainsAny(text, "\x1b\a") {
-		t.Error("there are escapes in it")
+	if got := run.taken(); got != "look true; unfollow; look false" {
+		t.Error(got)
 	}
 }
 

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
@@ -13,12 +12,52 @@ import (
 
 // overview is what matters most.
 func (v *view) overview(width, height int) block {
-	lines := append(append(v.headline(width), v.thresholds(width)...), "")
-	below := beside(width/2, v.connectionFacts(), v.deliveryFacts())
-	if room := height - len(lines) - len(below) - 1; room >= 4 && v.s.Detail != nil {
+	lines := append(append(append(v.headline(width), v.thresholds(width)...), ""), v.trouble(width)...)
+	below := facing(width, v.connectionFacts(width), v.deliveryFacts(width))
+	room := height - len(lines) - len(below) - 1
+	if v.filed {
+		room = filedPlot
+	}
+	if room >= 4 && v.s.Detail != nil {
 		lines = append(append(lines, v.plots(width, room)...), "")
 	}
-	return append(lines, below...)
+	return v.scrolled(append(lines, below...), 0, height)
+}
+
+// nothingOpen reports whether there should be connections, and are none. Request streams come and go.
+func (v *view) nothingOpen() bool {
+	s := v.s
+	if s == nil || s.Open > 0 || s.Planned == 0 || s.Count(bench.StreamsDone) > 0 || v.level != nil && v.level(s.At) == 0 {
+		return false
+	}
+	return s.Phase == bench.PhaseMeasure || s.Phase == bench.PhaseRamp && s.Count(bench.ConnectErrors) > 0
+}
+
+// trouble says why nothing is open.
+func (v *view) trouble(width int) block {
+	if !v.nothingOpen() || v.s.Detail == nil {
+		return nil
+	}
+	title := red.paint("nothing is open") + "  "
+	errors := v.s.Detail.Errors
+	if len(errors) == 0 {
+		return append(hang(title, "no attempt has been answered, nor failed", width, normal), "")
+	}
+	title += yellow.paint(numberText(int(errors[0].Count))) + " × "
+	about := report.Plain(errors[0].Key)
+	if len(errors) > 1 {
+		about += ", and others (4 shows them)"
+	}
+	return append(append(hang(title, about, width, bold), v.cause(&errors[0], "  ", width)...), "")
+}
+
+// cause is what the last error of a kind said, and what to try.
+func (v *view) cause(g *bench.ErrorGroup, indent string, width int) block {
+	lines := hang(indent, v.whole(g.Text), width, normal)
+	if hint := g.Hint(); hint != "" {
+		lines = append(lines, hang(indent+dim.paint("→ "), hint, width, dim)...)
+	}
+	return lines
 }
 
 // headline is the timing that the run is about, with what it is worth.
@@ -30,7 +69,11 @@ func (v *view) headline(width int) block {
 		if d != nil && s.Phase == bench.PhaseMeasure && d.Unmeasured[bench.Delivery] != "" {
 			what = report.Plain(d.Unmeasured[bench.Delivery])
 		}
-		return block{bold.paint("latency") + "  " + dim.paint(what), "", ""}
+		lines := hang(bold.paint("latency")+"  ", what, width, dim)
+		if v.nothingOpen() { // there are other worries
+			return lines
+		}
+		return append(lines, "", "")
 	}
 	names, values := "", ""
 	each := max(12, min(16, (width-2)/6))
@@ -52,15 +95,15 @@ func (v *view) headline(width int) block {
 	}
 	add("max", timeText(s.Quantiles.Max), normal)
 	add("samples", numberText(int(s.Quantiles.Samples)), normal)
-	title := bold.paint(s.Headline.String())
+	title, why := bold.paint(s.Headline.String())+"  ", "so far"
 	if verdict != "" {
-		why := report.Meaning(verdict)
+		title += verdictTint(verdict).paint(string(verdict)) + "  "
+		why = "so far: " + report.Meaning(verdict)
 		if len(d.Doubts) > 0 {
-			why = report.Plain(d.Doubts[0].Text)
+			why = "so far: " + report.Plain(d.Doubts[0].Text)
 		}
-		title += "  " + verdictTint(verdict).paint(string(verdict)) + "  " + dim.paint(why)
 	}
-	return block{title + dim.paint("  so far"), names, values}
+	return append(hang(title, why, width, dim), names, values)
 }
 
 func verdictTint(v bench.Verdict) tint {
@@ -102,12 +145,15 @@ func (v *view) plots(width, height int) block {
 	return beside(width/2, left, right)
 }
 
-func (v *view) connectionFacts() block {
+func (v *view) connectionFacts(width int) block {
 	s := v.s
+	if s.Count(bench.StreamsStarted) > 0 {
+		return v.streamFacts(width)
+	}
 	list := []fact{{"open", fmt.Sprintf("%s of %s", numberText(s.Open), numberText(s.Planned)), normal}}
 	if v.level != nil {
 		if level := v.level(s.At); level != s.Planned && s.Phase != bench.PhaseFinish {
-			list[0].value += fmt.Sprintf(", planned now %s", numberText(level))
+			list = append(list, fact{"planned now", numberText(level), normal})
 		}
 	}
 	if d := s.Detail; d != nil {
@@ -122,7 +168,19 @@ func (v *view) connectionFacts() block {
 		list = append(list, fact{"broken off", v.figureText(bench.Broken), normal})
 	}
 	failed := s.Count(bench.ConnectErrors)
-	return facts("connections", append(list, fact{"attempts failed", v.figureText(bench.ConnectErrors), alarm(failed > 0, red)})...)
+	return facts(width, "connections", append(list, fact{"attempts failed", v.figureText(bench.ConnectErrors), alarm(failed > 0, red)})...)
+}
+
+// streamFacts are what became of streams that are requests with an end.
+func (v *view) streamFacts(width int) block {
+	s := v.s
+	list := []fact{{"open", fmt.Sprintf("%s of at most %s", numberText(s.Open), numberText(s.Planned)), normal},
+		{"started", v.figureText(bench.StreamsStarted), normal}, {"done", v.figureText(bench.StreamsDone), normal},
+		{"failed", v.figureText(bench.StreamsFailed), alarm(s.Count(bench.StreamsFailed) > 0, red)}}
+	if n := s.Count(bench.Unsent); n > 0 {
+		list = append(list, fact{"not started", numberText(int(n)) + ": all places taken", red})
+	}
+	return facts(width, "request streams", append(list, v.speedFacts("starting")...)...)
 }
 
 func alarm(is bool, t tint) tint {
@@ -132,24 +190,20 @@ func alarm(is bool, t tint) tint {
 	return normal
 }
 
-func (v *view) deliveryFacts() block {
+func (v *view) deliveryFacts(width int) block {
 	s := v.s
 	list := []fact{{"received", v.figureText(bench.Received), normal}, {"a second", report.Scale(s.Rate, bench.Number), normal}}
-	if s.Count(bench.Due) > 0 {
-		list = append(list, fact{"sent", fmt.Sprintf("%s of %s due", v.figureText(bench.Sent), v.figureText(bench.Due)), normal})
-		switch v.speed {
-		case 1:
-		case 0:
-			list = append(list, fact{"sending", "paused", yellow})
-		default:
-			list = append(list, fact{"sending", fmt.Sprintf("%.3g × the rate planned", v.speed), yellow})
-		}
+	streams := s.Count(bench.StreamsStarted) > 0
+	if s.Count(bench.Due) > 0 && !streams {
+		list = append(append(list, fact{"sent", fmt.Sprintf("%s of %s due", v.figureText(bench.Sent), v.figureText(bench.Due)), normal}), v.speedFacts("sending")...)
 		if n := s.Count(bench.Unsent) + s.Count(bench.PublishErrors); n > 0 {
 			list = append(list, fact{"not sent", numberText(int(n)), red})
 		}
 	}
-	list = append(list, fact{"lost", v.figureText(bench.Lost), alarm(s.Count(bench.Lost) > 0, red)},
-		fact{"duplicate", v.figureText(bench.Duplicate), alarm(s.Count(bench.Duplicate) > 0, yellow)})
+	if !streams {
+		list = append(list, fact{"lost", v.figureText(bench.Lost), alarm(s.Count(bench.Lost) > 0, red)},
+			fact{"duplicate", v.figureText(bench.Duplicate), alarm(s.Count(bench.Duplicate) > 0, yellow)})
+	}
 	if d := s.Detail; d != nil {
 		if d.Resumption != nil {
 			value := string(d.Resumption.Verdict)
@@ -165,7 +219,18 @@ func (v *view) deliveryFacts() block {
 			list = append(list, fact{"target", targetText(t), normal})
 		}
 	}
-	return facts("events", list...)
+	return facts(width, "events", list...)
+}
+
+// speedFacts say how fast something is done, where that isn't as planned.
+func (v *view) speedFacts(doing string) []fact {
+	switch v.speed {
+	case 1:
+		return nil
+	case 0:
+		return []fact{{doing, "paused", yellow}}
+	}
+	return []fact{{doing, fmt.Sprintf("%.3g × the rate planned", v.speed), yellow}}
 }
 
 // targetText is what the target uses.
@@ -179,27 +244,43 @@ func (v *view) thresholds(width int) block {
 		return nil
 	}
 	var lines block
+	const most = 36 // columns of a condition, beside what became of it
+	widest := 0
+	for _, j := range v.s.Judgements {
+		if w := ansi.StringWidth(report.Plain(j.Threshold.Text)); w <= min(most, width/2) {
+			widest = max(widest, w)
+		}
+	}
 	for _, j := range v.s.Judgements {
 		mark, t, value := "✓", green, ""
 		switch {
+		case j.Unknown != "" && v.s.Phase == bench.PhaseRamp:
+			mark, t, value = "·", dim, "not yet measured"
 		case j.Unknown != "":
 			mark, t, value = "·", dim, report.Plain(j.Unknown)
 		default:
 			value = report.Scale(j.Value, j.Threshold.Unit())
 			if j.Threshold.Bound != 0 {
-				value += fmt.Sprintf("  %.0f %% of the bound", 100*j.Value/j.Threshold.Bound)
+				value += fmt.Sprintf(", %.0f %% of the bound", 100*j.Value/j.Threshold.Bound)
 			}
 			if !j.Passed {
 				mark, t = "✗", red
 			}
 		}
-		lines = append(lines, fit("  "+t.paint(mark)+" "+fit(report.Plain(j.Threshold.Text), min(40, width/2-4))+"  "+t.paint(value), width))
+		head, text := "  "+t.paint(mark)+" ", report.Plain(j.Threshold.Text)
+		if ansi.StringWidth(text) > widest {
+			lines, head, text = append(lines, hang(head, text, width, normal)...), "    ", ""
+		}
+		lines = append(lines, hang(head+fit(text, widest)+"  ", value, width, t)...)
 	}
 	return lines
 }
 
 // sentenceWidth is from which width on there is room to say what a timing is.
 const sentenceWidth = 110
+
+// wordyWidth is from which width on there is room for long names of columns.
+const wordyWidth = 72
 
 // latency is how the headline is spread over time, and all timings.
 func (v *view) latency(width, height int) block {
@@ -229,6 +310,9 @@ func (v *view) latency(width, height int) block {
 	}
 	all := table(width, columns, rows, -1)
 	room := max(height/2, height-len(all)-2)
+	if v.filed {
+		room = filedPlot
+	}
 	lines := append(block{bold.paint(v.s.Headline.String()) + dim.paint(" over time: the denser, the more samples of a column were so long")}, heatMap(width, room-1, v.span(), d.Series)...)
 	return append(append(lines, ""), v.scrolled(all, 1, height-len(lines)-1)...)
 }
@@ -236,20 +320,27 @@ func (v *view) latency(width, height int) block {
 func waiting() block { return block{"", dim.paint("  a second is needed to see this")} }
 
 // scrolled is as much of a block as there is room for, below its first lines, which stay.
-func (v *view) scrolled(b block, head, height int) block {
-	rest := b[min(head, len(b)):]
-	room := max(1, height-head)
-	v.bottom = max(0, len(rest)-room)
-	from := min(v.scroll, v.bottom)
-	lines := append(b[:min(head, len(b)):min(head, len(b))], rest[from:min(len(rest), from+room)]...)
-	if hidden := len(rest) - room; hidden > 0 && len(lines) > 0 {
-		last := len(lines) - 1
-		lines[last] = dim.paint(fmt.Sprintf("  %d more (↑ ↓)", hidden+1))
-		if from == hidden {
-			lines[last] = rest[len(rest)-1]
-		}
+func (v *view) scrolled(b block, head, height int) (lines block) {
+	if v.filed {
+		return b
 	}
+	lines, v.bottom = scrolled(b, head, height, v.scroll, "↑ ↓")
 	return lines
+}
+
+// scrolled is as much of a block as there is room for, from a line on, below its first ones, which stay. bottom is the last
+// line to begin with. keys say how to see more.
+func scrolled(b block, head, height, from int, keys string) (lines block, bottom int) {
+	head = min(head, len(b))
+	rest := b[head:]
+	room := max(1, height-head)
+	bottom = max(0, len(rest)-room)
+	from = min(from, bottom)
+	lines = append(b[:head:head], rest[from:min(len(rest), from+room)]...)
+	if hidden := bottom - from; hidden > 0 {
+		lines[len(lines)-1] = dim.paint(fmt.Sprintf("  %d more (%s)", hidden+1, keys))
+	}
+	return lines, bottom
 }
 
 // connections are how many there are, and those that fared worst.
@@ -266,7 +357,10 @@ func (v *view) connections(width, height int) block {
 			planned[i] = float64(v.level(b.At + d.SeriesStep))
 		}
 	}
-	room := max(5, height*2/5)
+	room := max(3, height*2/5)
+	if v.filed {
+		room = filedPlot
+	}
 	lines := plot(width, room, v.span(), bench.Number, false, curve{"planned", dim, planned}, curve{"errors", red, errors}, curve{"open", green, open})
 	lines = append(lines, "", bold.paint("those that fared worst")+dim.paint("  ↑ ↓ and enter for one of them"))
 	rows := make([][]string, len(d.Worst))
@@ -280,95 +374,18 @@ func (v *view) connections(width, height int) block {
 		}
 		rows[i] = []string{numberText(c.Index), string(c.State), numberText(int(c.Drops)), numberText(int(c.Missing)), longest, quiet}
 	}
-	columns := []column{{name: "connection", right: true}, {name: "state"}, {name: "drops", right: true}, {name: "missing", right: true}, {name: "longest delivery", right: true}, {name: "quiet for", right: true}}
-	all := table(width, columns, rows, v.selected)
-	shown := *v
-	shown.scroll = max(0, v.selected-(height-len(lines)-3)) // the marked one stays in sight
-	return append(lines, shown.scrolled(all, 1, height-len(lines))...)
-}
-
-// connection is one of them: what happened to it, and what it receives.
-func (v *view) connection(width, height int) block {
-	lines := block{bold.paint("connection "+numberText(v.followed)) + dim.paint("  esc goes back")}
-	d := v.s.Detail
-	if d == nil || d.Followed == nil || d.Followed.Connection != v.followed {
-		return append(lines, waiting()...)
+	delivery := "longest delivery"
+	if width < wordyWidth {
+		delivery = "longest"
 	}
-	var life block
-	for _, h := range d.Followed.History {
-		life = append(life, fit(fmt.Sprintf("  %8s  %s", elapsed(h.At), v.plain(h.Text)), width))
+	columns := []column{{name: "connection", right: true}, {name: "state"}, {name: "drops", right: true}, {name: "missing", right: true}, {name: delivery, right: true}, {name: "quiet for", right: true}}
+	all := table(width, columns, rows, v.row())
+	if v.filed {
+		return append(lines, all...)
 	}
-	if most := max(3, height/3); len(life) > most {
-		life = append(block{life[0], dim.paint(fmt.Sprintf("  %8s  %d more", "", len(life)-most+1))}, life[len(life)-most+2:]...)
-	}
-	lines = append(append(lines, life...), "")
-	return append(lines, v.tail(width, height-len(lines))...)
-}
-
-// tail is the latest events of those that are followed.
-func (v *view) tail(width, height int) block {
-	f := v.s.Detail.Followed
-	lines := block{bold.paint("events")}
-	if v.filter != "" {
-		lines[0] += "  with " + yellow.paint(report.Plain(v.filter))
-	} else {
-		lines[0] += dim.paint("  / filters them")
-	}
-	if f.Skipped > 0 {
-		lines[0] += dim.paint(fmt.Sprintf("  %s came too fast to be shown", numberText(int(f.Skipped))))
-	}
-	room := max(0, height-1)
-	list := f.Events
-	if len(list) == 0 {
-		return append(lines, dim.paint("  none yet"))
-	}
-	list = list[max(0, len(list)-room):]
-	for _, ev := range list {
-		took := "–"
-		if ev.Delivery >= 0 {
-			took = timeText(ev.Delivery)
-		}
-		who := ""
-		if f.Connection < 0 {
-			who = "        "
-			if ev.Copies > 1 {
-				who = dim.paint(fitRight("× "+numberText(ev.Copies), 7)) + " "
-			}
-		}
-		name := ev.Kind
-		if ev.ID != "" {
-			name = strings.TrimSpace(name + " " + ev.ID)
-		}
-		data := v.plain(ev.Data)
-		if ev.Binary {
-			data = fmt.Sprintf("%d bytes, binary", ev.Size)
-		}
-		lines = append(lines, fit(who+fitRight(elapsed(ev.At), 8)+"  "+fitRight(took, 8)+"  "+cyan.paint(fit(v.plain(name), 18))+"  "+data, width))
-	}
-	return lines
-}
-
-// events are the kinds of them, and the latest.
-func (v *view) events(width, height int) block {
-	d := v.s.Detail
-	if d == nil || d.Followed == nil {
-		return waiting()
-	}
-	var rows [][]string
-	for _, k := range d.Kinds {
-		p50, p99, longest := "–", "–", "–"
-		if k.Timed > 0 {
-			p50, p99, longest = "≤ "+timeText(k.P50), "≤ "+timeText(k.P99), timeText(k.Longest)
-		}
-		name := k.Kind
-		if name == "" {
-			name = "message"
-		}
-		rows = append(rows, []string{ansi.Truncate(v.plain(name), max(12, width/2-10), "…"), numberText(int(k.Count)), p50, p99, longest})
-	}
-	kinds := table(width, []column{{name: "kind, the slowest first"}, {name: "events", right: true}, {name: "p50", right: true}, {name: "p99", right: true}, {name: "longest", right: true}}, rows, -1)
-	lines := append(v.scrolled(kinds, 1, min(len(kinds), max(3, height/3))), "")
-	return append(lines, v.tail(width, height-len(lines))...)
+	room = height - len(lines)
+	shown, _ := scrolled(all, 1, room, max(0, v.row()-(room-3)), "↑ ↓") // the marked one stays in sight
+	return append(lines, shown...)
 }
 
 // failures are the errors, each with the last of its messages.
@@ -381,15 +398,11 @@ func (v *view) failures(width, height int) block {
 		return block{"", green.paint("  no errors")}
 	}
 	var lines block
-	for _, g := range d.Errors {
+	for i := range d.Errors {
+		g := &d.Errors[i]
 		when := "last " + elapsed(max(0, v.s.At-g.Last)) + " ago"
 		lines = append(lines, yellow.paint(fitRight(numberText(int(g.Count)), 9))+"  "+bold.paint(report.Plain(g.Key))+"  "+dim.paint(when))
-		for _, line := range wrap(v.plain(g.Text), width-13) {
-			lines = append(lines, "           "+line)
-		}
-		if hint := g.Hint(); hint != "" {
-			lines = append(lines, "           "+dim.paint("→ "+hint))
-		}
+		lines = append(lines, v.cause(g, "           ", width)...)
 	}
 	return v.scrolled(lines, 0, height)
 }
@@ -411,20 +424,20 @@ func (v *view) tester(width, height int) block {
 		if q.Samples == 0 {
 			return "–"
 		}
-		return fmt.Sprintf("p50 %s  p99 %s  max %s", timeText(q.P50), timeText(q.P99), timeText(q.Max))
+		return fmt.Sprintf("p50 %s p99 %s max %s", timeText(q.P50), timeText(q.P99), timeText(q.Max))
 	}
 	h := d.Health
-	lines := facts("the tester", fact{"lag behind the kernel", timing(bench.ClientLag), normal}, fact{"sent late by", timing(bench.PublishLateness), normal},
-		fact{"events in a shared read", share(h.Shared), normal}, fact{"not stamped by the kernel", share(h.Unstamped), alarm(h.Unstamped > 0, yellow)},
+	lines := facts(width, "the tester", fact{"lag behind the kernel", timing(bench.ClientLag), normal}, fact{"sent late by", timing(bench.PublishLateness), normal},
+		fact{"events sharing a read", share(h.Shared), normal}, fact{"without kernel stamp", share(h.Unstamped), alarm(h.Unstamped > 0, yellow)},
 		fact{"stood still for", timeText(int64(h.Stalled)), alarm(h.Stalled > 0, red)}, fact{"wall clock stepped by", timeText(int64(h.ClockStep)), normal})
 	target := []fact{{"", "not asked (--target-pid, --target-metrics)", dim}}
 	switch t := d.Target; {
 	case t != nil && t.Why != "":
-		target = []fact{{"", report.Plain(t.Why), yellow}}
+		target = []fact{{"why not", report.Plain(t.Why), yellow}}
 	case t != nil:
 		target = []fact{{"by", report.Plain(t.Source), normal}, {"uses", targetText(t), normal}}
 	}
-	lines = append(append(lines, ""), facts("the target", target...)...)
+	lines = append(append(lines, ""), facts(width, "the target", target...)...)
 	if len(d.Estimates) > 0 {
 		lines = append(lines, "", bold.paint("trust in "+s.Headline.String()))
 		for _, e := range d.Estimates {
@@ -435,18 +448,20 @@ func (v *view) tester(width, height int) block {
 					e.Verdict = ""
 				}
 			}
-			lines = append(lines, fit("  "+dim.paint(fit(report.QuantileName(e.Q), 8))+fit(estimateText(e), 11)+verdictTint(e.Verdict).paint(fit(string(e.Verdict), 17))+dim.paint(text), width))
+			head := "  " + dim.paint(fit(report.QuantileName(e.Q), 8)) + fit(estimateText(e), 11) + verdictTint(e.Verdict).paint(fit(string(e.Verdict), 17))
+			lines = append(lines, hang(head, text, width, dim)...)
 		}
 	}
 	for _, doubt := range d.Doubts {
-		for _, line := range wrap("! "+report.Plain(doubt.Text), width-4) {
-			lines = append(lines, "  "+red.paint(line))
+		lines = append(lines, hang(red.paint("  ! "), report.Plain(doubt.Text), width, red)...)
+		if doubt.Advice != "" {
+			lines = append(lines, hang(dim.paint("  → "), report.Plain(doubt.Advice), width, dim)...)
 		}
 	}
 	if len(s.Annotations) > 0 {
 		lines = append(lines, "", bold.paint("steered by hand"))
 		for _, a := range s.Annotations {
-			lines = append(lines, fit(fmt.Sprintf("  %8s  %s", elapsed(a.At), report.Plain(a.Text)), width))
+			lines = append(lines, hang(fmt.Sprintf("  %8s  ", elapsed(a.At)), report.Plain(a.Text), width, normal)...)
 		}
 	}
 	return v.scrolled(lines, 0, height)

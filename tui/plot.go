@@ -176,6 +176,9 @@ func newDots(columns, rows int) *dots {
 	return &dots{columns, rows, make([]byte, columns*rows), make([]tint, columns*rows)}
 }
 
+// firstPattern is the one without dots.
+const firstPattern rune = 0x2800
+
 // patterns are the bits of a cell's dots, by their line from the top and their column.
 var patterns = [4][2]byte{{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}}
 
@@ -208,7 +211,7 @@ func (d *dots) block() block {
 			if d.cells[cell] == 0 {
 				return ' ', normal
 			}
-			return rune(0x2800) + rune(d.cells[cell]), d.colours[cell]
+			return firstPattern + rune(d.cells[cell]), d.colours[cell]
 		})
 	}
 	return lines

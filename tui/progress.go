@@ -79,7 +79,7 @@ const leastError = 12
 // first, since a narrow terminal doesn't show what comes last. Figures are left out and not cut: half of one is another one.
 func Line(s *bench.Snapshot, width int) string {
 	count := func(n uint64) string { return report.Scale(float64(n), bench.Number) }
-	line := fmt.Sprintf("%6s %s", elapsed(s.At), s.Phase)
+	line := fmt.Sprintf("%6s %s", elapsed(s.At), phaseText(s))
 	if width > 0 {
 		line = ansi.Truncate(line, width, "…")
 	}
@@ -93,6 +93,12 @@ func Line(s *bench.Snapshot, width int) string {
 	running := s.Phase == bench.PhaseRamp || s.Phase == bench.PhaseMeasure
 	if running {
 		add("  ", fmt.Sprintf("%s/%s open", count(uint64(s.Open)), count(uint64(s.Planned))))
+	}
+	if started := s.Count(bench.StreamsStarted); started > 0 {
+		add("  ", fmt.Sprintf("%s/%s done", count(s.Count(bench.StreamsDone)), count(started)))
+		if failed := s.Count(bench.StreamsFailed); failed > 0 {
+			add("  ", count(failed)+" failed")
+		}
 	}
 	if lost := s.Count(bench.Lost); lost > 0 {
 		add("  ", count(lost)+" lost")
@@ -119,6 +125,14 @@ func Line(s *bench.Snapshot, width int) string {
 		add("  ", why)
 	}
 	return line
+}
+
+// phaseText says where a run stands. Before the window there may be nothing left to connect.
+func phaseText(s *bench.Snapshot) string {
+	if s.Phase == bench.PhaseRamp && (s.Open >= s.Planned && s.Planned > 0 || s.Count(bench.StreamsStarted) > 0) {
+		return "warming up"
+	}
+	return string(s.Phase)
 }
 
 // elapsed is a time in whole seconds, and in minutes or hours where it is long.

@@ -103,6 +103,25 @@ func followed(s *bench.Snapshot) *bench.Snapshot {
 	return &copied
 }
 
+// refused is a run to which nothing has ever connected.
+func refused(t testing.TB) *bench.Snapshot {
+	s := &bench.Snapshot{Phase: bench.PhaseMeasure, At: 5 * time.Second, Begin: time.Second, End: 11 * time.Second, Planned: 100, LastError: "refused"}
+	s.Counts[int(bench.ConnectErrors)-len(bench.Timings())] = 300
+	s.Detail = &bench.Detail{Down: 100, SeriesStep: time.Second, Errors: []bench.ErrorGroup{{Class: client.ClassRefused, Key: "refused", Count: 299, Last: 4 * time.Second, Text: "dial tcp 127.0.0.1:8080: connect: connection \x1b[31mrefused"}, {Key: "timeout", Count: 1}}}
+	return s
+}
+
+// streams is a run of request streams, some of which fail.
+func streams(t testing.TB) *bench.Snapshot {
+	s := busy(t)
+	s.Judgements = nil
+	for m, n := range map[bench.Metric]uint64{bench.Due: 130, bench.Sent: 120, bench.Unsent: 10, bench.StreamsStarted: 120, bench.StreamsDone: 80, bench.StreamsFailed: 7} {
+		s.Counts[int(m)-len(bench.Timings())] = n
+	}
+	s.Open, s.Planned = 33, 40
+	return s
+}
+
 // sizes are those that screens are looked at in.
 var sizes = [][2]int{{80, 24}, {120, 40}, {200, 60}, {60, 15}}
 
@@ -116,17 +135,27 @@ func TestPanes(t *testing.T) {
 		views[strings.ToLower(panes[p].name)] = view{s: s, pane: p, speed: 1.5}
 	}
 	views["connection"] = view{s: followed(s), pane: connections, followed: 997, filter: "price\x1b"}
+	views["event"] = view{s: s, pane: events, opened: &s.Detail.Followed.Events[37]}
 	views["help"] = view{s: s, help: true}
 	views["asking"] = view{s: s, asking: "break off (such as 10% rst): 200", said: "a share above 0% and up to 100%"}
 	views["frozen"] = view{s: s, frozen: true, said: "10 % broken off (rst)"}
 	views["beginning"] = view{s: &bench.Snapshot{Phase: bench.PhaseRamp, At: 300 * time.Millisecond, Open: 12, Planned: 1000}}
 	views["nothing"] = view{}
+	views["refused"] = view{s: refused(t)}
+	views["streams"] = view{s: streams(t), speed: 1}
+	for _, p := range []pane{overview, latency, events} {
+		views[strings.ToLower(panes[p].name)+"-blocks"] = view{s: s, pane: p, speed: 1.5, letters: blockLetters}
+		views[strings.ToLower(panes[p].name)+"-ascii"] = view{s: s, pane: p, speed: 1.5, letters: asciiLetters}
+	}
 	for name, v := range views {
 		v.title, v.level, v.keys = "sse http://localhost:8080/events", level, bindings
 		if name != "connection" {
 			v.followed = -1
 		}
 		for _, size := range sizes {
+			if v.letters != allLetters && size[0] != 120 {
+				continue
+			}
 			screen := v.render(size[0], size[1])
 			lines := strings.Split(screen, "\n")
 			if len(lines) != size[1] {

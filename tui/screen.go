@@ -84,14 +84,37 @@ type fact struct {
 }
 
 // facts writes a heading and figures below each other.
-func facts(heading string, list ...fact) block {
+func facts(width int, heading string, list ...fact) block {
 	lines := block{bold.paint(heading)}
-	width := 0
+	widest := 0
 	for _, f := range list {
-		width = max(width, ansi.StringWidth(f.name))
+		widest = max(widest, ansi.StringWidth(f.name))
 	}
 	for _, f := range list {
-		lines = append(lines, "  "+dim.paint(fit(f.name, width))+"  "+f.tint.paint(f.value))
+		lines = append(lines, hang("  "+dim.paint(fit(f.name, widest))+"  ", f.value, width, f.tint)...)
+	}
+	return lines
+}
+
+// width is that of the widest line.
+func (b block) width() (widest int) {
+	for _, line := range b {
+		widest = max(widest, ansi.StringWidth(line))
+	}
+	return widest
+}
+
+// facing puts two blocks next to each other, where there is room for both as they are, and else below each other.
+func facing(width int, left, right block) block {
+	const gap = 2
+	if left.width()+gap+right.width() > width {
+		return append(append(left[:len(left):len(left)], ""), right...)
+	}
+	column := min(max(width/2, left.width()+gap), width-right.width())
+	lines := make(block, max(len(left), len(right)))
+	copy(lines, left)
+	for i, line := range right {
+		lines[i] = fit(lines[i], column) + line
 	}
 	return lines
 }
@@ -100,48 +123,46 @@ func facts(heading string, list ...fact) block {
 type column struct {
 	name  string
 	right bool // figures end below each other
-	rest  bool // it has what the others leave
+	rest  bool // it is the last one, has what the others leave, and takes as many lines as it must
 }
 
-// table writes rows below their heading. Columns are as wide as they must be. selected is the row that is marked, -1 for none.
+// table writes rows below their heading. Columns are as wide as they must be; with a width of 0 so is the table. selected is the row that is marked, -1 for none.
 func table(width int, columns []column, rows [][]string, selected int) block {
 	widths := make([]int, len(columns))
-	taken := 2 * len(columns)
 	for i, c := range columns {
 		widths[i] = ansi.StringWidth(c.name)
 		for _, row := range rows {
 			widths[i] = max(widths[i], ansi.StringWidth(row[i]))
 		}
-		if !c.rest {
-			taken += widths[i]
-		}
 	}
-	write := func(row []string) string {
+	write := func(row []string) block {
 		line := ""
 		for i, c := range columns {
-			w := widths[i]
-			if c.rest {
-				w = max(4, width-taken)
-			}
-			if c.right {
-				line += "  " + fitRight(row[i], w)
-			} else {
-				line += "  " + fit(row[i], w)
+			switch line += "  "; {
+			case c.rest:
+				return hang(line, row[i], width, normal)
+			case c.right:
+				line += fitRight(row[i], widths[i])
+			default:
+				line += fit(row[i], widths[i])
 			}
 		}
-		return fit(line, width)
+		if width == 0 {
+			return block{line}
+		}
+		return block{fit(line, width)}
 	}
 	names := make([]string, len(columns))
 	for i, c := range columns {
 		names[i] = c.name
 	}
-	lines := block{dim.paint(write(names))}
+	lines := block{dim.paint(write(names)[0])}
 	for i, row := range rows {
-		line := write(row)
+		written := write(row)
 		if i == selected {
-			line = reversed.paint(ansi.Strip(line))
+			written[0] = reversed.paint(ansi.Strip(written[0]))
 		}
-		lines = append(lines, line)
+		lines = append(lines, written...)
 	}
 	return lines
 }
@@ -152,6 +173,16 @@ func hints(keys ...[2]string) (line string) {
 		line += " " + bold.paint(key[0]) + " " + dim.paint(key[1]) + " "
 	}
 	return line
+}
+
+// hang writes a text behind a head, in as many lines as it takes, each of which begins where the first does.
+func hang(head, text string, width int, t tint) (lines block) {
+	indent := ansi.StringWidth(head)
+	for _, line := range wrap(text, width-indent) {
+		lines = append(lines, head+t.paint(line))
+		head = strings.Repeat(" ", indent)
+	}
+	return lines
 }
 
 // wrap breaks a text into lines of a width, between words, as flags are that a hyphen joins.

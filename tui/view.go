@@ -45,7 +45,11 @@ type view struct {
 	pane     pane
 	frozen   bool
 	help     bool
-	selected int                 // of the worst connections
+	selected int                 // row of the worst connections
+	chosen   int                 // the connection in it, and 1; 0 before one is
+	mark     uint64              // the number of the event that is marked; 0 while the latest are shown
+	opened   *bench.SeenEvent    // the event that is read; nil for none
+	above    int                 // lines that are scrolled away of what is above a list of events
 	scroll   int                 // lines that are above the screen
 	bottom   int                 // how many can be, as drawn last
 	hide     func(string) string // what is secret; nil for nothing
@@ -56,6 +60,8 @@ type view struct {
 	failed   bool                // it could not be done
 	speed    float64             // at which is sent, as a part of the plan's
 	keys     []binding           // what can be done
+	letters  letters             // that the terminal has
+	filed    bool                // it is drawn for a file, where there is room for everything
 }
 
 // The least size that the panes are drawn in; below it there is one line.
@@ -70,22 +76,23 @@ func (v *view) render(width, height int) string {
 		if v.s == nil {
 			return ansi.Truncate("connecting", width, "")
 		}
-		return ansi.Truncate(Line(v.s, width), width, "")
+		return v.letters.screen(block{Line(v.s, width)}, width)
 	}
-	lines := append(block{v.header(width), v.tabs(width), ""}, v.body(width, height-5).tall(height-5)...)
-	lines = append(lines, "", v.footer(width))
-	for i := range lines {
-		lines[i] = ansi.Truncate(lines[i], width, "…")
-	}
-	return strings.Join(lines, "\n")
+	foot := v.footer(width)
+	foot = foot[:min(len(foot), height-8)]
+	room := height - 4 - len(foot)
+	lines := append(block{v.header(width), v.tabs(width), ""}, v.body(width, room).tall(room)...)
+	return v.letters.screen(append(append(lines, ""), foot...), width)
 }
 
 func (v *view) body(width, height int) block {
 	switch {
 	case v.help:
-		return v.helpText(width)
+		return v.scrolled(v.helpText(width), 0, height)
 	case v.s == nil:
 		return block{"", dim.paint("  the run begins")}
+	case v.opened != nil:
+		return v.event(width, height)
 	case v.pane == connections && v.followed >= 0:
 		return v.connection(width, height)
 	}
@@ -96,11 +103,14 @@ func (v *view) body(width, height int) block {
 func (v *view) header(width int) string {
 	state, share := "", 0.0
 	if s := v.s; s != nil {
-		state = string(s.Phase)
+		state = phaseText(s)
 		switch {
 		case s.Phase == bench.PhaseMeasure && s.End > s.Begin:
 			share = min(1, float64(s.At-s.Begin)/float64(s.End-s.Begin))
 			state += fmt.Sprintf(" %s of %s", elapsed(max(0, s.At-s.Begin)), elapsed(s.End-s.Begin))
+		case s.Phase == bench.PhaseRamp && s.Begin >= time.Second:
+			share = min(1, float64(s.At)/float64(s.Begin))
+			state += fmt.Sprintf(" %s of %s", elapsed(s.At), elapsed(s.Begin))
 		case s.Phase == bench.PhaseRamp:
 			state += " " + elapsed(s.At)
 		case s.Phase == bench.PhaseDrain || s.Phase == bench.PhaseFinish:
@@ -108,6 +118,9 @@ func (v *view) header(width int) string {
 		}
 	}
 	mark := ""
+	if v.nothingOpen() {
+		mark = red.paint("nothing open ")
+	}
 	if v.frozen {
 		mark = yellow.paint("FROZEN ")
 	}
@@ -148,18 +161,16 @@ func (v *view) tabs(width int) string {
 }
 
 // footer is the line that is being written, or what became of the last, or what keys there are.
-func (v *view) footer(width int) string {
+func (v *view) footer(width int) block {
 	switch {
+	case v.asking != "" && v.said != "":
+		return append(block{" " + v.asking}, hang(" ", v.said, width, yellow)...)
 	case v.asking != "":
-		text := " " + v.asking
-		if v.said != "" {
-			text += "  " + yellow.paint(v.said)
-		}
-		return text
+		return block{" " + v.asking}
 	case v.said != "" && v.failed:
-		return " " + red.paint("✗ "+v.said)
+		return hang(" "+red.paint("✗ "), v.said, width, red)
 	case v.said != "":
-		return " " + green.paint("✓ "+v.said)
+		return hang(" "+green.paint("✓ "), v.said, width, green)
 	}
 	line := ""
 	for _, k := range v.keys {
@@ -172,27 +183,31 @@ func (v *view) footer(width int) string {
 		}
 		line += part
 	}
-	return line
+	return block{line}
 }
 
 // helpText lists what the keys do.
 func (v *view) helpText(width int) block {
-	var rows [][]string
+	var lines block
 	for _, k := range v.keys {
 		if k.does != "" {
-			rows = append(rows, []string{k.keys, k.does})
+			lines = append(lines, hang("  "+bold.paint(fit(k.keys, 9)), k.does, width, normal)...)
 		}
 	}
-	lines := table(width, []column{{name: "key"}, {name: "what it does", rest: true}}, rows, -1)
-	return append(lines, "", dim.paint("  Whatever changes the load is noted in the report, which then says that the run was steered by hand."))
+	return append(append(lines, ""), hang("  ", "Whatever changes the load is noted in the report, which then says that the run was steered by hand.", width, dim)...)
 }
 
 // plain is a text of the server's as it may be shown.
-func (v *view) plain(text string) string {
+func (v *view) plain(text string) string { return report.Plain(v.hidden(text)) }
+
+// whole is the same where there is room for a long one.
+func (v *view) whole(text string) string { return report.PlainWhole(v.hidden(text)) }
+
+func (v *view) hidden(text string) string {
 	if v.hide != nil {
-		text = v.hide(text)
+		return v.hide(text)
 	}
-	return report.Plain(text)
+	return text
 }
 
 // span is the time that plots show.

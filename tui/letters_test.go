@@ -1,0 +1,74 @@
+package tui
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// TestLettersOf: what a terminal has is told by the locale that is in force, and by its kind.
+func TestLettersOf(t *testing.T) {
+	for _, row := range []struct {
+		variables string
+		want      letters
+	}{
+		{"TERM=xterm LANG=de_DE.UTF-8", allLetters},
+		{"TERM=xterm LANG=C.utf8", allLetters},
+		{"TERM=xterm", allLetters},
+		{"TERM=linux LANG=C.UTF-8", blockLetters},
+		{"TERM=linux", blockLetters},
+		{"TERM=xterm LANG=C", asciiLetters},
+		{"TERM=linux LANG=POSIX", asciiLetters},
+		{"TERM=xterm LANG=en_US.UTF-8 LC_ALL=C", asciiLetters},
+		{"TERM=xterm LANG=en_US.UTF-8 LC_CTYPE=en_US.ISO-8859-1", asciiLetters},
+		{"TERM=xterm LANG=C LC_ALL=en_US.UTF-8", allLetters},
+		{"TERM=xterm LANG=en_US.UTF-8 LC_MESSAGES=C", allLetters},
+	} {
+		variable := func(name string) string {
+			for _, v := range strings.Fields(row.variables) {
+				if value, ok := strings.CutPrefix(v, name+"="); ok {
+					return value
+				}
+			}
+			return ""
+		}
+		if got := lettersOf(variable); got != row.want {
+			t.Errorf("%s: %v, want %v", row.variables, got, row.want)
+		}
+	}
+}
+
+// TestLetters: no screen has a letter that the terminal doesn't have, and none gets wider for that.
+func TestLetters(t *testing.T) {
+	const console = "─═│░▒▓█▀▄√·÷±≥≤→←↑↓µ"
+	s := busy(t)
+	compared := comparedView{Comparing: compared(9), letters: asciiLetters}
+	screens := []string{compared.render(100, 40), compared.render(40, 8)}
+	for p := range numPanes {
+		v := view{s: s, pane: p, followed: -1, speed: 1, keys: bindings, letters: asciiLetters}
+		screens = append(screens, v.render(120, 40), v.render(40, 8))
+		v.letters = blockLetters
+		for _, r := range plainText(v.render(120, 40)) {
+			if r > 127 && r < 0x3000 && !strings.ContainsRune(console, r) {
+				t.Errorf("%s on the console: %q", panes[p].name, r)
+			}
+		}
+	}
+	for _, screen := range screens {
+		for _, line := range strings.Split(screen, "\n") {
+			if strings.ContainsFunc(line, func(r rune) bool { return r > 127 }) || ansi.StringWidth(line) > 120 {
+				t.Errorf("%q", line)
+			}
+		}
+	}
+}
+
+// TestDots: what stands for a pattern is as high as its dots are.
+func TestDots(t *testing.T) {
+	for pattern, want := range map[rune]string{'⠀': "  ", '⠉': "▀'", '⠒': "▀-", '⣀': "▄_", '⠤': "▄-", '⠶': "█-", '⡇': "█|", '⢸': "█|"} {
+		if got := blockLetters.write(string(pattern)) + asciiLetters.write(string(pattern)); got != want {
+			t.Errorf("%c is %q, want %q", pattern, got, want)
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/rtbench/rtbench/bench"
+)
+
+// ascending is a long word, of which no two lines are the same.
+func ascending() (word string) {
+	for i := range 150 {
+		word += fmt.Sprint(i, "x")
+	}
+	return word
+}
+
+// tailing is a run whose latest event is the nth, of a server that gives them names or not.
+func tailing(t *testing.T, n int, named bool) *bench.Snapshot {
+	s := busy(t)
+	s.Detail.Followed = &bench.Followed{Connection: -1}
+	for i := max(1, n-255); i <= n; i++ {
+		ev := bench.SeenEvent{N: uint64(i), Connection: 3, Copies: 1, Size: 1000, Delivery: ms, Data: fmt.Sprintf("payload %d ", i) + strings.Repeat("x", 50) + ascending() + "\nsecond \x1b[31mline\n" + strings.Repeat("end ", 60) + "of it"}
+		if named {
+			ev.Kind, ev.ID = "price", fmt.Sprint(i)
+		}
+		s.Detail.Followed.Events = append(s.Detail.Followed.Events, ev)
+	}
+	return s
+}
+
+// marked is the line of the screen that is marked.
+func marked(m *model) string {
+	for _, line := range strings.Split(m.View().Content, "\n") {
+		if strings.Contains(line, "\x1b[7m") && !strings.Contains(line, " 1 Overview") && !strings.Contains(line, " 1 All") {
+			return plainText(line)
+		}
+	}
+	return ""
+}
+
+// TestReadEvent: an event that is marked stays so whatever comes after it, and all of it can be read, and nothing of it is acted on.
+func TestReadEvent(t *testing.T) {
+	for _, size := range sizes {
+		run := &fakeRun{s: tailing(t, 100, true)}
+		m := newModel(run, Screen{})
+		m.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		m.Update(pulled{})
+		press(m, "5", "up", "up")
+		for _, latest := range []int{100, 101, 150, 354} {
+			run.set(tailing(t, latest, true))
+			m.Update(pulled{})
+			if got := marked(m); !strings.Contains(got, "payload 99") {
+				t.Errorf("%v: marked is %q of %d", size, got, latest)
+			}
+		}
+		press(m, "enter")
+		run.set(tailing(t, 1000, true)) // which has it no more
+		m.Update(pulled{})
+		got := readThrough(m)
+		for _, want := range []string{"price 99", "connection 3", "payload 99", `second \x1b[31mline end`, "end of it", "more isn't kept"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%v: no %q in %s", size, want, got)
+			}
+		}
+		if text := strings.ReplaceAll(got, " ", ""); !strings.Contains(text, ascending()) {
+			t.Errorf("%v: %s", size, text)
+		}
+		press(m, "esc")
+		if got := marked(m); !strings.Contains(got, "payload 745") {
+			t.Errorf("%v: marked is %q, and not the oldest that there is", size, got)
+		}
+		press(m, "esc")
+		if got := plainText(m.View().Content); marked(m) != "" || !strings.Contains(got, "payload 1000") {
+			t.Errorf("%v: the latest are not shown: %s", size, got)
+		}
+		if done := run.taken(); done != `follow -1 ""` {
+			t.Errorf("%v: %s", size, done)
+		}
+	}
+}
+
+// TestMarkEvents: every event can be marked, in sight, up and down.
+func TestMarkEvents(t *testing.T) {
+	for _, size := range sizes {
+		m := newModel(&fakeRun{s: tailing(t, 100, true)}, Screen{})
+		m.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		m.Update(pulled{})
+		press(m, "5")
+		for n := 100; n >= 1; n-- {
+			if press(m, "up"); !strings.Contains(marked(m), fmt.Sprintf("payload %d ", n)) {
+				t.Fatalf("%v: %q is marked, and not %d", size, marked(m), n)
+			}
+		}
+		if press(m, "up"); !strings.Contains(marked(m), "payload 1 ") {
+			t.Errorf("%v: %q is marked before the first", size, marked(m))
+		}
+		for n := 2; n <= 100; n++ {
+			if press(m, "down"); !strings.Contains(marked(m), fmt.Sprintf("payload %d ", n)) {
+				t.Fatalf("%v: %q is marked, and not %d", size, marked(m), n)
+			}
+		}
+		if press(m, "down"); marked(m) != "" {
+			t.Errorf("%v: %q is marked after the last", size, marked(m))
+		}
+	}
+}
+
+// TestNamelessEvents: where events have no names the room for them is the payload's.
+func TestNamelessEvents(t *testing.T) {
+	for named, want := range map[bool]int{true: 27, false: 39} {
+		v := view{s: tailing(t, 100, named), pane: events, followed: -1, keys: bindings}
+		if got := v.render(80, 24); !strings.Contains(got, "payload 100 "+strings.Repeat("x", want)) {
+			t.Errorf("named %v:\n%s", named, plainText(got))
+		}
+	}
+}
+
+// TestMarkedConnection: the marked row stays in sight, and what is looked at is the connection that was marked, also where others
+// have fared worse since.
+func TestMarkedConnection(t *testing.T) {
+	for _, size := range sizes {
+		run := &fakeRun{s: busy(t)}
+		m := newModel(run, Screen{})
+		m.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		m.Update(pulled{})
+		press(m, "3")
+		list := run.s.Detail.Worst
+		for i := 1; i < len(list)+2; i++ {
+			press(m, "down")
+			if want := list[min(i, len(list)-1)]; !strings.HasPrefix(strings.TrimSpace(marked(m)), numberText(want.Index)+" ") {
+				t.Fatalf("%v: %q is marked, and not %d", size, marked(m), want.Index)
+			}
+		}
+		for i := len(list) - 2; i >= 5; i-- {
+			if press(m, "up"); !strings.HasPrefix(strings.TrimSpace(marked(m)), numberText(list[i].Index)+" ") {
+				t.Fatalf("%v: %q is marked, and not %d", size, marked(m), list[i].Index)
+			}
+		}
+		others := busy(t)
+		others.Detail.Worst = append([]bench.Connection{{Index: 5000}, {Index: 5001}}, list...)
+		run.set(others)
+		m.Update(pulled{})
+		if !strings.HasPrefix(strings.TrimSpace(marked(m)), numberText(list[5].Index)+" ") {
+			t.Errorf("%v: %q is marked, and not %d", size, marked(m), list[5].Index)
+		}
+		run.taken()
+		press(m, "enter")
+		if got, want := run.taken(), fmt.Sprintf("follow %d \"\"", list[5].Index); got != want {
+			t.Errorf("%v: %s, want %s", size, got, want)
+		}
+	}
+}
+
+// TestConnectionLife: all of what happened to a connection can be read.
+func TestConnectionLife(t *testing.T) {
+	s := followed(busy(t))
+	for i := range 12 {
+		s.Detail.Followed.History = append(s.Detail.Followed.History, bench.Happening{Text: fmt.Sprint("happening ", i, " of it")})
+	}
+	m := newModel(&fakeRun{s: s}, Screen{})
+	m.Update(tea.WindowSizeMsg{Width: 60, Height: 15})
+	m.Update(pulled{})
+	press(m, "3", "enter")
+	seen := m.View().Content
+	for range 20 {
+		press(m, "]")
+		seen += m.View().Content
+	}
+	for _, h := range s.Detail.Followed.History {
+		if text := m.view.plain(h.Text); !strings.Contains(seen, text) {
+			t.Errorf("no %q", text)
+		}
+	}
+}
