@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -45,6 +46,7 @@ type Form struct {
 // Ask shows a form until it is filled in; ok is false where it was given up.
 func (f *Form) Ask(ctx context.Context, screen Screen) (values []string, ok bool, err error) {
 	m := newFormModel(ctx, f)
+	m.letters = lettersOf(os.Getenv)
 	err = show(ctx, m, screen)
 	return m.values(), m.filled, err
 }

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -42,6 +43,7 @@ var homeActions = []struct {
 // Home shows the start page: what can be done, and the runs of this session, the latest first.
 func Home(ctx context.Context, screen Screen, history []string) (Choice, error) {
 	m := newHomeModel(history)
+	m.letters = lettersOf(os.Getenv)
 	err := show(ctx, m, screen)
 	return m.choice, err
 }

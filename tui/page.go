@@ -21,6 +21,7 @@ type page struct {
 	said          string
 	failed        bool
 	file          fileAsker
+	letters       letters // that the terminal has
 }
 
 // resize takes the size of the terminal, where a message tells it.
@@ -52,11 +53,7 @@ func (p *page) draw(body block, marked, width, height int) string {
 	bottom := p.bottom(width, height)
 	room := max(0, height-len(bottom))
 	from := max(0, min(marked-room+1, len(body)-room))
-	lines := append(body[min(from, len(body)):min(len(body), from+room)].tall(room), bottom...)
-	for i := range lines {
-		lines[i] = ansi.Truncate(lines[i], width, "…")
-	}
-	return strings.Join(lines, "\n")
+	return p.letters.screen(append(body[min(from, len(body)):min(len(body), from+room)].tall(room), bottom...), width)
 }
 
 // bottom is what stands below the body.

@@ -350,3 +350,20 @@ func TestWrap(t *testing.T) {
 		}
 	}
 }
+
+// A page has only characters that the terminal has.
+func TestPagesInASCII(t *testing.T) {
+	h, f, r := newHomeModel([]string{"… × µ"}), newFormModel(t.Context(), form()), newReaderModel(&Reader{Title: "é", Text: func(int) string { return "── ━ ⣿" }})
+	for name, m := range map[string]interface {
+		tea.Model
+		render(width, height int) string
+	}{"home": h, "form": f, "reader": r} {
+		m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
+		for _, p := range []*page{&h.page, &f.page, &r.page} {
+			p.letters = asciiLetters
+		}
+		if text := m.render(80, 24); strings.ContainsFunc(text, func(r rune) bool { return r >= 0x80 }) {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+}

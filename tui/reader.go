@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -36,6 +37,7 @@ type Reader struct {
 // Read shows it until somebody has read it.
 func (r *Reader) Read(ctx context.Context, screen Screen) (Next, error) {
 	m := newReaderModel(r)
+	m.letters = lettersOf(os.Getenv)
 	err := show(ctx, m, screen)
 	return m.next, err
 }
