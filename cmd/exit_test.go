@@ -71,7 +71,7 @@ func TestPrintError(t *testing.T) {
 		{usage(errors.New("a\n\tb"), "try %s", "c"), "rtbench: a b (try c)\n"},
 		{&failure{exitFailed, errors.New("\x1b[2J\u202e"), ""}, "rtbench: \\x1b[2J\\u202e\n"},
 		{&failure{code: exitInterrupt}, ""},
-		{errors.New(strings.Repeat("long ", 1000)), "rtbench: " + strings.Repeat("long ", 59) + "long…\n"},
+		{errors.New(strings.Repeat("long ", 1000)), "rtbench: " + strings.Repeat("long ", 399) + "long…\n"},
 	} {
 		var b strings.Builder
 		printError(&b, test.err)

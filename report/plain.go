@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	plainLimit = 300 // runes that Plain gives at most
-	maxMarks   = 4   // combining marks that may follow one letter; Vietnamese and Thai need two, Hebrew four
+	plainLimit = 300   // runes that Plain gives at most
+	wordsLimit = 2_000 // and PlainWords
+	maxMarks   = 4     // combining marks that may follow one letter; Vietnamese and Thai need two, Hebrew four
 )
 
 // Plain makes a string safe to print: everything that a terminal would act on, or that would make the text look like
@@ -54,15 +55,9 @@ func plain(s string, limit int) string {
 	return b.String()
 }
 
-// PlainWords is Plain of each word of a text, with a space between: all of a text that is to be read in full, if only on several
-// lines.
-func PlainWords(s string) string {
-	words := strings.Fields(s)
-	for i, word := range words {
-		words[i] = Plain(word)
-	}
-	return strings.Join(words, " ")
-}
+// PlainWords does the same with a text of words, with one space between two, that is to be read in full, if on several lines; at
+// most 2,000 characters of it.
+func PlainWords(s string) string { return plain(strings.Join(strings.Fields(s), " "), wordsLimit) }
 
 // shown reports whether a character can be seen as what it is and moves nothing but the cursor to its right.
 // unicode.IsPrint leaves out control, format, separator, surrogate, private and unassigned characters; the rest here

@@ -40,11 +40,14 @@ func TestPlain(t *testing.T) {
 	}
 }
 
-// TestPlainWords: a text of several words is given in full, and each of them made plain.
+// TestPlainWords: a text of several words is given in full, made plain, but for one that nobody would read.
 func TestPlainWords(t *testing.T) {
 	long := strings.Repeat("word ", 200)
-	if got, want := PlainWords(long+"\x1b[2J \n\u0301end"), long+`\x1b[2J \u0301end`; got != want {
+	if got, want := PlainWords(long+"\x1b[2J \n\u202eend"), long+`\x1b[2J \u202eend`; got != want {
 		t.Errorf("%q", got)
+	}
+	if n := utf8.RuneCountInString(PlainWords(strings.Repeat(long, 10))); n != wordsLimit {
+		t.Errorf("%d characters of 10,000", n)
 	}
 }
 
