@@ -207,7 +207,7 @@ func (r *run) noteSilence(end int64) {
 	if r.plan.Streams || gaps == nil || r.times.sends != nil && r.steering.warp.touched() {
 		return
 	}
-	limit := max(silent, 3*gaps.Max())
+	limit := max(silent, 3*Most(gaps))
 	latest := int64(0)
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()

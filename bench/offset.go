@@ -329,7 +329,7 @@ func (r *run) betweenClocks(result *Result, from int) {
 		return
 	}
 	r.shifted = true
-	ends, ok := r.clocks.corrected(r.tally.batches, Delivery, from, h.Max(), time.Duration(r.drainedAt))
+	ends, ok := r.clocks.corrected(r.tally.batches, Delivery, from, Most(h), time.Duration(r.drainedAt))
 	if !ok {
 		if h, ok := r.clocks.aboveBestPath(r.tally.batches, int(Delivery), from, time.Duration(r.drainedAt)); ok {
 			result.Histograms[Delivery] = h

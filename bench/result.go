@@ -270,14 +270,14 @@ func (f figures) timing(h *hdrhistogram.Histogram, t Threshold) Figure {
 	some := f.absent[t.Metric] > 0 // never came, which makes mean and maximum infinite
 	switch t.Aggregate {
 	case Min:
-		return Figure{Value: float64(h.Min())}
+		return Figure{Value: float64(Least(h))}
 	case Mean:
 		return Figure{Value: h.Mean(), AtLeast: some}
 	case Max:
 		if some {
-			return Figure{Value: float64(max(h.Max(), f.waited)), AtLeast: true}
+			return Figure{Value: float64(max(Most(h), f.waited)), AtLeast: true}
 		}
-		return Figure{Value: float64(h.Max())}
+		return Figure{Value: float64(Most(h))}
 	case Count:
 		return Figure{Value: float64(h.TotalCount())}
 	}

@@ -85,7 +85,7 @@ func (s distribution) at(q float64) (value int64, atLeast bool) {
 	}
 	rank := int64(math.Ceil(q * float64(uint64(n)+s.absent)))
 	if rank > n {
-		return max(s.histogram.Max(), s.waited), true
+		return max(Most(s.histogram), s.waited), true
 	}
 	return s.histogram.ValueAtQuantile(100 * float64(rank) / float64(n)), false
 }

@@ -202,7 +202,7 @@ func (r *run) saturated(result *Result) Warning {
 	if x := result.Resumption; x != nil && x.Replayed > 0 {
 		advice = fmt.Sprintf("%d events were replayed after drops, each time several at once: does a run without drops say the same?", x.Replayed)
 	} else if gaps := result.Histogram(InterArrival); gaps != nil {
-		advice = fmt.Sprintf("look at max(inter_arrival), %v: did the server, or a proxy on the way, send nothing for so long?", time.Duration(gaps.Max()).Round(10*time.Microsecond))
+		advice = fmt.Sprintf("look at max(inter_arrival), %v: did the server, or a proxy on the way, send nothing for so long?", time.Duration(Most(gaps)).Round(10*time.Microsecond))
 	} else {
 		advice = "does the server, or a proxy on the way, gather events before it sends them?"
 	}

@@ -2,12 +2,10 @@ package cmd_test
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"slices"
 	"testing"
 
-	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
 	"github.com/rtbench/rtbench/cmd"
@@ -15,30 +13,16 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestMain makes the test binary the rtbench that the scripts run.
+// TestMain makes the test binary the rtbench that a test starts as its child.
 func TestMain(m *testing.M) {
 	// With the race detector every program would wait for a second before it ends, so that others can report.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	if len(os.Args) > 1 && slices.Contains([]string{"serve", "proxy", "sse", "ws"}, os.Args[1]) { // a test has started a child, which is this very program
 		os.Exit(cmd.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
-	testscript.Main(leakChecked{m}, map[string]func(){
-		"rtbench": func() { os.Exit(cmd.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
-	})
-}
-
-// leakChecked runs the tests and then looks for goroutines that they left behind.
-type leakChecked struct{ m *testing.M }
-
-func (l leakChecked) Run() int {
 	flag.Parse()
 	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
 		_ = parallel.Value.Set("4") // scripts wait more than they compute
 	}
-	code := l.m.Run()
-	if err := goleak.Find(); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	goleak.VerifyTestMain(m)
 }

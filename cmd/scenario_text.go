@@ -43,6 +43,9 @@ var (
 // expand puts the values of environment variables into a text. One that isn't set is in f.missing then.
 func (f *scenarioFile) expand(s string, at *token.Token) (value, error) {
 	const right = "${NAME} is a variable, ${NAME:-value} has a default, and $${ is the characters themselves"
+	if !strings.Contains(s, "${") {
+		return value{text: s, written: s, at: at}, nil
+	}
 	var failed error
 	v := value{at: at}
 	replace := func(kept bool) string {

@@ -13,11 +13,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -29,9 +30,10 @@ import (
 
 // TestScripts runs testdata/script. Besides testscript's own commands the scripts have:
 //
-//	exits CODE PROGRAM ARG...             the program ends with the code, and says what it must and nothing it mustn't
-//	interrupts CODE SIGNALS NAME PROGRAM ARG...
-//	                                      the same, and gets each of the signals (INT or TERM, with commas between) when
+//	exits CODE PROGRAM ARG...             the program ends with the code, and says what it must and nothing it mustn't;
+//	                                      0|95 is either of them
+//	interrupts CODE SIGNALS NAME ARG...
+//	                                      rtbench, likewise, which gets each of the signals (INT or TERM, with commas between) when
 //	                                      the target NAME, whose address is in $TARGET, says that the moment has come
 //	serve NAME FLAG...                    rtbench serve, as $NAME_http, $NAME_ws (URLs without a path) and $NAME_addr
 //	proxy NAME FLAG...                    rtbench proxy, likewise
@@ -44,15 +46,17 @@ import (
 //	golden FILE NAME                      the file is testdata/golden/NAME, white space at the ends of lines apart
 func TestScripts(t *testing.T) {
 	schema := compileSchema(t)
+	program := buildProgram(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Condition:           func(name string) (bool, error) { return name == "race" && underRace, nil },
-		Deadline:            time.Now().Add(2 * time.Minute), // a run that doesn't end shows where it stands
 		Setup: func(env *testscript.Env) error {
 			env.Values[targetsKey{}] = make(map[string]*target)
 			env.Setenv("GORACE", os.Getenv("GORACE"))
+			env.Setenv("PROGRAM", program)
+			env.Setenv("PATH", filepath.Dir(program)+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -76,6 +80,21 @@ func TestScripts(t *testing.T) {
 }
 
 type targetsKey struct{}
+
+// buildProgram builds the rtbench that the scripts run, with the race detector if the test has it, and gives its path.
+// The test binary could be that program, but with all that tests import it takes twice as long to start, and the scripts
+// start it some 800 times.
+func buildProgram(t *testing.T) string {
+	program := filepath.Join(t.TempDir(), "rtbench")
+	if runtime.GOOS == "windows" {
+		program += ".exe"
+	}
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-race="+strconv.FormatBool(underRace), "-o", program, "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return program
+}
 
 func compileSchema(t *testing.T) *jsonschema.Schema {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(report.Schema()))
@@ -114,7 +133,7 @@ func checkExit(ts *testscript.TestScript, want string, err error, stdout, stderr
 	} else if err != nil {
 		ts.Fatalf("%v", err)
 	}
-	if strconv.Itoa(code) != want {
+	if !slices.Contains(strings.Split(want, "|"), strconv.Itoa(code)) {
 		ts.Fatalf("exit code %d, want %s", code, want)
 	}
 	if both := stdout + stderr; strings.ContainsFunc(both, func(r rune) bool { return r < ' ' && r != '\n' || r >= 0x7f && r < 0xa0 }) {
@@ -140,13 +159,13 @@ func checkExit(ts *testscript.TestScript, want string, err error, stdout, stderr
 }
 
 func interrupts(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 4 {
-		ts.Fatalf("usage: interrupts CODE SIGNALS NAME PROGRAM ARG...")
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: interrupts CODE SIGNALS NAME ARG...")
 	}
 	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}
 	t := targetOf(ts, args[2])
 	var stdout, stderr bytes.Buffer
-	command := exec.Command(args[3], args[4:]...)
+	command := exec.Command(ts.Getenv("PROGRAM"), args[3:]...)
 	command.Stdout, command.Stderr, command.Dir = &stdout, &stderr, ts.MkAbs(".")
 	command.Env = append(os.Environ(), "TARGET="+t.ln.Addr().String())
 	ts.Check(command.Start())
@@ -186,7 +205,7 @@ func serve(ts *testscript.TestScript, neg bool, name string, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: %s NAME FLAG...", name)
 	}
-	command := exec.Command("rtbench", append([]string{name, "--listen", "127.0.0.1:0", "--until-stdin-ends"}, args[1:]...)...)
+	command := exec.Command(ts.Getenv("PROGRAM"), append([]string{name, "--listen", "127.0.0.1:0", "--until-stdin-ends"}, args[1:]...)...)
 	command.Dir = ts.MkAbs(".")
 	var stderr bytes.Buffer
 	command.Stderr = &stderr

@@ -257,7 +257,7 @@ func judgeReconnect(e *evidence) []figure {
 		f.recovered = exactly(h.ValueAtQuantile(50))
 		if i > 0 {
 			q = 1
-			f.recovered = exactly(h.Max())
+			f.recovered = exactly(bench.Most(h))
 		}
 		late := max(int64(e.result.Health.SchedulerP99), at(e.late, q)) > tolerance
 		if i > 0 { // one wait can be late alone, where most are not, and is where the host is late for all

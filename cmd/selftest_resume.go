@@ -108,10 +108,10 @@ func (s scene) resume(ctx context.Context, base, path string, r *resumed) error 
 // slow says that a stream took too long to be opened again; nil if none did.
 func (r *resumed) slow() *bench.Warning {
 	took := r.result.Histogram(bench.Reconnect)
-	if took == nil || took.Max() <= int64(slowest) {
+	if took == nil || bench.Most(took) <= int64(slowest) {
 		return nil
 	}
-	return &bench.Warning{Text: fmt.Sprintf("%s: a stream took %s to be opened again", r.server, report.Scale(float64(took.Max()), bench.Nanoseconds)), Advice: calm}
+	return &bench.Warning{Text: fmt.Sprintf("%s: a stream took %s to be opened again", r.server, report.Scale(float64(bench.Most(took)), bench.Nanoseconds)), Advice: calm}
 }
 
 // judgeResume holds what was said of every resume against what its server does: the fault that is its own, and no other.

@@ -223,8 +223,8 @@ func timingPairs(s timing) []string {
 	if h == nil {
 		return []string{"count", "0"}
 	}
-	pairs := []string{"count", integer(h.TotalCount()), "min", integer(h.Min()), "mean", decimal(h.Mean()),
-		"stddev", decimal(h.StdDev()), "max", integer(h.Max()), "note", s.source}
+	pairs := []string{"count", integer(h.TotalCount()), "min", integer(bench.Least(h)), "mean", decimal(h.Mean()),
+		"stddev", decimal(h.StdDev()), "max", integer(bench.Most(h)), "note", s.source}
 	for _, q := range quantiles {
 		pairs = append(pairs, q.name, optional(known(s.quantile(q.q))))
 	}

@@ -199,7 +199,7 @@ func measured(j bench.Judgement) string {
 
 // maxText is the longest sample of a timing in a cell.
 func maxText(r *bench.Result, t timing) string {
-	return atLeast(r.Absent[t.metric] > 0) + Scale(float64(t.histogram.Max()), bench.Nanoseconds)
+	return atLeast(r.Absent[t.metric] > 0) + Scale(float64(bench.Most(t.histogram)), bench.Nanoseconds)
 }
 
 // cellText is a quantile in a cell.

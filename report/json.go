@@ -298,8 +298,8 @@ func (doc *document) addTimings(r *bench.Result) error {
 			return fmt.Errorf("report: %s: %w", t.metric, err)
 		}
 		h := t.histogram
-		d := docTiming{Unit: t.metric.Unit(), Source: t.source, Count: h.TotalCount(), Absent: r.Absent[t.metric], Min: h.Min(), Mean: h.Mean(),
-			StdDev: h.StdDev(), Max: h.Max(), Trust: map[string]docTrust{}, Histogram: histogram}
+		d := docTiming{Unit: t.metric.Unit(), Source: t.source, Count: h.TotalCount(), Absent: r.Absent[t.metric], Min: bench.Least(h), Mean: h.Mean(),
+			StdDev: h.StdDev(), Max: bench.Most(h), Trust: map[string]docTrust{}, Histogram: histogram}
 		for i, field := range []**int64{&d.P50, &d.P75, &d.P90, &d.P95, &d.P99, &d.P999, &d.P9999} {
 			*field = known(t.quantile(quantiles[i].q))
 		}

@@ -21,9 +21,9 @@ type plotRow struct {
 // the others.
 func plotOf(t timing) []plotRow {
 	least := max(1, t.histogram.LowestTrackableValue())
-	low, high := float64(max(1, t.histogram.Min())), float64(max(1, t.histogram.Max()))
+	low, high := float64(max(1, bench.Least(t.histogram))), float64(max(1, bench.Most(t.histogram)))
 	var rows []plotRow
-	if t.histogram.Min() < least {
+	if bench.Least(t.histogram) < least {
 		rows, low = []plotRow{{upper: float64(least)}}, high
 		for _, bar := range t.histogram.Distribution() {
 			if bar.Count > 0 && bar.From >= least {

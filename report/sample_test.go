@@ -4,6 +4,7 @@ import (
 	"flag"
 	"math"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -86,6 +87,20 @@ func sampleEnvironment() bench.Environment {
 	}
 }
 
+// richHistograms are made once: it takes long, and nothing writes to them.
+var richHistograms = sync.OnceValue(func() map[bench.Metric]*hdrhistogram.Histogram {
+	return map[bench.Metric]*hdrhistogram.Histogram{
+		bench.Delivery: lognormal(100_000, 1210*time.Microsecond, .55), bench.InterArrival: lognormal(99_000, 100*time.Millisecond, .02),
+		bench.LagBehindFirst: lognormal(99_880, 640*time.Microsecond, .7), bench.FanoutSpread: lognormal(120, 3*time.Millisecond, .3),
+		bench.Connect: lognormal(1004, 2*time.Millisecond, .8), bench.TCP: lognormal(1004, 90*time.Microsecond, .4),
+		bench.Upgrade: lognormal(1004, 1500*time.Microsecond, .9), bench.FirstByte: lognormal(1004, 1600*time.Microsecond, .9),
+		bench.FirstEvent: lognormal(1004, 52*time.Millisecond, .5), bench.Outage: lognormal(4, 1100*time.Millisecond, .1),
+		bench.Detect: lognormal(4, 2*time.Millisecond, .1), bench.Wait: lognormal(4, time.Second, .01), bench.Reconnect: lognormal(4, 3*time.Millisecond, .1),
+		bench.CatchUp:         lognormal(4, 95*time.Millisecond, .1),
+		bench.PublishLateness: lognormal(120, 40*time.Microsecond, .5), bench.ClientLag: lognormal(100_000, 310*time.Microsecond, .9),
+	}
+})
+
 // rich has something for every section.
 func rich() Run {
 	r := &bench.Result{
@@ -135,16 +150,7 @@ func rich() Run {
 				Text: "the connection was reset: read tcp 127.0.0.1:41234->127.0.0.1:8080: read: connection reset by peer"},
 		},
 	}
-	for m, h := range map[bench.Metric]*hdrhistogram.Histogram{
-		bench.Delivery: lognormal(100_000, 1210*time.Microsecond, .55), bench.InterArrival: lognormal(99_000, 100*time.Millisecond, .02),
-		bench.LagBehindFirst: lognormal(99_880, 640*time.Microsecond, .7), bench.FanoutSpread: lognormal(120, 3*time.Millisecond, .3),
-		bench.Connect: lognormal(1004, 2*time.Millisecond, .8), bench.TCP: lognormal(1004, 90*time.Microsecond, .4),
-		bench.Upgrade: lognormal(1004, 1500*time.Microsecond, .9), bench.FirstByte: lognormal(1004, 1600*time.Microsecond, .9),
-		bench.FirstEvent: lognormal(1004, 52*time.Millisecond, .5), bench.Outage: lognormal(4, 1100*time.Millisecond, .1),
-		bench.Detect: lognormal(4, 2*time.Millisecond, .1), bench.Wait: lognormal(4, time.Second, .01), bench.Reconnect: lognormal(4, 3*time.Millisecond, .1),
-		bench.CatchUp:         lognormal(4, 95*time.Millisecond, .1),
-		bench.PublishLateness: lognormal(120, 40*time.Microsecond, .5), bench.ClientLag: lognormal(100_000, 310*time.Microsecond, .9),
-	} {
+	for m, h := range richHistograms() {
 		r.Histograms[m] = h
 	}
 	for m, n := range map[bench.Metric]uint64{

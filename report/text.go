@@ -192,9 +192,9 @@ func headlineFigure(r *bench.Result, t timing) (name, figure, remark string) {
 // latest is the maximum of a timing, ns. What never came was waited for.
 func latest(r *bench.Result, t timing) float64 {
 	if r.Absent[t.metric] > 0 {
-		return float64(max(t.histogram.Max(), int64(r.Waited)))
+		return float64(max(bench.Most(t.histogram), int64(r.Waited)))
 	}
-	return float64(t.histogram.Max())
+	return float64(bench.Most(t.histogram))
 }
 
 // atLeast is the mark in front of a figure that may be more.
@@ -247,7 +247,7 @@ func (s *sheet) timing(r *bench.Result, t timing) []span {
 	cell := func(ns float64, more bool) span {
 		return span{s.own(strings.ReplaceAll(atLeast(more)+Scale(ns, bench.Nanoseconds), " ", "")), normal}
 	}
-	row := []span{{"  " + t.metric.String(), normal}, {shortCount(h.TotalCount()), normal}, cell(float64(h.Min()), false), cell(h.Mean(), some)}
+	row := []span{{"  " + t.metric.String(), normal}, {shortCount(h.TotalCount()), normal}, cell(float64(bench.Least(h)), false), cell(h.Mean(), some)}
 	for _, q := range shownQuantiles {
 		e := t.estimate(q)
 		c := cell(float64(e.Value), e.AtLeast)

@@ -277,9 +277,9 @@ func TestAFailedWriteIsReported(t *testing.T) {
 }
 
 func TestEveryStopAndVerdictCanBeWritten(t *testing.T) {
+	run := rich()
 	for _, stop := range slices.Sorted(maps.Keys(stops)) {
 		for _, verdict := range append(slices.Sorted(maps.Keys(verdicts)), "") {
-			run := rich()
 			run.Result.Stop, run.Result.Verdict, run.Result.Estimates = stop, verdict, nil
 			text := string(write(t, Text, run, TextOptions{}))
 			if !strings.Contains(text, stops[stop]) || !strings.Contains(text, string(verdict)) {
