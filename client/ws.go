@@ -195,10 +195,10 @@ func hasToken(h http.Header, name, token string) bool {
 // A wsStream has together what each message touches, from exchange's last on, since that is seldom in a cache where there
 // are many streams.
 type wsStream struct {
-	early []Arrival // of heartbeats that came while the stream was being opened
+	early []Arrival // of the first heartbeats that came while the stream was being opened
 	exchange
 	frameReader     // of what comes in
-	pings       int // how many of early are to be given yet
+	pings       int // heartbeats that are to be given yet; early has when the first of them came
 	to          Sink
 	wire        uint64 // bytes read from the socket, when the event before was given
 	failed      error  // why what was read isn't taken
