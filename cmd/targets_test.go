@@ -156,9 +156,8 @@ var targetKinds = map[string]func(args []string) handler{
 	},
 	// serves streams until there are N, and then is gone
 	"mortal": func(args []string) handler {
-		return counted(args[0], func(t *target, c *wire, served, n int) {
-			fmt.Fprintf(c, "%sdata: hello\n\n", streamHead)
-			if served == n {
+		return counted(args[0], "data: hello\n\n", func(t *target, c *wire, answered, n int) {
+			if answered == n {
 				t.die()
 			}
 			_, _ = io.Copy(io.Discard, c.r)
@@ -167,12 +166,11 @@ var targetKinds = map[string]func(args []string) handler{
 	// ends the first N streams, and not those after them; with the first of these the moment comes: it is a client's
 	// second, so its first one was open
 	"steady": func(args []string) handler {
-		return counted(args[0], func(t *target, c *wire, served, n int) {
-			fmt.Fprintf(c, "%sretry: 10\ndata: hello\n\n", streamHead)
-			if served == n+1 {
+		return counted(args[0], "retry: 10\ndata: hello\n\n", func(t *target, c *wire, answered, n int) {
+			if answered == n+1 {
 				t.moment <- struct{}{}
 			}
-			if served > n {
+			if answered > n {
 				_, _ = io.Copy(io.Discard, c.r)
 			}
 		})
@@ -286,13 +284,15 @@ func stream(blocks []string) handler {
 	})
 }
 
-// counted reads one request and counts it.
-func counted(n string, answer func(t *target, c *wire, served, n int)) handler {
+// counted reads one request, answers it with a stream that begins with events, and counts it then: whoever is counted
+// has its events.
+func counted(n, events string, then func(t *target, c *wire, answered, n int)) handler {
 	limit, _ := strconv.Atoi(n)
-	var served atomic.Int64
+	var answered atomic.Int64
 	return func(t *target, c *wire, _ int) {
 		if _, err := http.ReadRequest(c.r); err == nil {
-			answer(t, c, int(served.Add(1)), limit)
+			fmt.Fprint(c, streamHead, events)
+			then(t, c, int(answered.Add(1)), limit)
 		}
 	}
 }
