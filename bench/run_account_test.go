@@ -92,6 +92,36 @@ func TestBlurredIsDoubted(t *testing.T) {
 	})
 }
 
+// TestSentAtTheEnd: a message that a busy host sends only after the window has ended, and before the schedules are told
+// so, is one of those that count.
+func TestSentAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &publishWorld{posted: make(map[uint64]*posted), places: []*place{{}, {}}, end: 4 * second}
+		w.lives, w.replays, w.retires = make([][]time.Duration, 2), make([][]bool, 2), make([]time.Duration, 2)
+		w.plan = Plan{Stages: []Stage{{0, 2}}, Duration: 2 * second, Warmup: -1, Send: Sending{Rate: 100, Publishers: []Publisher{worldPublisher{w, 0}}}}
+		w.server = newFakeServer(w.dial)
+		w.start = w.server.start
+		run := newRun(&Runner{Plan: w.plan, fakable: true, Dialer: func(conn int) (client.Dialer, error) {
+			return worldDialer{w, &fakeDialer{w.server, conn}}, nil
+		}})
+		run.publish()
+		run.startAll()
+		run.collectUntilEnd(t.Context())
+		synctest.Wait()
+		if n := uint64(len(w.posted)); !run.dispatch(n, time.Duration(run.window.end.Load()-1)) {
+			t.Fatal("it was not sent")
+		}
+		run.stopSending()
+		run.drain(t.Context())
+		run.finish()
+		result := run.result()
+		pairs := 2*uint64(len(w.posted)) - result.Count(Boundary) // what raced with a subscription is no pair
+		if got := result.Count(Expected); got != pairs || result.Count(Delivered) != pairs {
+			t.Errorf("%d expected and %d delivered of %d pairs", got, result.Count(Delivered), pairs)
+		}
+	})
+}
+
 // TestInterruptedUnderWay: what is still under way when the user stops the run isn't lost.
 func TestInterruptedUnderWay(t *testing.T) {
 	for name, delay := range map[string]time.Duration{"a little late": 300 * millisecond, "very late": 3 * second} {

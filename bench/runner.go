@@ -170,14 +170,20 @@ func (r *run) close(stop Stop, why string) {
 	defer r.mu.Unlock()
 	r.closed = true
 	for _, f := range r.feeds {
-		f.stop()
+		if f.own == nil {
+			f.stop()
+		}
 	}
 }
 
-// stopSending ends the schedules, and lets the connections and publishers send what they still have.
+// stopSending ends the schedules, and lets the connections and publishers send what they still have. All that was begun
+// by then counts: a message that was due in the window may be sent only after its end.
 func (r *run) stopSending() {
 	close(r.quit)
 	r.pacers.Wait()
+	if r.own != nil {
+		r.own.stop()
+	}
 	for _, p := range r.posts {
 		close(p.inbox)
 	}
