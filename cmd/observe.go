@@ -2,12 +2,16 @@ package cmd
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,7 +62,7 @@ type processProbe struct {
 	used  map[int32]time.Duration // processor time of each that was ever seen
 }
 
-// treeAge is how long a list of children is used: finding them looks at every process of the host.
+// treeAge is how long a list of children is used: on most systems, finding them looks at every process of the host.
 const treeAge = 2 * time.Second
 
 func newProcessProbe(pid int, title string) (*processProbe, error) {
@@ -105,12 +109,28 @@ const maxTree = 1000
 func descendants(ctx context.Context, root *process.Process) []*process.Process {
 	list := []*process.Process{root}
 	for i := 0; i < len(list) && len(list) < maxTree; i++ {
-		children, err := list[i].ChildrenWithContext(ctx)
-		if err != nil { // it has none
-			continue
-		}
-		list = append(list, children...)
+		list = append(list, children(ctx, list[i])...)
 	}
+	return list
+}
+
+// children lists those of one process, in the order of their ids. Linux says who they are, by thread (proc_pid_task(5)),
+// which takes a hundredth of what it takes to look at every process of a busy host.
+func children(ctx context.Context, parent *process.Process) (list []*process.Process) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent.Pid))
+	if err != nil || len(threads) == 0 {
+		list, _ = parent.ChildrenWithContext(ctx) // an error says that there are none
+		return list
+	}
+	for _, thread := range threads {
+		text, _ := os.ReadFile(thread) // one that has ended meanwhile has none
+		for field := range strings.FieldsSeq(string(text)) {
+			if pid, err := strconv.ParseInt(field, 10, 32); err == nil {
+				list = append(list, &process.Process{Pid: int32(pid)})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b *process.Process) int { return cmp.Compare(a.Pid, b.Pid) })
 	return list
 }
 

@@ -1,12 +1,17 @@
 package cmd
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/shirou/gopsutil/v4/process"
 
 	"github.com/rtbench/rtbench/bench"
 )
@@ -67,5 +72,39 @@ func TestProcessProbe(t *testing.T) {
 		if _, err := newProcessProbe(pid, ""); err == nil {
 			t.Errorf("%d is a process", pid)
 		}
+	}
+}
+
+// TestDescendants finds a child and its child, whichever way the system tells of them.
+func TestDescendants(t *testing.T) {
+	shell := exec.Command("sh", "-c", "cat; exit 0")
+	in, err := shell.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := shell.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := shell.Start(); err != nil {
+		t.Skip("there is no shell: ", err)
+	}
+	defer func() {
+		in.Close()
+		_ = shell.Wait()
+	}()
+	if _, err := in.Write([]byte("here")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, 4)); err != nil { // then there is a cat
+		t.Fatal(err)
+	}
+	list := descendants(t.Context(), &process.Process{Pid: int32(os.Getpid())})
+	at := slices.IndexFunc(list, func(p *process.Process) bool { return int(p.Pid) == shell.Process.Pid })
+	if at < 1 || list[0].Pid != int32(os.Getpid()) {
+		t.Fatalf("%v: the shell %d isn't in it, or this process not first", list, shell.Process.Pid)
+	}
+	if of := descendants(t.Context(), list[at]); len(of) != 2 {
+		t.Errorf("the shell and its child are %v", of)
 	}
 }
