@@ -15,6 +15,7 @@ def build(tmp, *names):
     commands = {
         "rtbench": (["go", "build", "-o", "{}", "."], root),
         "naive": (["go", "build", "-o", "{}", "./testdata/limit/naive"], root),
+        "epoll": (["go", "build", "-o", "{}", "./testdata/limit/epoll"], root),
         "limit": (["cc", "-O2", "-o", "{}", "limit.c"], here),
         "limit-tls": (["cc", "-O2", "-DTLS", "-o", "{}", "limit.c", "-lssl", "-lcrypto"], here),
     }
