@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/rtbench/rtbench/client"
 )
@@ -175,5 +176,12 @@ func BenchmarkCollect(b *testing.B) {
 			s.shard.cell.time(m, int64(n%1000+1)*1e5)
 		}
 		s.run.recorder.collect(&sum)
+	}
+}
+
+// TestSubscriberTogether: what each event needs is in the five lines of memory that a client fetches ahead of an observer.
+func TestSubscriberTogether(t *testing.T) {
+	if end := unsafe.Offsetof(subscriber{}.index); end > 5*64 {
+		t.Errorf("it takes %d bytes", end)
 	}
 }

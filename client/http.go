@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 )
 
 // A Request is what a stream is asked for with.
@@ -356,11 +357,12 @@ func (x *exchange) follow(ctx context.Context, req *http.Request, body []byte) e
 	return &Error{Class: ClassRedirect, Detail: fmt.Sprintf("more than %d, the last one to %s", maxRedirects, oneLine([]byte(req.URL.Redacted())))}
 }
 
-// push has a loop read the connection for r. What only opening needed isn't kept meanwhile.
-func (x *exchange) push(r reader) bool {
+// push has a loop read the connection for r, which is the stream that x is of, and hands what comes to a sink. What only
+// opening needed isn't kept meanwhile.
+func (x *exchange) push(r reader, to Sink) bool {
 	resp := x.resp
 	x.resp = &http.Response{Proto: resp.Proto}
-	if x.conn.push(r) {
+	if x.conn.push(r, unsafe.Pointer(&x.conn), to) {
 		return true
 	}
 	x.resp = resp

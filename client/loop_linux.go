@@ -48,6 +48,7 @@ type eventLoop struct {
 type place struct {
 	socket *socket
 	uses   int32 // by which an event of its former socket is told
+	near   near  // what reading it touches; zero until it is pushed
 }
 
 // batch is how many sockets are looked at between two questions to the system.
@@ -113,7 +114,7 @@ func (l *eventLoop) remove(s *socket) {
 // vacate leaves a place to another socket. The mutex must be held.
 func (l *eventLoop) vacate(at int) {
 	place := &l.places[at]
-	place.socket = nil
+	place.socket, place.near = nil, near{}
 	place.uses++
 	l.free = append(l.free, at)
 	if l.count--; l.count == 0 {
@@ -166,7 +167,8 @@ func (l *eventLoop) start() error {
 func (l *eventLoop) run(raw syscall.RawConn) {
 	var events [batch]unix.EpollEvent
 	var ready [batch]*socket
-	var unread []*socket // those that had their turn and are to be read again
+	var nears [batch]near // of these
+	var unread []*socket  // those that had their turn and are to be read again
 	broken := false
 	x := newReading()
 	look := func(epoll uintptr) bool {
@@ -184,8 +186,11 @@ func (l *eventLoop) run(raw syscall.RawConn) {
 			}
 			x.clock = time.Now().UnixNano()
 			unread = slices.DeleteFunc(unread, func(s *socket) bool { return !s.serve(x) })
-			l.find(events[:n], ready[:])
+			l.find(events[:n], ready[:], nears[:])
 			for i, s := range ready[:n] {
+				if next := i + 1; next < int(n) {
+					nears[next].fetch()
+				}
 				if s != nil && s.ready(x, events[i].Events) {
 					unread = append(unread, s)
 				}
@@ -222,13 +227,22 @@ func (l *eventLoop) stop() bool {
 	return true
 }
 
-// find gives the sockets of events, nil for one that has gone.
-func (l *eventLoop) find(events []unix.EpollEvent, ready []*socket) {
+// foresee notes what reading a socket touches.
+func (l *eventLoop) foresee(s *socket, near near) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s.place >= 0 {
+		l.places[s.place].near = near
+	}
+}
+
+// find gives the sockets of events, nil for one that has gone, and what reading each of them touches.
+func (l *eventLoop) find(events []unix.EpollEvent, ready []*socket, nears []near) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, event := range events {
 		if at := int(event.Fd); at < len(l.places) && l.places[at].uses == event.Pad {
-			ready[i] = l.places[at].socket
+			ready[i], nears[i] = l.places[at].socket, l.places[at].near
 		}
 	}
 }

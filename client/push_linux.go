@@ -4,18 +4,20 @@ import (
 	"net"
 	"os"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// push has a loop read the connection from now on, for r. It reports false where that can't be, as where reading is to wait;
-// then nothing has
-// changed. Nobody may read or write meanwhile.
-func (c *conn) push(r reader) bool {
+// push has a loop read the connection from now on, for r, which has from hot on what it needs for each event, and hands
+// that to a sink. It reports false where that can't be, as where reading is to wait; then nothing has changed. Nobody may
+// read or write meanwhile.
+func (c *conn) push(r reader, hot unsafe.Pointer, to Sink) bool {
 	s := &c.socket
 	if c.tcp != s || c.throttle != nil {
 		return false
 	}
+	s.loop.foresee(s, nearOf(c, hot, to))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

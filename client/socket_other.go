@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"unsafe"
 )
 
 // A socket is of no use where the system isn't Linux: Go's poller watches connections, and whoever reads waits.
@@ -36,7 +37,7 @@ func (n *Net) dialSystem(ctx context.Context, to netip.AddrPort, source netip.Ad
 }
 
 // push reports that whoever reads the connection has to wait for it.
-func (c *conn) push(reader) bool { return false }
+func (c *conn) push(reader, unsafe.Pointer, Sink) bool { return false }
 
 // pushed reports whether a loop reads the connection.
 func (c *conn) pushed() bool { return false }

@@ -154,7 +154,7 @@ func (s *sseStream) Events() iter.Seq2[Event, error] {
 }
 
 // Push implements Pusher.
-func (s *sseStream) Push(to Sink) bool { return s.push(s.reader(to)) }
+func (s *sseStream) Push(to Sink) bool { return s.push(s.reader(to), to) }
 
 func (s *sseStream) reader(to Sink) reader {
 	s.to, s.wire, s.read = to, s.conn.headIn, s.conn.headIn

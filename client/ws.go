@@ -253,7 +253,7 @@ func (s *wsStream) Events() iter.Seq2[Event, error] {
 // Push implements Pusher.
 func (s *wsStream) Push(to Sink) bool {
 	s.to, s.wire = to, s.conn.headIn
-	return s.push(s)
+	return s.push(s, to)
 }
 
 // readError says why reading ended.
