@@ -3,11 +3,13 @@ package bench
 import (
 	"bytes"
 	"cmp"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/rtbench/rtbench/client"
@@ -88,6 +90,7 @@ type SeenEvent struct {
 	Data       string // its beginning; what was cut is told by Size
 	Size       int    // of its payload, bytes
 	Binary     bool
+	Raw        bool  // it is binary, and no text: Data are bytes
 	Delivery   int64 // ns; negative where it isn't known
 }
 
@@ -105,9 +108,9 @@ const (
 func (r *Runner) Look(on bool) { r.looked.Store(on) }
 
 // Follow has snapshots tell what one connection receives, or all where connection is -1, of events that hold a text in their
-// payload or their kind. Any goroutine may call it.
+// payload or their kind; "01 ff" and "hex 01 ff" stand also for bytes of a raw payload. Any goroutine may call it.
 func (r *Runner) Follow(connection int, holding string) {
-	r.followed.Store(&following{connection: connection, holding: holding, bytes: []byte(holding)})
+	r.followed.Store(newFollowing(connection, holding))
 }
 
 // Unfollow ends that.
@@ -118,6 +121,8 @@ type following struct {
 	connection int
 	holding    string
 	bytes      []byte // the same
+	raw        []byte // what it is as bytes
+	isRaw      bool   // it can be bytes
 
 	mu      sync.Mutex
 	taken   uint64
@@ -126,12 +131,40 @@ type following struct {
 	events  []SeenEvent
 }
 
+func newFollowing(connection int, holding string) *following {
+	f := &following{connection: connection, holding: holding, bytes: []byte(holding)}
+	f.raw, f.isRaw = rawBytes(holding)
+	return f
+}
+
+// rawBytes reads bytes that are written as numbers of two digits each, maybe behind "hex", which alone is in all that are.
+func rawBytes(text string) (raw []byte, ok bool) {
+	for i, field := range strings.Fields(text) {
+		if i == 0 && field == "hex" {
+			continue
+		}
+		part, err := hex.DecodeString(field)
+		if err != nil {
+			return nil, false
+		}
+		raw = append(raw, part...)
+	}
+	return raw, true
+}
+
+// isRaw reports whether a payload is binary, and no text: that is UTF-8, without control characters but those between words.
+func isRaw(ev *client.Event) bool {
+	return ev.Binary && (!utf8.Valid(ev.Data) || bytes.ContainsFunc(ev.Data, func(r rune) bool { return unicode.IsControl(r) && !unicode.IsSpace(r) }))
+}
+
+// looksFor reports whether an event is one of those that are looked for.
+func (f *following) looksFor(ev *client.Event) bool {
+	return f.holding == "" || strings.Contains(ev.Kind, f.holding) || bytes.Contains(ev.Data, f.bytes) || f.isRaw && bytes.Contains(ev.Data, f.raw) && isRaw(ev)
+}
+
 // take notes an event, if it is one of those that are looked for.
 func (f *following) take(s *subscriber, ev *client.Event, at, due int64, known bool) {
-	if f.connection >= 0 && f.connection != s.index {
-		return
-	}
-	if f.holding != "" && !strings.Contains(ev.Kind, f.holding) && !bytes.Contains(ev.Data, f.bytes) {
+	if f.connection >= 0 && f.connection != s.index || !f.looksFor(ev) {
 		return
 	}
 	f.mu.Lock()
@@ -147,7 +180,10 @@ func (f *following) take(s *subscriber, ev *client.Event, at, due int64, known b
 	f.taken++
 	seen := SeenEvent{
 		N: f.taken, At: time.Duration(at), Connection: s.index, Copies: 1, Kind: beginning(ev.Kind, seenText), ID: beginning(string(ev.ID), seenText), Data: beginning(string(ev.Data), seenData),
-		Size: len(ev.Data), Binary: ev.Binary, Delivery: -1,
+		Size: len(ev.Data), Binary: ev.Binary, Raw: isRaw(ev), Delivery: -1,
+	}
+	if seen.Raw {
+		seen.Data = string(ev.Data[:min(len(ev.Data), seenData)])
 	}
 	if known {
 		seen.Delivery = max(0, at-due)

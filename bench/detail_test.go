@@ -200,3 +200,47 @@ func TestKinds(t *testing.T) {
 		t.Errorf("%d kinds, %d events", len(list), total)
 	}
 }
+
+// TestFollowBinary: what is binary and no text is kept as it is, as far as it is kept, and found by its bytes.
+func TestFollowBinary(t *testing.T) {
+	_, s := newTestSubscriber(t, Plan{Stages: []Stage{{0, 1}}, Duration: time.Hour})
+	long := strings.Repeat("\xff\xc3", seenData)
+	for _, row := range []struct {
+		data    string
+		binary  bool
+		holding string
+		taken   bool
+		raw     bool
+	}{
+		{"\x00\x01\xff", true, "", true, true},
+		{"\x00\x01\xff", true, "01 ff", true, true},
+		{"\x00\x01\xff", true, "01FF", true, true},
+		{"\x00\x01\xff", true, "hex 00 01", true, true},
+		{"\x00\x01\xff", true, "hex", true, true},
+		{"\x00\x01\xff", true, "hex ff 01", false, false},
+		{"\x00\x01\xff", true, "1 f", false, false},
+		{"\x00price", true, "price", true, true},
+		{"\n\x05hello", true, "68 65", true, true}, // valid UTF-8, and no text all the same
+		{"a \"text\",\r\n\tof é", true, "", true, false},
+		{"hello", true, "68 65", false, false}, // which isn't shown as bytes
+		{"\x00\x01", false, "00 01", false, false},
+		{"one of 01 ff", false, "01 ff", true, false},
+		{"", true, "hex", false, false},
+		{long, true, "c3 ff", true, true},
+	} {
+		f := newFollowing(-1, row.holding)
+		f.refill()
+		f.take(s, &client.Event{Data: []byte(row.data), Binary: row.binary}, 1, 0, true)
+		f.take(s, &client.Event{Data: []byte(row.data), Binary: row.binary}, 2, 0, true)
+		events, _ := f.all()
+		if len(events) != map[bool]int{true: 1}[row.taken] {
+			t.Errorf("%.10q by %q: %d events", row.data, row.holding, len(events))
+			continue
+		}
+		for _, ev := range events {
+			if ev.Raw != row.raw || ev.Data != row.data[:min(len(row.data), seenData)] || ev.Size != len(row.data) || ev.Copies != 2 {
+				t.Errorf("%.10q: raw %v, %d of %d bytes, %d copies", row.data, ev.Raw, len(ev.Data), ev.Size, ev.Copies)
+			}
+		}
+	}
+}

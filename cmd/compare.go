@@ -140,11 +140,7 @@ func (c *comparing) pair(urls []string, both []string) error {
 		c.sides[0], c.sides[1] = c.sides[1], c.sides[0]
 	}
 	for _, side := range c.sides {
-		own, flag := c.flags.sse, "--sse"
-		if side.protocol == protocols[1] {
-			own, flag = c.flags.ws, "--ws"
-		}
-		more, err := words(flag, own)
+		more, err := c.flags.own(side.protocol)
 		if err != nil {
 			return err
 		}
@@ -155,6 +151,14 @@ func (c *comparing) pair(urls []string, both []string) error {
 	}
 	c.name()
 	return nil
+}
+
+// own are the flags of a protocol's side alone.
+func (f *compareFlags) own(p *protocol) ([]string, error) {
+	if p == protocols[1] {
+		return words("--ws", f.ws)
+	}
+	return words("--sse", f.sse)
 }
 
 // referenceResume is how a WebSocket of the reference server resumes.

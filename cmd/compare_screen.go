@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +17,8 @@ type board struct {
 	began time.Time
 
 	mu    sync.Mutex
-	state *tui.Comparing // replaced as a whole
+	state *tui.Comparing     // replaced as a whole
+	soFar *report.Comparison // the report so far, likewise; nil before there is a pair
 }
 
 // change has the screen show something else from now on.
@@ -37,6 +39,21 @@ func (b *board) pull() *tui.Comparing {
 	return &now
 }
 
+// keep keeps the report so far.
+func (b *board) keep(soFar *report.Comparison) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.soFar = soFar
+}
+
+// write writes the report so far to a file, whose ending says the format.
+func (b *board) write(path string, over bool) (said string, err error) {
+	b.mu.Lock()
+	m := &made{compared: b.soFar}
+	b.mu.Unlock()
+	return m.write(path, over)
+}
+
 // showing shows how the comparison goes, on the whole screen where there is one. stop ends that.
 func (c *comparing) showing(std streams) (stop func()) {
 	in, out, ok := c.flags.output.terminal(std)
@@ -49,7 +66,8 @@ func (c *comparing) showing(std streams) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err := tui.Compare(watching, c.board.pull, tui.Screen{In: in, Out: out, NoColor: c.flags.output.noColor || noColor(), Title: title, Interrupt: std.signals.interrupt, Leaving: std.signals.leaving})
+		contest := tui.Contest{Pull: c.board.pull, Write: c.board.write, Ends: endings(report.ComparisonFormats())}
+		err := tui.Compare(watching, contest, tui.Screen{In: in, Out: out, NoColor: c.flags.output.noColor || noColor(), Title: title, Interrupt: std.signals.interrupt, Leaving: std.signals.leaving})
 		if err != nil {
 			fmt.Fprintln(std.err, "rtbench:", oneLine(err.Error()))
 		}
@@ -71,6 +89,7 @@ func (c *comparing) begins(format string, args ...any) {
 // proving tells how much has been measured of what is besides the pairs.
 func (c *comparing) proving(done, of int) {
 	if c.board != nil {
+		c.board.keep(c.soFar())
 		c.board.change(func(s *tui.Comparing) { s.Proved, s.Proofs = done, of })
 	}
 }
@@ -80,13 +99,21 @@ func (c *comparing) paired() {
 	if c.board == nil {
 		return
 	}
-	n := min(len(c.fit[0]), len(c.fit[1]))
-	contrasts := report.Contrasts(c.fit[0][:n], c.fit[1][:n], c.alpha())
+	soFar := c.soFar()
 	var pairs [][2]*bench.Result
-	for i := range n {
+	for i := range min(len(c.fit[0]), len(c.fit[1])) {
 		pairs = append(pairs, [2]*bench.Result{c.fit[0][i], c.fit[1][i]})
 	}
-	c.board.change(func(s *tui.Comparing) { s.Contrasts, s.Pairs = contrasts, pairs })
+	c.board.keep(soFar)
+	c.board.change(func(s *tui.Comparing) { s.Contrasts, s.Pairs = soFar.Contrasts, pairs })
+}
+
+// soFar is the report that there would be if the comparison were interrupted now.
+func (c *comparing) soFar() *report.Comparison {
+	now := *c
+	now.result.Doubts, now.result.Warnings = slices.Clone(now.result.Doubts), slices.Clone(now.result.Warnings) // which it adds to
+	now.conclude(true, nil)
+	return &now.result
 }
 
 // say tells a line of progress, on the screen where there is one.

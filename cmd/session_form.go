@@ -25,6 +25,7 @@ type sessionField struct {
 	name, hint, value string
 	flag              string // "" for none
 	is                fieldKind
+	protocol          *protocol // that a URL without a scheme is of; nil where another field says it
 }
 
 type fieldKind uint8
@@ -51,8 +52,8 @@ func measureForm() *sessionForm {
 
 func compareForm() *sessionForm {
 	return &sessionForm{title: "Compare the two protocols", fields: []sessionField{
-		{name: "SSE", hint: "URL of the event stream; both empty for the built-in server", is: aTarget},
-		{name: "WebSocket", hint: "URL of the WebSocket", is: aTarget},
+		{name: "SSE", hint: "URL of the event stream; both empty for the built-in server", is: aTarget, protocol: protocols[0]},
+		{name: "WebSocket", hint: "URL of the WebSocket", is: aTarget, protocol: protocols[1]},
 		{name: "workload", hint: joined(workloadNames()), value: workloads[0].name, flag: "workload"},
 		{name: "connections", hint: "of each side; empty for the workload's", flag: "connections"},
 		{name: "pairs", hint: "of trials, 8 to 200; auto stops when there is a difference", value: "10", flag: "pairs"},
@@ -69,7 +70,7 @@ func (form *sessionForm) ask(ctx context.Context, screen tui.Screen, values []st
 		if values != nil {
 			value = values[i]
 		}
-		f.Fields = append(f.Fields, tui.Field{Name: field.name, Hint: field.hint, Value: value, Check: form.check(field), Looked: form.looked(field)})
+		f.Fields = append(f.Fields, tui.Field{Name: field.name, Hint: field.hint, Value: value, Check: form.check(field), Looks: form.looks(i)})
 	}
 	return f.Ask(ctx, screen)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"github.com/rtbench/rtbench/client"
 	"github.com/rtbench/rtbench/tui"
 )
@@ -16,40 +18,48 @@ import (
 // lookLimit is how long it may take to find out what an endpoint speaks.
 const lookLimit = 4 * time.Second
 
-// looked reports whether what an endpoint answers depends on a field.
-func (form *sessionForm) looked(field sessionField) bool {
-	return form.place(aProtocol) >= 0 && (field.is == aTarget || field.is == otherFlags)
+// looks are the fields that are looked at once one is left: a target, or all of them where what they answer depends on it.
+func (form *sessionForm) looks(left int) (list []int) {
+	for i, field := range form.fields {
+		if field.is == aTarget && (i == left || form.fields[left].is == otherFlags) {
+			list = append(list, i)
+		}
+	}
+	return list
 }
 
-// look finds out what the target speaks, or what is the matter with it. What is wrong with the fields the form says.
-func (form *sessionForm) look(ctx context.Context, values []string) tui.Finding {
-	at, protocolAt := form.place(aTarget), form.place(aProtocol)
-	found := tui.Finding{Field: at, Values: slices.Clone(values)}
+// look finds out what a target speaks, or what is the matter with it. What is wrong with the fields the form says.
+func (form *sessionForm) look(ctx context.Context, at int, values []string) tui.Finding {
+	protocolAt := form.place(aProtocol)
+	found := tui.Finding{Values: slices.Clone(values)}
 	written, rest, whole := strings.Cut(strings.TrimSpace(values[at]), "://")
 	if !whole {
-		written, rest = protocols[0].schemes[0], written
+		written, rest = cmp.Or(form.fields[at].protocol, protocols[0]).schemes[0], written
 	}
 	first := protocolOf(written)
 	if rest == "" || first == nil {
 		return found
 	}
 	for _, p := range protocols {
-		if p.name == strings.TrimSpace(values[protocolAt]) && slices.Contains(p.schemes, written) {
+		if protocolAt >= 0 && p.name == strings.TrimSpace(values[protocolAt]) && slices.Contains(p.schemes, written) {
 			first = p
 		}
 	}
-	more, _ := words("", values[form.place(otherFlags)])
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
-	l := looker{rest, more}
+	l := looker{rest, form.giver(values)}
 	p, scheme, err := l.look(ctx, first, written)
 	if failed, ok := errors.AsType[*failure](err); ok && failed.code == exitUsage {
 		return found
 	}
-	found.Values[at] = scheme + "://" + rest
-	if _, wrong := protocolNamed(values[protocolAt]); err == nil || wrong == nil { // a wrong one isn't mended by a guess
+	if protocolAt < 0 {
+		if protocolOf(scheme) != p { // the scheme alone says what it is
+			scheme = p.scheme(secured(scheme))
+		}
+	} else if _, wrong := protocolNamed(values[protocolAt]); err == nil || wrong == nil { // a wrong one isn't mended by a guess
 		found.Values[protocolAt] = p.name
 	}
+	found.Values[at] = scheme + "://" + rest
 	if err == nil {
 		found.Said = p.opens
 	} else {
@@ -61,10 +71,39 @@ func (form *sessionForm) look(ctx context.Context, values []string) tui.Finding 
 	return found
 }
 
+// giver gives the flags with which the form's command opens a stream of a protocol: its own, or those of a side of a comparison,
+// which nothing but the comparison says.
+func (form *sessionForm) giver(values []string) func(*loadFlags, *protocol) error {
+	more, _ := words("", values[form.place(otherFlags)])
+	if form.place(aProtocol) >= 0 {
+		return func(f *loadFlags, _ *protocol) error {
+			parseKnown(f.set, more)
+			return fromEnvironment(f.set)
+		}
+	}
+	compare := &compareFlags{}
+	compare.register(newFlagSet(compareKind.name))
+	parseKnown(compare.set, more)
+	wrong := fromEnvironment(compare.set)
+	both, _ := words("", compare.both)
+	return func(f *loadFlags, p *protocol) error {
+		own, _ := compare.own(p)
+		parseKnown(f.set, slices.Concat(both, own))
+		return wrong
+	}
+}
+
+// parseKnown takes those flags that a set has: others are another protocol's, and what is wrong is said elsewhere.
+func parseKnown(set *pflag.FlagSet, args []string) {
+	set.Usage = func() {}
+	set.ParseErrorsAllowlist.UnknownFlags = true
+	_ = set.Parse(args)
+}
+
 // A looker tries what an endpoint speaks.
 type looker struct {
-	rest string   // of its URL, behind the scheme
-	more []string // flags
+	rest string                            // of its URL, behind the scheme
+	give func(*loadFlags, *protocol) error // gives the flags
 }
 
 // look tries a protocol, then the others, and then TLS where it was written without, or the other way round. An error is of the
@@ -105,10 +144,7 @@ func (l looker) protocol(ctx context.Context, first *protocol, secure bool) (*pr
 func (l looker) open(ctx context.Context, p *protocol, secure bool) error {
 	f := &loadFlags{}
 	f.register(newFlagSet(p.name), p)
-	f.set.Usage = func() {}
-	f.set.ParseErrorsAllowlist.UnknownFlags = true // they are another protocol's
-	_ = f.set.Parse(l.more)
-	if err := fromEnvironment(f.set); err != nil {
+	if err := l.give(f, p); err != nil {
 		return err
 	}
 	if f.data != "" || cmp.Or(f.method, http.MethodGet) != http.MethodGet {

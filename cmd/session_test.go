@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,9 +113,8 @@ func TestSessionSaves(t *testing.T) {
 	}
 }
 
-// TestLook: what a target speaks is found out from what it answers, and what is the matter with one that doesn't is told with what
-// to try.
-func TestLook(t *testing.T) {
+// answers are endpoints of many kinds.
+func answers() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/events", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
@@ -135,6 +136,13 @@ func TestLook(t *testing.T) {
 	mux.HandleFunc("/page", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>\x1b[2J")) })
 	mux.Handle("/loop", http.RedirectHandler("/loop", http.StatusFound))
 	mux.HandleFunc("/silent", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	return mux
+}
+
+// TestLook: what a target speaks is found out from what it answers, and what is the matter with one that doesn't is told with what
+// to try.
+func TestLook(t *testing.T) {
+	mux := answers()
 	server, secure, gone := httptest.NewServer(mux), httptest.NewUnstartedServer(mux), httptest.NewServer(mux)
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that fail, which is what is tried
 	secure.StartTLS()
@@ -165,7 +173,7 @@ func TestLook(t *testing.T) {
 		{"http://user:SECRET@" + host + "%zz/", "", "http://user:SECRET@" + host + "%zz/", "sse", "", ""},
 		{"http://user:SECRET@" + host + "/page", "", "http://user:SECRET@" + host + "/page", "sse", "", "the answer is not an event stream"},
 	} {
-		found := measureForm().look(t.Context(), []string{row.target, "sse", "100", "", "", "", row.more})
+		found := measureForm().look(t.Context(), 0, []string{row.target, "sse", "100", "", "", "", row.more})
 		wrong := ""
 		if found.Err != nil {
 			wrong = found.Err.Error()
@@ -179,11 +187,63 @@ func TestLook(t *testing.T) {
 	}
 }
 
+// TestLookAtBoth: each address of a comparison is looked at by itself, with the flags of its side; its scheme says what it speaks.
+func TestLookAtBoth(t *testing.T) {
+	server, gone := httptest.NewServer(answers()), httptest.NewServer(nil)
+	defer server.Close()
+	gone.Close()
+	host := strings.TrimPrefix(server.URL, "http://")
+	t.Setenv("RTBENCH_BEARER", "t1") // which trials don't have either
+	for _, row := range []struct {
+		at                                 int
+		target, more, changed, said, wrong string
+	}{
+		{0, "", "", "", "", ""},
+		{0, server.URL + "/events", "", server.URL + "/events", "it answers with an event stream", ""},
+		{0, host + "/events", "", server.URL + "/events", "it answers with an event stream", ""},
+		{1, "ws://" + host + "/socket", "", "ws://" + host + "/socket", "it opens a WebSocket", ""},
+		{1, host + "/socket", "", "ws://" + host + "/socket", "it opens a WebSocket", ""},
+		{1, server.URL + "/socket", "", "ws://" + host + "/socket", "it opens a WebSocket; the URL now begins with ws://", ""},
+		{1, "wss://" + host + "/socket", "", "ws://" + host + "/socket", "it opens a WebSocket; the URL now begins with ws://", ""},
+		{1, host + "/events", "", server.URL + "/events", "it answers with an event stream", ""},
+		{0, "ws://" + host + "/socket", "", "ws://" + host + "/socket", "it opens a WebSocket", ""}, // the sides may be given the other way round
+		{1, "ws://" + host + "/nowhere", "", "ws://" + host + "/nowhere", "", "HTTP status 404"},
+		{1, strings.Replace(gone.URL, "http", "ws", 1), "", strings.Replace(gone.URL, "http", "ws", 1), "", "nothing listens at that address"},
+		{0, server.URL + "/mine", "", server.URL + "/mine", "", "HTTP status 401"},
+		{0, server.URL + "/mine", "--both '--bearer t1'", server.URL + "/mine", "it answers with an event stream", ""},
+		{0, server.URL + "/mine", "--both '--ping 5s' --sse '--bearer t1' --pairs", server.URL + "/mine", "it answers with an event stream", ""},
+		{0, server.URL + "/mine", "--ws '--bearer t1'", server.URL + "/mine", "", "HTTP status 401"},
+		{0, server.URL + "/events", "--sse '--data {}'", server.URL + "/events", "", ""}, // more than a GET isn't tried
+		{1, "ftp://x", "", "ftp://x", "", ""},
+	} {
+		values := []string{"one", "other", "feed", "", "10", "2s", row.more}
+		values[row.at] = row.target
+		found := compareForm().look(t.Context(), row.at, values)
+		wrong := ""
+		if found.Err != nil {
+			wrong = found.Err.Error()
+		}
+		if values[row.at] = row.changed; !slices.Equal(found.Values, values) || found.Said != row.said || !strings.HasPrefix(wrong, row.wrong) || (wrong == "") != (row.wrong == "") {
+			t.Errorf("%d %s %s: %+v", row.at, row.target, row.more, found)
+		}
+	}
+	t.Setenv("RTBENCH_BOTH", "--bearer t1")
+	if found := compareForm().look(t.Context(), 0, []string{server.URL + "/mine", "", "", "", "", "", ""}); found.Said != "it answers with an event stream" {
+		t.Errorf("%+v", found)
+	}
+	form := compareForm()
+	for at, want := range map[int]string{0: "[0]", 1: "[1]", 2: "[]", 6: "[0 1]"} {
+		if got := fmt.Sprint(form.looks(at)); got != want {
+			t.Errorf("field %d has %s looked at, not %s", at, got, want)
+		}
+	}
+}
+
 // TestLookKeepsProtocol: where nothing answers, a wrong protocol isn't taken for another one.
 func TestLookKeepsProtocol(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	if found := measureForm().look(t.Context(), []string{gone.URL, "xx", "", "", "", "", ""}); found.Values[1] != "xx" || found.Err == nil {
+	if found := measureForm().look(t.Context(), 0, []string{gone.URL, "xx", "", "", "", "", ""}); found.Values[1] != "xx" || found.Err == nil {
 		t.Errorf("%+v", found)
 	}
 }

@@ -32,9 +32,16 @@ type Comparing struct {
 	Said      []string          // of what went otherwise than planned, the latest last
 }
 
+// A Contest is a comparison that goes on, as far as the screen has to do with it. Any goroutine may call what is in it.
+type Contest struct {
+	Pull  func() *Comparing
+	Write func(path string, over bool) (said string, err error) // writes the report so far as a Reader's does, once there is a pair
+	Ends  []string                                              // how the file may end
+}
+
 // Compare shows a comparison on the whole screen until ctx ends. It leaves the terminal as it found it.
-func Compare(ctx context.Context, pull func() *Comparing, screen Screen) error {
-	m := newComparedModel(pull, screen)
+func Compare(ctx context.Context, contest Contest, screen Screen) error {
+	m := newComparedModel(contest, screen)
 	m.view.letters = lettersOf(os.Getenv)
 	err := show(ctx, m, screen)
 	return errors.Join(m.broken, err)
@@ -42,15 +49,17 @@ func Compare(ctx context.Context, pull func() *Comparing, screen Screen) error {
 
 // A comparedModel is the view of a comparison as Bubble Tea drives it.
 type comparedModel struct {
-	pull          func() *Comparing
-	screen        Screen
-	view          comparedView
-	width, height int
-	broken        error
+	contest Contest
+	screen  Screen
+	view    comparedView
+	broken  error
 }
 
-func newComparedModel(pull func() *Comparing, screen Screen) *comparedModel {
-	return &comparedModel{pull: pull, screen: screen}
+func newComparedModel(contest Contest, screen Screen) *comparedModel {
+	m := &comparedModel{contest: contest, screen: screen}
+	m.view.keys = comparedKeys
+	m.view.file = newFileAsker("write the report of the pairs so far to a file that ends in "+strings.Join(contest.Ends, ", "), contest.Write)
+	return m
 }
 
 // Init implements tea.Model.
@@ -61,28 +70,41 @@ func (m *comparedModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	if m.broken != nil {
 		return m, tea.Quit
 	}
+	if m.view.resize(msg) {
+		return m, nil
+	}
 	switch msg := msg.(type) {
-	case tea.WindowSizeMsg:
-		m.width, m.height = msg.Width, msg.Height
 	case pulled:
-		m.view.Comparing = m.pull()
+		m.view.Comparing = m.contest.Pull()
 		return m, pullLater()
 	case tea.KeyPressMsg:
-		m.press(msg.String())
+		return m, m.press(msg)
+	}
+	if m.view.file.asked { // pasted text, and the cursor
+		return m, m.view.answer(msg)
 	}
 	return m, nil
 }
 
-// comparedKeys is what keys do, for the help.
-var comparedKeys = [][2]string{
-	{"q", "end it now: the report is of the pairs that were made"},
-	{"ctrl+c", "the same; once more: exit at once"},
-	{"↑ ↓", "scroll"},
-	{"?", "show this"},
+// comparedKeys are what keys do.
+var comparedKeys = []binding{
+	{keys: "?", short: "help", does: "show this"},
+	{keys: "s", short: "save", does: "write the report of the pairs so far to a file, whose ending says the format; the comparison goes on"},
+	{keys: "q", short: "end now, with what there is", does: "end it now: the report is of the pairs that were made"},
+	{keys: "ctrl+c", does: "the same; once more: exit at once"},
+	{keys: "↑ ↓", does: "scroll"},
 }
 
-func (m *comparedModel) press(name string) {
-	v := &m.view
+func (m *comparedModel) press(msg tea.KeyPressMsg) tea.Cmd {
+	v, name := &m.view, msg.String()
+	switch small := v.small(v.width, v.height); {
+	case name == "ctrl+c":
+	case small && name != "q": // nobody would see what it does
+		return nil
+	case v.file.asked && !small:
+		return v.answer(msg)
+	}
+	v.said = ""
 	switch name {
 	case "q", "ctrl+c":
 		if m.screen.Interrupt != nil {
@@ -91,6 +113,8 @@ func (m *comparedModel) press(name string) {
 			}
 			v.stopping = true
 		}
+	case "s":
+		return v.save()
 	case "?":
 		v.help, v.scroll = !v.help, 0
 	case "esc":
@@ -104,6 +128,7 @@ func (m *comparedModel) press(name string) {
 	case "pgdown", "space", " ":
 		v.move(10)
 	}
+	return nil
 }
 
 // View implements tea.Model.
@@ -116,7 +141,7 @@ func (m *comparedModel) View() (drawn tea.View) {
 		}
 	}()
 	if m.view.Comparing != nil {
-		drawn.Content = m.view.render(m.width, m.height)
+		drawn.Content = m.view.render(m.view.width, m.view.height)
 	}
 	return drawn
 }
@@ -124,35 +149,54 @@ func (m *comparedModel) View() (drawn tea.View) {
 // A comparedView is all that the screen shows of a comparison.
 type comparedView struct {
 	*Comparing
+	page
 	stopping bool
-	help     bool
 	scroll   int // lines that are above the screen
-	bottom   int // how many can be, as drawn last
-	letters  letters
+	most     int // how many can be, as drawn last
 }
 
-func (c *comparedView) move(by int) { c.scroll = max(0, min(c.scroll+by, c.bottom)) }
+func (c *comparedView) move(by int) { c.scroll = max(0, min(c.scroll+by, c.most)) }
+
+func (c *comparedView) small(width, height int) bool {
+	return width < leastWidth || height < leastHeight
+}
+
+// save asks where to, once there is something to save.
+func (c *comparedView) save() tea.Cmd {
+	if c.Comparing == nil || len(c.Pairs) == 0 {
+		c.tell("", errors.New("no pair of trials is done yet, so that there is nothing to report"))
+		return nil
+	}
+	return c.ask(time.Now().Format("rtbench-20060102-150405.html"))
+}
 
 // render draws the screen, no wider than width and no taller than height.
 func (c *comparedView) render(width, height int) string {
 	if width < 1 || height < 1 {
 		return ""
 	}
-	if width < leastWidth || height < leastHeight {
+	if c.small(width, height) {
 		return c.letters.screen(block{fmt.Sprintf("%s  %s", c.progress(), report.Plain(c.Now))}, width)
 	}
-	footer := hints([2]string{"?", "help"}, [2]string{"q", "end now, with what there is"})
-	if c.stopping {
-		footer = " " + yellow.paint("it ends; ctrl+c once more exits at once")
-	}
-	room := height - 4
+	foot := c.foot(width, height-2)
+	room := height - 2 - len(foot)
 	body := c.body(width, room)
 	if c.help {
 		body = c.helpText(width)
 	}
-	body, c.bottom = scrolled(body, 0, room, c.scroll, "↑ ↓")
-	lines := append(append(block{c.header(width), ""}, body.tall(room)...), "", footer)
-	return c.letters.screen(lines, width)
+	body, c.most = scrolled(body, 0, room, c.scroll, "↑ ↓")
+	return c.letters.screen(append(append(block{c.header(width), ""}, body.tall(room)...), foot...), width)
+}
+
+// foot is what stands below the body, which is scrolled also where it is the help.
+func (c *comparedView) foot(width, height int) block {
+	page := c.page
+	page.help = false
+	foot := page.bottom(width, height)
+	if c.stopping && !c.file.asked {
+		foot[len(foot)-1] = " " + yellow.paint("it ends; ctrl+c once more exits at once")
+	}
+	return foot
 }
 
 // body is what goes on, the figures so far, and the pairs where there is room for pictures of them.
@@ -166,7 +210,7 @@ func (c *comparedView) body(width, height int) block {
 
 func (c *comparedView) helpText(width int) (lines block) {
 	for _, key := range comparedKeys {
-		lines = append(lines, hang("  "+bold.paint(fit(key[0], 9)), key[1], width, normal)...)
+		lines = append(lines, hang("  "+bold.paint(fit(key.keys, 9)), key.does, width, normal)...)
 	}
 	a, b := report.Plain(c.Sides[0]), report.Plain(c.Sides[1])
 	for _, text := range []string{

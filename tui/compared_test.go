@@ -1,9 +1,12 @@
 package tui
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -56,9 +59,15 @@ func proving() *Comparing {
 
 // TestCompared holds the view of a comparison against what it looked like when somebody looked.
 func TestCompared(t *testing.T) {
-	for name, c := range map[string]*Comparing{"compared-first": compared(0), "compared-few": compared(3), "compared": compared(9), "compared-proving": proving(), "compared-help": compared(9)} {
+	for name, c := range map[string]*Comparing{"compared-first": compared(0), "compared-few": compared(3), "compared": compared(9), "compared-proving": proving(), "compared-help": compared(9), "compared-saving": compared(9)} {
 		for _, size := range append(sizes, [2]int{40, 8}) {
-			v := comparedView{Comparing: c, stopping: name == "compared-few", help: name == "compared-help"}
+			m := newComparedModel(Contest{Ends: []string{".txt", ".json", ".md", ".xml", ".html"}}, Screen{})
+			v := &m.view
+			v.Comparing, v.stopping, v.help = c, name == "compared-few", name == "compared-help"
+			if v.resize(tea.WindowSizeMsg{Width: size[0], Height: size[1]}); name == "compared-saving" {
+				v.ask("rtbench.html")
+				v.tell("", errors.New("a.html is there already: enter once more writes over it"))
+			}
 			screen := v.render(size[0], size[1])
 			for _, line := range strings.Split(screen, "\n") {
 				if w := ansi.StringWidth(line); w > size[0] {
@@ -77,7 +86,7 @@ func TestCompared(t *testing.T) {
 // TestComparedKeys: q ends it once, and every ctrl+c is one.
 func TestComparedKeys(t *testing.T) {
 	interrupts := 0
-	m := newComparedModel(func() *Comparing { return compared(9) }, Screen{Interrupt: func() { interrupts++ }})
+	m := newComparedModel(Contest{Pull: func() *Comparing { return compared(9) }}, Screen{Interrupt: func() { interrupts++ }})
 	m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
 	m.Update(pulled{})
 	if got := m.View(); !got.AltScreen || !strings.Contains(got.Content, "end now") {
@@ -95,6 +104,82 @@ func TestComparedKeys(t *testing.T) {
 	}
 }
 
+// TestComparedSave: the report so far is written while the comparison goes on, over nothing unasked, and not before there is a pair.
+func TestComparedSave(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		c       *Comparing
+		keys    []string
+		written string
+		said    string // on the screen
+	}{
+		{"before there is a pair", compared(0), []string{"s"}, "", "✗ no pair of trials is done yet"},
+		{"asked", compared(1), []string{"s"}, "", "a file that ends in .md, .html"},
+		{"written", compared(3), []string{"s", "a", ".", "m", "d", "enter"}, "a.md", "written to a.md"},
+		{"written while there is the evidence", proving(), []string{"s", "a", ".", "m", "d", "enter"}, "a.md", "written to a.md"},
+		{"under the name that is offered", compared(3), []string{"s", "enter"}, "rtbench-20000101-000000.html", "written to rtbench-2"},
+		{"by a wrong ending", compared(3), []string{"s", "x", "enter"}, "", "✗ no ending"},
+		{"by one that was mended", compared(3), []string{"s", "x", "enter", "backspace", "b", "enter"}, "b", "written to b"},
+		{"thought better of", compared(3), []string{"s", "b", "esc"}, "", "end now"},
+		{"not over what is there", compared(3), []string{"s", "m", "i", "n", "e", "enter"}, "", "mine is there already: enter once more"},
+		{"over what is there", compared(3), []string{"s", "m", "i", "n", "e", "enter", "enter"}, "mine over", "written to mine"},
+		{"keys are text in a name", compared(3), []string{"s", "q", "?", "s", "enter"}, "q?s", "written to q?s"},
+		{"stopped meanwhile", compared(3), []string{"s", "b", "ctrl+c", "enter"}, "interrupted; b", "it ends"},
+		{"what was said goes", compared(0), []string{"s", "down"}, "", "end now"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // where it is the year 2000
+				var done []string
+				contest := Contest{Pull: func() *Comparing { return row.c }, Ends: []string{".md", ".html"}, Write: func(path string, over bool) (string, error) {
+					switch {
+					case path == "x":
+						return "", errors.New("no ending")
+					case path == "mine" && !over:
+						return "", fs.ErrExist
+					case over:
+						done = append(done, path+" over")
+					default:
+						done = append(done, path)
+					}
+					return "written to " + path, nil
+				}}
+				m := newComparedModel(contest, Screen{Interrupt: func() { done = append(done, "interrupted") }})
+				m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
+				m.Update(pulled{})
+				for _, name := range row.keys {
+					m.Update(key(name))
+				}
+				m.Update(pulled{})
+				if got := strings.Join(done, "; "); got != row.written {
+					t.Errorf("done: %s", got)
+				}
+				if screen := plainText(m.View().Content); !strings.Contains(screen, row.said) {
+					t.Errorf("%s", screen)
+				}
+			})
+		})
+	}
+}
+
+// TestComparedTooSmall: where nobody would see what a key does, only those that end it do something.
+func TestComparedTooSmall(t *testing.T) {
+	interrupts := 0
+	m := newComparedModel(Contest{Pull: func() *Comparing { return compared(9) }}, Screen{Interrupt: func() { interrupts++ }})
+	m.Update(pulled{})
+	for _, size := range [][2]int{{80, 24}, {40, 8}} {
+		m.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		for _, name := range []string{"s", "?", "x"} {
+			m.Update(key(name))
+		}
+	}
+	if m.view.help || m.view.file.input.Value() != "?x" {
+		t.Errorf("%+v", m.view.page)
+	}
+	if m.Update(key("q")); interrupts != 1 {
+		t.Error("q doesn't end it")
+	}
+}
+
 // TestComparedSays: before there are pairs enough there are ratios, which claim nothing; then what was found.
 func TestComparedSays(t *testing.T) {
 	for name, row := range map[string]struct {
@@ -106,7 +191,7 @@ func TestComparedSays(t *testing.T) {
 		"proving": {proving(), []string{"evidence 3 of 10", "SSE, every connection reset, not resuming, for 2s", "the pairs are done: this is about what people say"}, []string{"of 24"}},
 	} {
 		for _, size := range sizes {
-			m := newComparedModel(func() *Comparing { return row.c }, Screen{})
+			m := newComparedModel(Contest{Pull: func() *Comparing { return row.c }}, Screen{})
 			m.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
 			m.Update(pulled{})
 			got := readThrough(m)

@@ -14,17 +14,16 @@ import (
 
 // A Field is a line of a form.
 type Field struct {
-	Name   string
-	Hint   string // what it is for
-	Value  string
-	Check  func(string) error // says what is wrong with a value, while it is written; nil for nothing ever
-	Looked bool               // the form is looked at once this field is left
+	Name  string
+	Hint  string // what it is for
+	Value string
+	Check func(string) error // says what is wrong with a value, while it is written; nil for nothing ever
+	Looks []int              // the fields that are looked at once this one is left
 }
 
-// A Finding is what a look at the values of a form has found.
+// A Finding is what a look at a field has found.
 type Finding struct {
-	Values []string // as they are to be
-	Field  int      // the one that it tells of
+	Values []string // of the form, as they are to be
 	Said   string   // "" for nothing
 	Err    error    // what is the matter, and what to try; nil for nothing
 }
@@ -35,8 +34,9 @@ type Form struct {
 	Fields []Field
 	// Command says which command line does the same, and what is wrong with all of it.
 	Command func(values []string) (line string, err error)
-	// Look looks at what was written, and may change it. It may take a while. nil where nothing is looked at.
-	Look func(ctx context.Context, values []string) Finding
+	// Look looks at what was written in a field, and may change it. It may take a while, and several may go on. nil where nothing is
+	// looked at.
+	Look func(ctx context.Context, field int, values []string) Finding
 	// Save writes it to a scenario file, over one that is there only where over is true: else that is fs.ErrExist. It says what was
 	// done.
 	Save     func(path string, over bool, values []string) (said string, err error)
@@ -70,16 +70,16 @@ type formModel struct {
 	form    *Form
 	inputs  []textinput.Model
 	at      int
-	line    string  // the command
-	wrong   error   // with all of it
-	errs    []error // with each field
-	found   Finding // last
-	looking int     // looks that go on
+	line    string    // the command
+	wrong   error     // with all of it
+	errs    []error   // with each field
+	found   []Finding // last, at each field
+	looking []int     // looks that go on, at each field
 	filled  bool
 }
 
 func newFormModel(ctx context.Context, f *Form) *formModel {
-	m := &formModel{ctx: ctx, form: f}
+	m := &formModel{ctx: ctx, form: f, found: make([]Finding, len(f.Fields)), looking: make([]int, len(f.Fields))}
 	m.keys = formKeys
 	m.file = newFileAsker("save the scenario as", func(path string, over bool) (string, error) { return f.Save(path, over, m.values()) })
 	for _, field := range f.Fields {
@@ -112,27 +112,29 @@ func (m *formModel) judge() {
 	}
 }
 
-// looked is what was found, of which values.
+// looked is what was found at a field, of which values.
 type looked struct {
 	Finding
-	of []string
+	field int
+	of    []string
 }
 
-// look looks at the form, once a field is left that tells of what is looked at.
-func (m *formModel) look(field int) tea.Cmd {
-	if !m.form.Fields[field].Looked {
-		return nil
-	}
-	m.looking++
+// look looks at the fields that depend on the one that is left.
+func (m *formModel) look(left int) tea.Cmd {
 	values := m.values()
-	return func() tea.Msg { return looked{m.form.Look(m.ctx, values), values} }
+	var looks []tea.Cmd
+	for _, field := range m.form.Fields[left].Looks {
+		m.looking[field]++
+		looks = append(looks, func() tea.Msg { return looked{m.form.Look(m.ctx, field, values), field, values} })
+	}
+	return tea.Batch(looks...)
 }
 
 // learn takes what was found, but for what has been written meanwhile.
 func (m *formModel) learn(msg looked) {
-	m.looking--
-	if m.inputs[msg.Field].Value() == msg.of[msg.Field] {
-		m.found = msg.Finding
+	m.looking[msg.field]--
+	if m.inputs[msg.field].Value() == msg.of[msg.field] {
+		m.found[msg.field] = msg.Finding
 	}
 	for i, value := range msg.Values {
 		if value != msg.of[i] && m.inputs[i].Value() == msg.of[i] {
@@ -194,8 +196,8 @@ func (m *formModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	if m.inputs[m.at].Value() != before { // and not as often as the cursor blinks
 		m.judge()
 	}
-	if m.found.Values != nil && m.inputs[m.found.Field].Value() != m.found.Values[m.found.Field] {
-		m.found = Finding{} // it was of something else
+	if found := &m.found[m.at]; found.Values != nil && m.inputs[m.at].Value() != found.Values[m.at] {
+		*found = Finding{} // it was of something else
 	}
 	return m, cmd
 }
@@ -308,17 +310,17 @@ func (m *formModel) fields(width int, room bool) (lines block, marked int) {
 
 // below is what there is to say of a field.
 func (m *formModel) below(i, width int, room bool) (lines block) {
-	is := i == m.found.Field && m.form.Fields[i].Looked
+	found := m.found[i]
 	switch {
 	case m.errs[i] != nil:
 		return painted(yellow, m.errs[i].Error(), width)
-	case is && m.looking > 0:
+	case m.looking[i] > 0:
 		return painted(dim, "looking at it …", width)
-	case is && m.found.Said != "":
-		lines = painted(green, m.found.Said, width)
+	case found.Said != "":
+		lines = painted(green, found.Said, width)
 	}
-	if is && m.found.Err != nil {
-		lines = append(lines, painted(yellow, m.found.Err.Error(), width)...)
+	if found.Err != nil {
+		lines = append(lines, painted(yellow, found.Err.Error(), width)...)
 	}
 	if lines == nil && (room || i == m.at) {
 		return painted(dim, m.form.Fields[i].Hint, width)

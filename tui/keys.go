@@ -42,7 +42,7 @@ var bindings = []binding{
 	{"", "", "", []string{"-"}, func(m *model) tea.Cmd { return m.faster(1 / 1.5) }},
 	{"p", "pause", "pause sending, or go on with it", []string{"p"}, (*model).pause},
 	{"c", "connections", "have more connections, or fewer", []string{"c"}, func(m *model) tea.Cmd { return m.ask(resizing) }},
-	{"/", "", "show only events that hold a text", []string{"/"}, func(m *model) tea.Cmd { return m.ask(filtering) }},
+	{"/", "", "show only events that hold a text, or bytes where those are shown, such as 01 ff", []string{"/"}, func(m *model) tea.Cmd { return m.ask(filtering) }},
 	{"s", "save", "save all panes as text, in a file in this folder", []string{"s"}, (*model).save},
 	{"y", "", "copy this pane to the clipboard, where the terminal allows that", []string{"y"}, (*model).copy},
 	{"ctrl+c", "", "stop the run as SIGINT does; once more: exit at once", []string{"ctrl+c"}, (*model).interrupt},

@@ -43,7 +43,7 @@ func TestLettersOf(t *testing.T) {
 func TestLetters(t *testing.T) {
 	const console = "─═│░▒▓█▀▄√·÷±≥≤→←↑↓µ"
 	s := busy(t)
-	compared := comparedView{Comparing: compared(9), letters: asciiLetters}
+	compared := comparedView{Comparing: compared(9), page: page{letters: asciiLetters}}
 	screens := []string{compared.render(100, 40), compared.render(40, 8)}
 	for p := range numPanes {
 		v := view{s: s, pane: p, followed: -1, speed: 1, keys: bindings, letters: asciiLetters}

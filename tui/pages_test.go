@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,14 +100,14 @@ func form() *Form {
 	}
 	return &Form{
 		Title:  "Measure",
-		Fields: []Field{{Name: "target", Hint: "a URL", Value: "", Looked: true}, {Name: "connections", Hint: "how many", Value: "100", Check: number}},
+		Fields: []Field{{Name: "target", Hint: "a URL", Value: "", Looks: []int{0}}, {Name: "connections", Hint: "how many", Value: "100", Check: number}},
 		Command: func(values []string) (string, error) {
 			if strings.Contains(values[0], " ") {
 				return "", errors.New("a URL has no spaces")
 			}
 			return "rtbench sse " + values[0] + " --connections " + values[1], nil
 		},
-		Look: func(_ context.Context, values []string) Finding {
+		Look: func(_ context.Context, _ int, values []string) Finding {
 			return Finding{Values: []string{"http://" + values[0], values[1]}, Said: "it answers"}
 		},
 		SaveName: "scenario.yaml",
@@ -152,7 +153,7 @@ func TestForm(t *testing.T) {
 			m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
 			for _, name := range row.keys {
 				m.Update(key(name))
-				for ; m.looking > 0; m.learn(looked{m.form.Look(t.Context(), m.values()), m.values()}) {
+				for ; m.looking[0] > 0; m.learn(looked{m.form.Look(t.Context(), 0, m.values()), 0, m.values()}) {
 				}
 			}
 			if m.filled != row.filled || !strings.Contains(m.said, row.said) || row.said == "" && m.said != "" && !row.filled {
@@ -171,8 +172,8 @@ func TestFormLookedLate(t *testing.T) {
 	m.Init()
 	before := m.values()
 	m.Update(key("a"))
-	m.Update(looked{Finding{Values: []string{"http://other", "7"}, Said: "late"}, before})
-	if got := m.values(); got[0] != "a" || got[1] != "7" || m.found.Said != "" {
+	m.Update(looked{Finding{Values: []string{"http://other", "7"}, Said: "late"}, 0, before})
+	if got := m.values(); got[0] != "a" || got[1] != "7" || m.found[0].Said != "" {
 		t.Errorf("%q, %+v", got, m.found)
 	}
 }
@@ -188,7 +189,7 @@ func TestFormFinding(t *testing.T) {
 		t.Errorf("nothing says that it is looked at:\n%s", got)
 	}
 	of := m.values()
-	m.Update(looked{Finding{Values: of, Err: errors.New("nothing listens there")}, of})
+	m.Update(looked{Finding{Values: of, Err: errors.New("nothing listens there")}, 0, of})
 	for _, name := range []string{"1", "tab"} {
 		m.Update(key(name))
 		if got := plainText(m.render(80, 24)); !strings.Contains(got, "nothing listens there") {
@@ -201,6 +202,52 @@ func TestFormFinding(t *testing.T) {
 	}
 }
 
+// TestFormLooks: each of several fields that are looked at has what was found there, whichever comes first, and a field that says
+// something of all of them has all looked at.
+func TestFormLooks(t *testing.T) {
+	f := form()
+	f.Fields = []Field{{Name: "SSE", Hint: "a URL", Looks: []int{0}}, {Name: "WebSocket", Hint: "another URL", Looks: []int{1}}, {Name: "more", Looks: []int{0, 1}}}
+	f.Command = func(values []string) (string, error) { return "rtbench compare " + strings.Join(values, " "), nil }
+	f.Look = func(_ context.Context, field int, values []string) Finding {
+		if values = slices.Clone(values); field == 0 {
+			return Finding{Values: values, Err: errors.New("nothing listens at " + values[0])}
+		}
+		values[1] = "ws://" + strings.TrimPrefix(values[1], "ws://")
+		return Finding{Values: values, Said: "it opens with " + values[2]}
+	}
+	m := newFormModel(t.Context(), f)
+	m.Init()
+	m.Update(tea.WindowSizeMsg{Width: 60, Height: 24})
+	looks := func(field int, keys ...string) {
+		t.Helper()
+		for _, name := range keys {
+			m.Update(key(name))
+		}
+		for _, at := range f.Fields[field].Looks {
+			if m.looking[at] != 1 {
+				t.Fatalf("looking at %v", m.looking)
+			}
+		}
+		for _, at := range slices.Backward(f.Fields[field].Looks) {
+			m.Update(looked{f.Look(t.Context(), at, m.values()), at, m.values()})
+		}
+	}
+	looks(0, "a", "tab")
+	looks(1, "b", "tab")
+	fits(t, "form-found", m.render)
+	looks(2, "x", "tab")
+	got := plainText(m.render(80, 24))
+	for _, want := range []string{"nothing listens at a", "it opens with x", "rtbench compare a ws://b x"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	m.Update(key("1"))
+	if got := plainText(m.render(80, 24)); strings.Contains(got, "nothing listens") || !strings.Contains(got, "it opens") {
+		t.Errorf("of something else:\n%s", got)
+	}
+}
+
 // TestInFull: all of a long text can be read, and nothing of a server's acts on the terminal.
 func TestInFull(t *testing.T) {
 	text := strings.Repeat("a reason that is long; ", 18) + "\x1b[2J the end"
@@ -208,10 +255,12 @@ func TestInFull(t *testing.T) {
 		pages := map[string]string{}
 		m := newFormModel(t.Context(), form())
 		m.Init()
-		m.form.Look = func(context.Context, []string) Finding { return Finding{Values: m.values(), Err: errors.New(text)} }
-		m.learn(looked{m.form.Look(t.Context(), nil), m.values()})
+		m.form.Look = func(context.Context, int, []string) Finding {
+			return Finding{Values: m.values(), Err: errors.New(text)}
+		}
+		m.learn(looked{m.form.Look(t.Context(), 0, nil), 0, m.values()})
 		pages["found"] = m.render(size[0], size[1])
-		m.found = Finding{}
+		m.found[0] = Finding{}
 		m.form.Command = func([]string) (string, error) { return "rtbench", errors.New(text) }
 		m.judge()
 		pages["wrong"] = m.render(size[0], size[1])
@@ -265,7 +314,7 @@ func TestFormScreen(t *testing.T) {
 	for _, name := range []string{"a", "tab", "x"} {
 		m.Update(key(name))
 	}
-	m.looking = 0
+	m.looking[0] = 0
 	fits(t, "form", m.render)
 	m.Update(key("enter"))
 	fits(t, "form-wrong", m.render)

@@ -86,7 +86,14 @@ func busy(t testing.TB) *bench.Snapshot {
 	}
 	for i := range 40 {
 		d.Followed.Events = append(d.Followed.Events, bench.SeenEvent{At: time.Duration(28_000+i*100) * time.Millisecond, Connection: 3, Copies: 984 - i*25, Kind: []string{"", "価格更新📈", "\x1b[31mred"}[i%3],
-			ID: fmt.Sprint(29_000 + i), Data: []string{`{"price":12.5,"名前":"日本語のとても長い値段","emoji":"🎉🎊👩‍👩‍👧"}`, "\x1b]52;c;ZXZpbA==\a<script>alert(1)</script>", strings.Repeat("long ", 60)}[i%3], Size: 80, Delivery: int64(i%5)*ms - 1, Binary: i%7 == 6})
+			ID: fmt.Sprint(29_000 + i), Data: []string{`{"price":12.5,"名前":"日本語のとても長い値段","emoji":"🎉🎊👩‍👩‍👧"}`, "\x1b]52;c;ZXZpbA==\a<script>alert(1)</script>", strings.Repeat("long ", 60)}[i%3], Size: 80, Delivery: int64(i%5)*ms - 1})
+		if ev := &d.Followed.Events[i]; i%7 == 6 {
+			ev.Binary = true
+			ev.Data, ev.Raw = "\x00\x01\xff price \x1b[2J\x9b31m\a"+strings.Repeat("\xfe", 12+i), i%14 == 6
+			if ev.Size = len(ev.Data); !ev.Raw {
+				ev.Data, ev.Size = "a text in a binary message", 26
+			}
+		}
 	}
 	s.Detail = d
 	return s
@@ -136,6 +143,7 @@ func TestPanes(t *testing.T) {
 	}
 	views["connection"] = view{s: followed(s), pane: connections, followed: 997, filter: "price\x1b"}
 	views["event"] = view{s: s, pane: events, opened: &s.Detail.Followed.Events[37]}
+	views["event-raw"] = view{s: s, pane: events, opened: &s.Detail.Followed.Events[34]}
 	views["help"] = view{s: s, help: true}
 	views["asking"] = view{s: s, asking: "break off (such as 10% rst): 200", said: "a share above 0% and up to 100%"}
 	views["frozen"] = view{s: s, frozen: true, said: "10 % broken off (rst)"}

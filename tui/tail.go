@@ -153,13 +153,48 @@ func (v *view) eventLine(ev *bench.SeenEvent, names int) string {
 	if names > 0 {
 		line += cyan.paint(fit(v.eventName(ev), names)) + "  "
 	}
-	switch {
-	case ev.Binary:
-		return line + fmt.Sprintf("%d bytes, binary", ev.Size)
-	case v.filed:
-		return line + v.whole(ev.Data)
+	data := ev.Data
+	if !v.filed {
+		data = data[:min(len(data), mostOnALine)]
 	}
-	return line + v.plain(ev.Data[:min(len(ev.Data), mostOnALine)])
+	switch {
+	case ev.Raw:
+		line += sizeText(ev) + "  " + hexText(v.hidden(data))
+		if len(data) < ev.Size {
+			line += " …"
+		}
+		return line
+	case v.filed:
+		return line + v.whole(data)
+	}
+	return line + v.plain(data)
+}
+
+func sizeText(ev *bench.SeenEvent) string { return report.Scale(float64(ev.Size), bench.ByteCount) }
+
+// hexText is bytes as numbers, as one can look for them.
+func hexText(data string) string { return fmt.Sprintf("hex % x", data) }
+
+// dumpWidth is from which width on a row of a dump has sixteen bytes.
+const dumpWidth = 75
+
+// dump is bytes in rows: where each begins, its bytes as numbers, and as characters where they are some.
+func dump(data string, width int) (lines block) {
+	each := 16
+	if width < dumpWidth {
+		each = 8
+	}
+	for at := 0; at < len(data); at += each {
+		row := data[at:min(at+each, len(data))]
+		characters := []byte(row)
+		for i, c := range characters {
+			if c < ' ' || c > '~' {
+				characters[i] = '.'
+			}
+		}
+		lines = append(lines, dim.paint(fmt.Sprintf("  %04x", at))+fmt.Sprintf("  %-*s  ", 3*each-1, fmt.Sprintf("% x", row))+dim.paint(string(characters)))
+	}
+	return lines
 }
 
 // mostOnALine is how much of a payload is looked at for a line: more than one has room for.
@@ -180,7 +215,11 @@ func (v *view) event(width, height int) block {
 	if ev.Delivery >= 0 {
 		about += "delivered in " + timeText(ev.Delivery) + ", "
 	}
-	about += report.Scale(float64(ev.Size), bench.ByteCount) + ", connection " + numberText(ev.Connection)
+	about += sizeText(ev)
+	if ev.Binary {
+		about += ", binary"
+	}
+	about += ", connection " + numberText(ev.Connection)
 	if ev.Copies > 1 {
 		about += fmt.Sprintf(", and %s others had it too", numberText(ev.Copies-1))
 	}
@@ -189,18 +228,17 @@ func (v *view) event(width, height int) block {
 		lines = append(lines, hang("  ", name, width, cyan)...)
 	}
 	lines = append(append(lines, hang("  ", about, width, dim)...), "")
-	switch {
-	case ev.Binary:
-		lines = append(lines, hang("  ", "its payload is binary, and not shown", width, dim)...)
-	default:
+	if ev.Raw {
+		lines = append(lines, dump(v.hidden(ev.Data), width)...)
+	} else {
 		for _, line := range strings.Split(v.hidden(ev.Data), "\n") {
 			for _, part := range strings.Split(ansi.Hardwrap(report.PlainWhole(line), width-2, true), "\n") {
 				lines = append(lines, "  "+part)
 			}
 		}
-		if ev.Size > len(ev.Data) {
-			lines = append(lines, "", dim.paint("  more isn't kept of it"))
-		}
+	}
+	if ev.Size > len(ev.Data) {
+		lines = append(lines, "", dim.paint("  more isn't kept of it"))
 	}
 	return v.scrolled(lines, 0, height)
 }

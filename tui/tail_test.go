@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -115,6 +116,47 @@ func TestNamelessEvents(t *testing.T) {
 		v := view{s: tailing(t, 100, named), pane: events, followed: -1, keys: bindings}
 		if got := v.render(80, 24); !strings.Contains(got, "payload 100 "+strings.Repeat("x", want)) {
 			t.Errorf("named %v:\n%s", named, plainText(got))
+		}
+	}
+}
+
+// TestRawEvent: all that is kept of bytes that are no text can be read, on a line as they can be looked for, and nothing of it is
+// acted on, nor what is secret shown, by its numbers either.
+func TestRawEvent(t *testing.T) {
+	secret := "s3cret"
+	data := "\x00\x1b[2J\xff" + secret + "~\x7f"
+	for i := range 60 {
+		data += fmt.Sprintf("%c%03d", 0x80, i)
+	}
+	hide := func(text string) string { return strings.ReplaceAll(text, secret, "HIDDEN") }
+	for _, size := range sizes {
+		s := tailing(t, 3, false)
+		s.Detail.Followed.Events[2] = bench.SeenEvent{N: 3, Connection: 3, Copies: 1, Size: len(data) + 1, Data: data, Binary: true, Raw: true}
+		run := &fakeRun{s: s}
+		m := newModel(run, Screen{Hide: hide})
+		m.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		m.Update(pulled{})
+		press(m, "5")
+		if got := plainText(m.View().Content); !strings.Contains(got, " B  hex 00 1b 5b") || !utf8.ValidString(got) || strings.Contains(got, "\x1b") {
+			t.Errorf("%v: %s", size, got)
+		}
+		press(m, "enter")
+		got := readThrough(m)
+		for _, want := range []string{"binary, connection 3", "0000 00 1b 5b 32 4a ff", "7e 7f", "35 39", "more isn't kept of it"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%v: no %q in %s", size, want, got)
+			}
+		}
+		if flat := strings.ReplaceAll(got, " ", ""); !strings.Contains(flat, "44454e") || strings.Contains(flat, "733363") || strings.ContainsAny(got, "\x1b\x7f") {
+			t.Errorf("%v: %s", size, got)
+		}
+		run.taken()
+		press(m, "esc", "esc", "/", "1b 5b", "enter")
+		if done := run.taken(); done != `follow -1 "1b 5b"` {
+			t.Errorf("%v: %s", size, done)
+		}
+		if text := saved(t, m); !strings.Contains(text, "hex 00 1b 5b 32 4a ff 48 49") || !strings.Contains(text, "30 35 39 …") {
+			t.Errorf("%v: %s", size, text)
 		}
 	}
 }
