@@ -170,6 +170,22 @@ func TestParseURLRefuses(t *testing.T) {
 	}
 }
 
+// TestEscapeQuery: what is sent is a URL, whatever bytes were given.
+func TestEscapeQuery(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "a=b&c=%20+d": "a=b&c=%20+d", "a=b c": "a=b%20c", "名=价": "%E5%90%8D=%E4%BB%B7", "a=<\"'>": "a=%3C%22%27%3E",
+		"a=\xff\x7f": "a=%FF%7F", "%zz": "%zz", "a[]={b|c}\\^`~": "a[]={b|c}\\^`~", "?/:@!$&()*+,;=-._~": "?/:@!$&()*+,;=-._~", "a#": "a%23",
+	} {
+		if got := EscapeQuery(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+	u, err := parseURL("ws://h/p q?x=a b#c d")
+	if err != nil || u.RequestURI() != "/p%20q?x=a%20b" {
+		t.Errorf("%v, %v", u.RequestURI(), err)
+	}
+}
+
 func TestHostPort(t *testing.T) {
 	for in, want := range map[string]string{
 		"ws://h.test/": "h.test:80", "wss://h.test": "h.test:443", "http://[::1]/": "[::1]:80", "https://[::1]:8443/": "[::1]:8443", "http://h.test:0": "h.test:0",

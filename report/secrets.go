@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/rtbench/rtbench/client"
 )
 
 // Secrets are the secret values that were sent, for hiding them where a server repeats one, as in "bad token …". Safe for
@@ -40,7 +42,7 @@ func (s *Secrets) Add(value string) {
 	s.known[value] = true
 	quoted := strconv.Quote(value)
 	forms := make(map[string]bool)
-	for _, form := range []string{value, quoted[1 : len(quoted)-1], url.QueryEscape(value), url.PathEscape(value)} {
+	for _, form := range []string{value, quoted[1 : len(quoted)-1], url.QueryEscape(value), url.PathEscape(value), client.EscapeQuery(value)} {
 		if !forms[form] {
 			s.forms[form[:shortestSecret]] = append(s.forms[form[:shortestSecret]], form)
 		}

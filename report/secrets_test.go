@@ -16,6 +16,7 @@ func TestSecrets(t *testing.T) {
 	var s Secrets
 	s.AddURL("wss://me:pass%2Fword@h/ws?api_key=query%20secret&room=lobby-one")
 	s.AddURL("https://ghp_asauser@h/")
+	s.AddURL("http://h/?password=half (escaped)")
 	s.AddHeader("Authorization", "Bearer abc.def.ghi")
 	s.AddHeader("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("you:open sesame")))
 	s.AddHeader("Cookie", `theme=lightblue; id="0123456789"`)
@@ -34,6 +35,7 @@ func TestSecrets(t *testing.T) {
 		"bad key query secret":    "bad key REDACTED",
 		"query%20secret":          "REDACTED",
 		"query+secret!":           "REDACTED!",
+		"half%20(escaped)":        "REDACTED", // as the request has it
 		"pass/word pass%2Fword":   "REDACTED REDACTED",
 		"bWU6cGFzcy93b3Jk":        "REDACTED", // me:pass/word
 		"me:pass/word":            "REDACTED",
