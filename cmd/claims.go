@@ -142,9 +142,15 @@ func untold(name, claim, why, format string, args ...any) report.Claim {
 
 func byteText(n float64) string { return report.Scale(n, bench.ByteCount) }
 
-// payload is how many bytes an event's own are, on average.
-func payload(r *bench.Result) float64 {
-	return float64(r.Count(bench.Bytes)) / float64(max(1, r.Count(bench.Received)))
+// anEvent is how many bytes the framing of an event takes, and how many are its own, on average over trials: each trial's
+// wire is held against what that very trial received, since payloads may differ between two.
+func anEvent(trials []*bench.Result) (framing, payload float64) {
+	for _, r := range trials {
+		own := float64(r.Count(bench.Bytes)) / float64(max(1, r.Count(bench.Received)))
+		framing += (report.WireAnEvent(r) - own) / float64(len(trials))
+		payload += own / float64(len(trials))
+	}
+	return framing, payload
 }
 
 const (
@@ -154,12 +160,12 @@ const (
 
 func (c *comparing) framing() report.Claim {
 	const claim = "A WebSocket frame costs 2 to 14 bytes; an SSE event costs more."
-	in := c.contrast("bytes in an event")
-	if in == nil {
+	if c.contrast("bytes in an event") == nil {
 		return untold("framing", claim, "the bytes of an event can't be compared", "")
 	}
-	sse, ws := in.A-payload(c.fit[0][0]), in.B-payload(c.fit[1][0])
-	figures := fmt.Sprintf("framing of an event: SSE %.1f B, WebSocket %.1f B, over payloads of %.0f and %.0f B", sse, ws, payload(c.fit[0][0]), payload(c.fit[1][0]))
+	sse, ofSSE := anEvent(c.fit[0])
+	ws, ofWS := anEvent(c.fit[1])
+	figures := fmt.Sprintf("framing of an event: SSE %.1f B, WebSocket %.1f B, over payloads of %.0f and %.0f B", sse, ws, ofSSE, ofWS)
 	if i, o := c.contrast("handshake bytes in"), c.contrast("handshake bytes out"); i != nil && o != nil {
 		figures += fmt.Sprintf("; a handshake: SSE %s out and %s in, WebSocket %s and %s", byteText(o.A), byteText(i.A), byteText(o.B), byteText(i.B))
 	}

@@ -3,6 +3,7 @@ package cmd
 import (
 	"testing"
 
+	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/report"
 )
 
@@ -31,5 +32,25 @@ func TestLatencyClaim(t *testing.T) {
 		if got := c.latency(); got.Verdict != row.verdict {
 			t.Errorf("%s: %s, %s", row.name, got.Verdict, got.Why)
 		}
+	}
+}
+
+// TestFramingClaim: framing is what each trial's wire held besides its own payloads, which differ from trial to trial.
+func TestFramingClaim(t *testing.T) {
+	trial := func(events, payload, framing uint64) *bench.Result {
+		r := new(bench.Result)
+		count := func(m bench.Metric, n uint64) { r.Counts[m-bench.Counts()[0]] = n }
+		count(bench.Received, events)
+		count(bench.Bytes, events*payload)
+		count(bench.HandshakeIn, 300)
+		count(bench.WireIn, events*(payload+framing)+300)
+		return r
+	}
+	c := &comparing{result: report.Comparison{Contrasts: []report.Contrast{{Name: "bytes in an event", A: 110, B: 82}}}}
+	c.fit[0] = []*bench.Result{trial(100, 80, 22), trial(50, 200, 22), trial(70, 90, 25)}
+	c.fit[1] = []*bench.Result{trial(100, 83, 4), trial(50, 71, 2), trial(70, 79, 3)}
+	got := c.framing()
+	if want := "framing of an event: SSE 23.0 B, WebSocket 3.0 B, over payloads of 123 and 78 B"; got.Verdict != report.Holds || got.Figures != want {
+		t.Errorf("%s: %s", got.Verdict, got.Figures)
 	}
 }
