@@ -134,6 +134,9 @@ func TestEffective(t *testing.T) {
 		{"a burst in ten ticks", 0.5, 600, func() func(int) []float64 { return bursts(10) }, 60},
 		{"a burst in ten ticks", 0.99, 600, func() func(int) []float64 { return bursts(10) }, 60},
 	} {
+		if underRace && c.q == 0.99 && c.want == 30_000 {
+			continue
+		}
 		const trials = 12
 		mean := 0.0
 		for range trials {
@@ -197,7 +200,7 @@ func TestIntervalCovers(t *testing.T) {
 		if underRace && c.phi > 0 && c.ticks > 12 { // it is arithmetic, and takes long
 			continue
 		}
-		const trials = 200
+		trials := underRaceFewer(200, 100)
 		covered := 0
 		for range trials {
 			b := newBatches(1, 0)
@@ -207,7 +210,7 @@ func TestIntervalCovers(t *testing.T) {
 				covered++
 			}
 		}
-		share := float64(covered) / trials
+		share := float64(covered) / float64(trials)
 		t.Logf("%s, q %v: covered %.3f", c.name, c.q, share)
 		if share < 0.92 {
 			t.Errorf("%s, q %v: covered %.3f, want .95", c.name, c.q, share)

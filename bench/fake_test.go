@@ -154,7 +154,7 @@ func (s *fakeStream) Finish() error {
 func (s *fakeStream) Events() iter.Seq2[client.Event, error] {
 	return func(yield func(client.Event, error) bool) {
 		defer func() { s.endedAt = time.Since(s.server.start).Truncate(millisecond) }()
-		pending := slices.Clone(s.lines)
+		pending := slices.Clip(s.lines)
 		end, finishing := s.end, s.finishing
 		stop := func() bool { return true }
 		defer func() { stop() }()
@@ -288,11 +288,13 @@ func (f *fakeServer) stamped(n int, due time.Duration) client.Event {
 
 // since gives the lines that arrive at from or later.
 func since(from time.Duration, lines []line) []line {
-	return slices.DeleteFunc(slices.Clone(lines), func(l line) bool { return l.at < from })
+	i, _ := slices.BinarySearchFunc(lines, from, func(l line, at time.Duration) int { return cmp.Compare(l.at, at) })
+	return lines[i:]
 }
 
 // ticker makes one line in every period, numbered from 1: line n arrives delay after n·period.
 func ticker(period, end, delay time.Duration, make func(n int, due time.Duration) client.Event) (lines []line) {
+	lines = slices.Grow(lines, int(end/period))
 	for n := 1; time.Duration(n)*period < end; n++ {
 		due := time.Duration(n) * period
 		lines = append(lines, line{due + delay, make(n, due)})

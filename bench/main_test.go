@@ -9,6 +9,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// underRaceFewer is how many trials to make of what takes long under the race detector, and has few goroutines for it.
+func underRaceFewer(trials, fewer int) int {
+	if underRace {
+		return fewer
+	}
+	return trials
+}
+
 // fewerUnderRace has a property test of whole runs draw a tenth of its worlds where each takes ten times as long, unless
 // the command line says how many.
 func fewerUnderRace(t *testing.T) {

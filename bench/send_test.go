@@ -14,6 +14,7 @@ import (
 // TestSendInOrder: each connection's messages are sent once, and in their order, whether they can be sent at once or have
 // to wait, and as many of them as wait are too many.
 func TestSendInOrder(t *testing.T) {
+	fewerUnderRace(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		full := rapid.Float64Range(0, 1).Draw(rt, "full")
 		longest := rapid.Int64Range(0, int64(time.Second)).Draw(rt, "longest")
