@@ -207,7 +207,7 @@ func TestDropsWithinAReplay(t *testing.T) {
 // their first event on.
 func checkContinuous(t *testing.T, truth server.Truth, logs []received, end time.Time) {
 	t.Helper()
-	old := end.Add(-time.Second).UnixNano() // somebody has had by the end what was published by then
+	old := end.Add(-time.Second).UnixNano() // everybody is to have had what was published by then
 	due := uint64(0)
 	for _, e := range truth.Events {
 		if e.Sent < old {

@@ -38,6 +38,7 @@ type run struct {
 	enough   chan struct{} // closed when Plan.Events have arrived
 	giveUp   chan struct{} // closed when nothing will ever connect
 	pacers   sync.WaitGroup
+	schedule sync.WaitGroup // of what is sent
 	sessions sync.WaitGroup
 	senders  sync.WaitGroup
 
@@ -220,7 +221,7 @@ func (r *run) startAll() {
 		r.pacers.Go(func() { r.breakOff(b, i) })
 	}
 	if r.times.sends != nil {
-		r.pacers.Go(r.send)
+		r.schedule.Go(r.send)
 	}
 }
 

@@ -122,6 +122,38 @@ func TestSentAtTheEnd(t *testing.T) {
 	})
 }
 
+// slowProbe takes long to say what a target uses.
+type slowProbe struct{ scriptedProbe }
+
+func (p *slowProbe) Use(ctx context.Context) (Use, error) {
+	<-time.After(1900 * millisecond)
+	return p.scriptedProbe.Use(ctx)
+}
+
+// TestEndedBesideASlowProbe: a stream that ends after the window, with all that was published, is no drop, though the target
+// still says what it uses.
+func TestEndedBesideASlowProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &publishWorld{posted: make(map[uint64]*posted), places: []*place{{}, {}}, end: 4 * second}
+		w.lives, w.replays, w.retires = [][]time.Duration{{3020 * millisecond}, nil}, make([][]bool, 2), make([]time.Duration, 2)
+		w.replays[0] = []bool{false}
+		w.plan = Plan{Stages: []Stage{{0, 2}}, Duration: 2 * second, Warmup: -1, Send: Sending{Rate: 100, Publishers: []Publisher{worldPublisher{w, 0}}},
+			Target: &slowProbe{scriptedProbe{uses: []*Use{{second, 100}}}}}
+		w.server = newFakeServer(w.dial)
+		r := &Runner{Plan: w.plan, fakable: true, Dialer: func(conn int) (client.Dialer, error) {
+			return worldDialer{w, &fakeDialer{w.server, conn}}, nil
+		}}
+		w.start = w.server.start
+		result, err := r.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.Count(Drops) != 0 || len(result.Errors) > 0 || result.End > 3020*millisecond {
+			t.Errorf("%d drops until %v: %+v", result.Count(Drops), result.End, result.Errors)
+		}
+	})
+}
+
 // TestInterruptedUnderWay: what is still under way when the user stops the run isn't lost.
 func TestInterruptedUnderWay(t *testing.T) {
 	for name, delay := range map[string]time.Duration{"a little late": 300 * millisecond, "very late": 3 * second} {

@@ -180,10 +180,11 @@ func (r *run) close(stop Stop, why string) {
 // by then counts: a message that was due in the window may be sent only after its end.
 func (r *run) stopSending() {
 	close(r.quit)
-	r.pacers.Wait()
-	if r.own != nil {
+	r.schedule.Wait()
+	if r.own != nil { // before the others are waited for, who may take long: until then nobody is known to have it all
 		r.own.stop()
 	}
+	r.pacers.Wait()
 	for _, p := range r.posts {
 		close(p.inbox)
 	}

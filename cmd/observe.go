@@ -117,7 +117,7 @@ func descendants(ctx context.Context, root *process.Process) []*process.Process 
 // children lists those of one process, in the order of their ids. Linux says who they are, by thread (proc_pid_task(5)),
 // which takes a hundredth of what it takes to look at every process of a busy host.
 func children(ctx context.Context, parent *process.Process) (list []*process.Process) {
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent.Pid))
+	threads, err := filepath.Glob(fmt.Sprintf("%s/%d/task/*/children", cmp.Or(os.Getenv("HOST_PROC"), "/proc"), parent.Pid)) // as gopsutil has it
 	if err != nil || len(threads) == 0 {
 		list, _ = parent.ChildrenWithContext(ctx) // an error says that there are none
 		return list
