@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/report"
 	"github.com/rtbench/rtbench/tui"
 )
@@ -102,15 +102,7 @@ func (m *made) line() string {
 	}
 	switch r := m.run.Result; {
 	case r != nil:
-		if h, ok := r.Headline(); ok {
-			text += "  " + h.String()
-			for _, q := range []float64{.5, .99} {
-				if e := r.Estimate(h, q); e.Unknown == "" || e.Indicative {
-					text += fmt.Sprintf("  %s %s", report.QuantileName(q), report.Scale(float64(e.Value), bench.Nanoseconds))
-				}
-			}
-			text += "  " + string(r.Verdict)
-		}
+		text += "  " + cmp.Or(report.Brief(r), "no timing has any samples")
 	case m.compared != nil && len(m.compared.Advice) > 0:
 		text += "  " + m.compared.Advice[0]
 	default:

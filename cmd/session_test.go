@@ -276,6 +276,12 @@ func TestSessionHistory(t *testing.T) {
 	if list := s.history(); len(list) != 2 || !strings.Contains(list[1], "first") || s.nth(0) != m {
 		t.Errorf("%q", list)
 	}
+	m.run.Result.Estimates = map[bench.Metric][]bench.Estimate{bench.Delivery: {{Q: .5, Value: 1e6, AtLeast: true, Verdict: bench.Trusted}, {Q: .99, Value: 3e6, Indicative: true, Unknown: "too few"}}}
+	m.run.Result.Histograms[bench.Delivery] = bench.NewHistogram()
+	_ = m.run.Result.Histograms[bench.Delivery].RecordValue(1e6)
+	if line := m.line(); !strings.Contains(line, "delivery  p50 ≥ 1.00 ms TRUSTED  p99 ~3.00 ms  ") {
+		t.Errorf("%q", line)
+	}
 	c := &made{compared: &report.Comparison{}}
 	if _, err := c.write("c.csv", true); err == nil {
 		t.Error("a comparison was written as CSV")
