@@ -133,6 +133,11 @@ func answers() *http.ServeMux {
 		}
 		w.Header().Set("Content-Type", "text/event-stream")
 	})
+	mux.HandleFunc("/from", func(w http.ResponseWriter, r *http.Request) {
+		if w.Header().Set("Content-Type", "text/event-stream"); r.Header.Get("Last-Event-Id") != "7" {
+			w.WriteHeader(http.StatusNotFound)
+		}
+	})
 	mux.HandleFunc("/page", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>\x1b[2J")) })
 	mux.Handle("/loop", http.RedirectHandler("/loop", http.StatusFound))
 	mux.HandleFunc("/silent", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
@@ -161,7 +166,8 @@ func TestLook(t *testing.T) {
 		{server.URL + "/mine", "", server.URL + "/mine", "sse", "", "HTTP status 401: Unauthorized (check the credentials"},
 		{server.URL + "/mine", "--bearer t1 --ping 5s", server.URL + "/mine", "sse", "it answers with an event stream", ""},
 		{server.URL + "/loop", "", server.URL + "/loop", "sse", "", "redirects led nowhere: more than 10"},
-		{server.URL + "/silent", "--timeout 50ms", server.URL + "/silent", "sse", "", "no answer in time"},
+		{server.URL + "/silent", "--timeout 50ms", server.URL + "/silent", "sse", "", "no answer in time: waiting for the response head (is the server"},
+		{server.URL + "/from", "--last-event-id 7", server.URL + "/from", "sse", "it answers with an event stream", ""},
 		{server.URL + "/events", "--data {}", server.URL + "/events", "sse", "", ""}, // more than a GET isn't tried
 		{gone.URL, "", gone.URL, "sse", "", "nothing listens at that address"},
 		{secure.URL + "/events", "", secure.URL + "/events", "sse", "", "the TLS handshake failed"},
@@ -236,6 +242,30 @@ func TestLookAtBoth(t *testing.T) {
 		if got := fmt.Sprint(form.looks(at)); got != want {
 			t.Errorf("field %d has %s looked at, not %s", at, got, want)
 		}
+	}
+}
+
+// TestLookTakesFlags: a look is made with the flags that say how connections are made, and has as long as they say.
+func TestLookTakesFlags(t *testing.T) {
+	const more = "--timeout 30s --bearer t1 -H 'X-A: b' --origin http://o --cacert ca.pem --cert c.pem --key k.pem --connect-to localhost:1 --source-ip 127.0.0.2 --last-event-id 7"
+	looks := map[string]looker{
+		"measure": {give: measureForm().giver([]string{"", "sse", "", "", "", "", more + " --insecure"})},
+		"compare": {give: compareForm().giver([]string{"", "", "", "", "", "", "--both \"" + more + "\" --sse -k --ws -k"})},
+	}
+	for name, look := range looks {
+		for _, p := range protocols {
+			f, err := look.flags(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := fmt.Sprintln(f.timeout, f.bearer, f.headers, f.origin, f.caCert, f.cert, f.key, f.connectTo, f.sources.values, f.lastID, f.insecure)
+			if want := "30s t1 [X-A: b] http://o ca.pem c.pem k.pem localhost:1 [127.0.0.2] 7 true\n"; got != want {
+				t.Errorf("%s, %s: %s, want %s", name, p.name, got, want)
+			}
+		}
+	}
+	if f, err := (looker{give: measureForm().giver([]string{"", "sse", "", "", "", "", "--bearer t1"})}).flags(protocols[0]); err != nil || f.timeout != lookLimit {
+		t.Errorf("%v, %v", f.timeout, err)
 	}
 }
 

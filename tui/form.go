@@ -45,7 +45,9 @@ type Form struct {
 
 // Ask shows a form until it is filled in; ok is false where it was given up.
 func (f *Form) Ask(ctx context.Context, screen Screen) (values []string, ok bool, err error) {
-	m := newFormModel(ctx, f)
+	looking, stop := context.WithCancel(ctx)
+	defer stop()
+	m := newFormModel(looking, f)
 	m.letters = lettersOf(os.Getenv)
 	err = show(ctx, m, screen)
 	return m.values(), m.filled, err
@@ -66,20 +68,26 @@ var formKeys = []binding{
 // A formModel is a form as Bubble Tea drives it.
 type formModel struct {
 	page
-	ctx     context.Context
-	form    *Form
-	inputs  []textinput.Model
-	at      int
-	line    string    // the command
-	wrong   error     // with all of it
-	errs    []error   // with each field
-	found   []Finding // last, at each field
-	looking []int     // looks that go on, at each field
-	filled  bool
+	ctx    context.Context
+	form   *Form
+	inputs []textinput.Model
+	at     int
+	line   string    // the command
+	wrong  error     // with all of it
+	errs   []error   // with each field
+	found  []Finding // last, at each field
+	looks  []look    // that go on, at each field
+	filled bool
+}
+
+// A look is one that goes on, or the zero look.
+type look struct {
+	ctx  context.Context
+	stop context.CancelFunc // nil where none goes on
 }
 
 func newFormModel(ctx context.Context, f *Form) *formModel {
-	m := &formModel{ctx: ctx, form: f, found: make([]Finding, len(f.Fields)), looking: make([]int, len(f.Fields))}
+	m := &formModel{ctx: ctx, form: f, found: make([]Finding, len(f.Fields)), looks: make([]look, len(f.Fields))}
 	m.keys = formKeys
 	m.file = newFileAsker("save the scenario as", func(path string, over bool) (string, error) { return f.Save(path, over, m.values()) })
 	for _, field := range f.Fields {
@@ -112,9 +120,10 @@ func (m *formModel) judge() {
 	}
 }
 
-// looked is what was found at a field, of which values.
+// looked is what a look has found at a field, of which values.
 type looked struct {
 	Finding
+	look
 	field int
 	of    []string
 }
@@ -124,18 +133,30 @@ func (m *formModel) look(left int) tea.Cmd {
 	values := m.values()
 	var looks []tea.Cmd
 	for _, field := range m.form.Fields[left].Looks {
-		m.looking[field]++
-		looks = append(looks, func() tea.Msg { return looked{m.form.Look(m.ctx, field, values), field, values} })
+		m.forget(field)
+		ctx, stop := context.WithCancel(m.ctx)
+		this := look{ctx, stop}
+		m.looks[field] = this
+		looks = append(looks, func() tea.Msg { return looked{m.form.Look(ctx, field, values), this, field, values} })
 	}
 	return tea.Batch(looks...)
 }
 
+// forget ends the look at a field that goes on, and forgets what was found: it is of something else.
+func (m *formModel) forget(field int) {
+	if stop := m.looks[field].stop; stop != nil {
+		stop()
+	}
+	m.looks[field], m.found[field] = look{}, Finding{}
+}
+
 // learn takes what was found, but for what has been written meanwhile.
 func (m *formModel) learn(msg looked) {
-	m.looking[msg.field]--
-	if m.inputs[msg.field].Value() == msg.of[msg.field] {
-		m.found[msg.field] = msg.Finding
+	if msg.ctx.Err() != nil {
+		return
 	}
+	m.forget(msg.field)
+	m.found[msg.field] = msg.Finding
 	for i, value := range msg.Values {
 		if value != msg.of[i] && m.inputs[i].Value() == msg.of[i] {
 			m.inputs[i].SetValue(value)
@@ -195,9 +216,7 @@ func (m *formModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	m.inputs[m.at], cmd = m.inputs[m.at].Update(msg)
 	if m.inputs[m.at].Value() != before { // and not as often as the cursor blinks
 		m.judge()
-	}
-	if found := &m.found[m.at]; found.Values != nil && m.inputs[m.at].Value() != found.Values[m.at] {
-		*found = Finding{} // it was of something else
+		m.forget(m.at)
 	}
 	return m, cmd
 }
@@ -314,7 +333,7 @@ func (m *formModel) below(i, width int, room bool) (lines block) {
 	switch {
 	case m.errs[i] != nil:
 		return painted(yellow, m.errs[i].Error(), width)
-	case m.looking[i] > 0:
+	case m.looks[i].stop != nil:
 		return painted(dim, "looking at it …", width)
 	case found.Said != "":
 		lines = painted(green, found.Said, width)

@@ -153,7 +153,8 @@ func TestForm(t *testing.T) {
 			m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
 			for _, name := range row.keys {
 				m.Update(key(name))
-				for ; m.looking[0] > 0; m.learn(looked{m.form.Look(t.Context(), 0, m.values()), 0, m.values()}) {
+				if m.looks[0].stop != nil {
+					learn(m, 0, m.form.Look(t.Context(), 0, m.values()))
 				}
 			}
 			if m.filled != row.filled || !strings.Contains(m.said, row.said) || row.said == "" && m.said != "" && !row.filled {
@@ -166,14 +167,39 @@ func TestForm(t *testing.T) {
 	}
 }
 
-// TestFormLookedLate: what was found doesn't take away what has been written meanwhile, and isn't told of it.
+// learn has a form take what a look that goes on at a field has found.
+func learn(m *formModel, field int, found Finding) {
+	m.Update(looked{found, m.looks[field], field, m.values()})
+}
+
+// TestFormLookedLate: a look is ended at once when something else is written, and what it finds all the same is told of nothing
+// else; what has been written meanwhile in another field stays.
 func TestFormLookedLate(t *testing.T) {
 	m := newFormModel(t.Context(), form())
 	m.Init()
-	before := m.values()
-	m.Update(key("a"))
-	m.Update(looked{Finding{Values: []string{"http://other", "7"}, Said: "late"}, 0, before})
-	if got := m.values(); got[0] != "a" || got[1] != "7" || m.found[0].Said != "" {
+	m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
+	for _, name := range []string{"a", "tab", "9"} {
+		m.Update(key(name))
+	}
+	first, before := m.looks[0], []string{"a", "100"}
+	for _, name := range []string{"up", "b"} {
+		m.Update(key(name))
+	}
+	if first.ctx.Err() == nil || strings.Contains(m.render(80, 24), "looking at it") {
+		t.Error("the look at what was there before goes on")
+	}
+	m.Update(looked{Finding{Values: []string{"http://other", "7"}, Said: "late"}, first, 0, before})
+	if got := m.values(); got[0] != "ab" || got[1] != "1009" || m.found[0].Said != "" {
+		t.Errorf("%q, %+v", got, m.found)
+	}
+	m.Update(key("tab"))
+	second := m.looks[0]
+	m.look(0)
+	if second.ctx.Err() == nil || m.looks[0].ctx.Err() != nil {
+		t.Error("the look before goes on, or the one behind it doesn't")
+	}
+	m.Update(looked{Finding{Values: []string{"http://ab", "7"}, Said: "it answers"}, m.looks[0], 0, []string{"ab", "100"}})
+	if got := m.values(); got[0] != "http://ab" || got[1] != "1009" || m.found[0].Said != "it answers" {
 		t.Errorf("%q, %+v", got, m.found)
 	}
 }
@@ -188,8 +214,7 @@ func TestFormFinding(t *testing.T) {
 	if got := plainText(m.render(80, 24)); !strings.Contains(got, "looking at it") {
 		t.Errorf("nothing says that it is looked at:\n%s", got)
 	}
-	of := m.values()
-	m.Update(looked{Finding{Values: of, Err: errors.New("nothing listens there")}, 0, of})
+	learn(m, 0, Finding{Values: m.values(), Err: errors.New("nothing listens there")})
 	for _, name := range []string{"1", "tab"} {
 		m.Update(key(name))
 		if got := plainText(m.render(80, 24)); !strings.Contains(got, "nothing listens there") {
@@ -224,12 +249,12 @@ func TestFormLooks(t *testing.T) {
 			m.Update(key(name))
 		}
 		for _, at := range f.Fields[field].Looks {
-			if m.looking[at] != 1 {
-				t.Fatalf("looking at %v", m.looking)
+			if m.looks[at].stop == nil {
+				t.Fatalf("not looking at %d", at)
 			}
 		}
 		for _, at := range slices.Backward(f.Fields[field].Looks) {
-			m.Update(looked{f.Look(t.Context(), at, m.values()), at, m.values()})
+			learn(m, at, f.Look(t.Context(), at, m.values()))
 		}
 	}
 	looks(0, "a", "tab")
@@ -255,10 +280,8 @@ func TestInFull(t *testing.T) {
 		pages := map[string]string{}
 		m := newFormModel(t.Context(), form())
 		m.Init()
-		m.form.Look = func(context.Context, int, []string) Finding {
-			return Finding{Values: m.values(), Err: errors.New(text)}
-		}
-		m.learn(looked{m.form.Look(t.Context(), 0, nil), 0, m.values()})
+		m.look(0)
+		learn(m, 0, Finding{Values: m.values(), Err: errors.New(text)})
 		pages["found"] = m.render(size[0], size[1])
 		m.found[0] = Finding{}
 		m.form.Command = func([]string) (string, error) { return "rtbench", errors.New(text) }
@@ -314,7 +337,7 @@ func TestFormScreen(t *testing.T) {
 	for _, name := range []string{"a", "tab", "x"} {
 		m.Update(key(name))
 	}
-	m.looking[0] = 0
+	m.forget(0)
 	fits(t, "form", m.render)
 	m.Update(key("enter"))
 	fits(t, "form-wrong", m.render)
