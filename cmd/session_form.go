@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/rtbench/rtbench/tui"
@@ -189,7 +188,7 @@ func (form *sessionForm) job(values []string) (job, []string, error) {
 		if errors.Is(err, pflag.ErrHelp) {
 			return nil, nil, usage(errors.New("--help is for the command line"), "the hints say what each field is for")
 		}
-		command := &cobra.Command{Use: "rtbench " + k.name}
+		command := subcommand(k.name)
 		command.Flags().AddFlagSet(set)
 		return nil, nil, flagError(command, err)
 	}
