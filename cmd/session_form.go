@@ -82,8 +82,11 @@ func (form *sessionForm) check(field sessionField) func(string) error {
 			_, err := protocolNamed(value)
 			return said(err)
 		case otherFlags:
-			_, err := words(field.name, value)
-			return err
+			args, err := words(field.name, value)
+			if err != nil {
+				return said(err)
+			}
+			return form.twice(args)
 		case aFlag, aFlagList:
 			set := form.any().make().flags()
 			for _, one := range valuesIn(field, value) {
@@ -95,6 +98,29 @@ func (form *sessionForm) check(field sessionField) func(string) error {
 		return nil
 	}
 }
+
+// twice finds flags that a field stands for already.
+func (form *sessionForm) twice(args []string) error {
+	set := form.any().make().flags()
+	parseKnown(set, args)
+	for _, field := range form.fields {
+		for _, name := range []string{field.flag, aliases[field.flag]} {
+			flag := set.Lookup(name)
+			if flag == nil || !flag.Changed {
+				continue
+			}
+			spelled := "--" + name
+			if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, spelled) }) {
+				spelled = "-" + flag.Shorthand
+			}
+			return fmt.Errorf("%s is the field %s above", spelled, field.name)
+		}
+	}
+	return nil
+}
+
+// aliases are the other names of flags.
+var aliases = map[string]string{"duration": "z"}
 
 // valuesIn are the values of a field's flag; none where it is empty.
 func valuesIn(field sessionField, value string) (list []string) {

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -60,6 +61,8 @@ func TestSessionForms(t *testing.T) {
 // TestSessionFields: a field says what is wrong with it alone.
 func TestSessionFields(t *testing.T) {
 	wrong := map[string][]string{"protocol": {"", "xx", "http", "compare"}, "connections": {"x", "-1"}, "duration": {"ten"}, "rate": {"x/s"}, "thresholds": {"p99", "lost == 0; p99"}, "more flags": {"'"}}
+	twice := map[string]string{"-c 7": "-c is the field connections above", "-k --connections=7": "--connections is the field connections above", "--ping 5s -d1s": "-d is the field duration above",
+		"-z 5s": "-z is the field duration above", "--threshold 'lost == 0'": "--threshold is the field thresholds above", "--rate 5/s": "--rate is the field rate above", "-kr 5/s": "-r is the field rate above"}
 	right := map[string][]string{"target": {"", "x"}, "protocol": {"sse", "ws"}, "connections": {"", "2k"}, "duration": {"10s"}, "rate": {"", "5/s"}, "thresholds": {"", "lost == 0; p99(delivery) < 1s;"}, "more flags": {"", "--ping 5s"}}
 	form := measureForm()
 	for _, field := range form.fields {
@@ -69,10 +72,22 @@ func TestSessionFields(t *testing.T) {
 				t.Errorf("%s: %q: %v", field.name, value, err)
 			}
 		}
+		for value, want := range twice {
+			if err := check(value); field.is == otherFlags && (err == nil || err.Error() != want) {
+				t.Errorf("%s: %v, want %s", value, err, want)
+			}
+		}
 		for _, value := range right[field.name] {
 			if err := check(value); err != nil {
 				t.Errorf("%s: %q: %v", field.name, value, err)
 			}
+		}
+	}
+	form = compareForm()
+	for value, want := range map[string]string{"--pairs 9": "--pairs is the field pairs above", "--workload chat": "--workload is the field workload above", "--both '-c 5'": ""} {
+		err := form.check(form.fields[form.place(otherFlags)])(value)
+		if got := fmt.Sprint(err); got != cmp.Or(want, "<nil>") {
+			t.Errorf("%s: %s, want %s", value, got, want)
 		}
 	}
 }
