@@ -86,16 +86,19 @@ func (s *session) run(ctx context.Context) error {
 // nth is a run of the history, which has the latest first.
 func (s *session) nth(n int) *made { return s.runs[len(s.runs)-1-n] }
 
-func (s *session) history() []string {
-	var list []string
+func (s *session) history() (list []tui.Past) {
 	for i := range s.runs {
-		list = append(list, s.nth(i).line())
+		m := s.nth(i)
+		list = append(list, tui.Past{Came: m.came(), Of: m.form.brief(m.values), Whole: m.title()})
 	}
 	return list
 }
 
 // line is a run in a line.
-func (m *made) line() string {
+func (m *made) line() string { return m.came() + "  " + m.title() }
+
+// came is when it was made, and what came of it.
+func (m *made) came() string {
 	text := m.at.Format("15:04:05")
 	if m.code != exitPassed && m.formats() != nil { // else it is in what is said
 		text += fmt.Sprintf("  exit %d", m.code)
@@ -103,12 +106,12 @@ func (m *made) line() string {
 	switch r := m.run.Result; {
 	case r != nil:
 		text += "  " + cmp.Or(report.Brief(r), "no timing has any samples")
-	case m.compared != nil && len(m.compared.Advice) > 0:
-		text += "  " + m.compared.Advice[0]
+	case m.compared != nil:
+		text += "  " + m.compared.Brief()
 	default:
 		text += "  " + m.said
 	}
-	return text + "  " + m.title()
+	return text
 }
 
 func (m *made) title() string {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/rtbench/rtbench/report"
 	"github.com/rtbench/rtbench/tui"
 )
 
@@ -198,6 +199,57 @@ func (form *sessionForm) args(values []string) (args []string, err error) {
 		}
 	}
 	return append(args, more...), nil
+}
+
+// brief is that command line in a few words: without schemes, and what is usual.
+func (form *sessionForm) brief(values []string) string {
+	k, err := form.kind(values)
+	if err != nil {
+		return form.title
+	}
+	var targets, flags []string
+	for i, field := range form.fields {
+		switch value := strings.TrimSpace(values[i]); {
+		case value == "" || value == field.value:
+		case field.is == aTarget:
+			targets = append(targets, withoutScheme(report.RedactURL(value)))
+		case field.is == otherFlags:
+			more, _ := words(field.name, value) // args has found it
+			flags = append(flags, more...)
+		case field.flag != "":
+			name := "--" + field.flag
+			if short := k.sample().Lookup(field.flag).Shorthand; short != "" {
+				name = "-" + short
+			}
+			for _, one := range valuesIn(field, value) {
+				flags = append(flags, name, one)
+			}
+		}
+	}
+	what := strings.TrimSpace(k.name + " " + strings.Join(targets, " "))
+	switch {
+	case k == compareKind && len(targets) == 2:
+		what = targets[0] + " against " + nearby(targets[0], targets[1])
+	case k == compareKind && !slices.ContainsFunc(flags, func(flag string) bool { return flag == "--a" || strings.HasPrefix(flag, "--a=") }):
+		what = "SSE against WebSocket"
+	}
+	return strings.TrimSpace(what + " " + quoted(redactFlags(flags)))
+}
+
+func withoutScheme(raw string) string {
+	if _, rest, ok := strings.Cut(raw, "://"); ok {
+		return rest
+	}
+	return raw
+}
+
+// nearby is what another address on the same host is called: its path alone.
+func nearby(first, other string) string {
+	host, _, _ := strings.Cut(first, "/")
+	if path := strings.TrimPrefix(other, host); strings.HasPrefix(path, "/") {
+		return path
+	}
+	return other
 }
 
 // job reads that command line, and finds what is wrong with it.

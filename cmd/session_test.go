@@ -321,7 +321,7 @@ func TestSessionHistory(t *testing.T) {
 		t.Errorf("what is there, over it: %v", err)
 	}
 	s := &session{runs: []*made{{said: "first", form: measureForm(), values: m.values}, m}}
-	if list := s.history(); len(list) != 2 || !strings.Contains(list[1], "first") || s.nth(0) != m {
+	if list := s.history(); len(list) != 2 || !strings.Contains(list[1].Came, "first") || s.nth(0) != m {
 		t.Errorf("%q", list)
 	}
 	m.run.Result.Estimates = map[bench.Metric][]bench.Estimate{bench.Delivery: {{Q: .5, Value: 1e6, AtLeast: true, Verdict: bench.Trusted}, {Q: .99, Value: 3e6, Indicative: true, Unknown: "too few"}}}
@@ -333,6 +333,26 @@ func TestSessionHistory(t *testing.T) {
 	c := &made{compared: &report.Comparison{}}
 	if _, err := c.write("c.csv", true); err == nil {
 		t.Error("a comparison was written as CSV")
+	}
+}
+
+// TestSessionBrief: a run in few words has what tells it from others, and a comparison its sides.
+func TestSessionBrief(t *testing.T) {
+	for _, row := range []struct {
+		form         *sessionForm
+		values, want string
+	}{
+		{measureForm(), "|sse|100|10s|||", "sse"},
+		{measureForm(), "http://u:SECRET@localhost:8080/events?token=SECRET|sse|7|10s|5/s|lost == 0|-H 'Authorization: Bearer SECRET' --ping 5s", "sse u:REDACTED@localhost:8080/events?token=REDACTED -c 7 -r 5/s --threshold 'lost == 0' -H 'Authorization: Bearer REDACTED' --ping 5s"},
+		{compareForm(), "||feed||10|2s|", "SSE against WebSocket"},
+		{compareForm(), "||chat|5|10|2s|", "SSE against WebSocket --workload chat -c 5"},
+		{compareForm(), "http://localhost:8080/e|ws://localhost:8080/f|feed||10|2s|", "localhost:8080/e against /f"},
+		{compareForm(), "http://localhost:80/e|ws://localhost:8080/f|feed||10|2s|", "localhost:80/e against localhost:8080/f"},
+		{compareForm(), "||feed||10|2s|--a 'sse http://a/' --b 'sse http://b/'", "compare --a 'sse http://a/' --b 'sse http://b/'"},
+	} {
+		if got := row.form.brief(strings.Split(row.values, "|")); got != row.want {
+			t.Errorf("%s, want %s", got, row.want)
+		}
 	}
 }
 

@@ -123,6 +123,23 @@ func (s *sheet) comparison(c *Comparison) {
 	s.environment(c.Environment, c.Entries)
 }
 
+// Brief is what the comparison comes to, in a few words: by the p99 of its latency, or else by its p50.
+func (c *Comparison) Brief() string {
+	if len(c.Doubts) > 0 {
+		return "no verdict"
+	}
+	for i := min(2, len(c.Contrasts)) - 1; i >= 0; i-- { // which are the first two
+		switch x := &c.Contrasts[i]; {
+		case x.Unknown != "":
+		case x.Different():
+			return fmt.Sprintf("%s ÷ %s %s %s", c.Sides[1].Name, c.Sides[0].Name, x.Name, ratioText(x.Ratio))
+		default:
+			return "no difference in " + x.Name
+		}
+	}
+	return "nothing can be said of the latency"
+}
+
 // made says how the comparison was made.
 func (c *Comparison) made(separator string) string {
 	var parts []string

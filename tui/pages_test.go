@@ -48,7 +48,11 @@ func fits(t *testing.T, name string, render func(width, height int) string) {
 
 // TestHome: what keys choose on the start page.
 func TestHome(t *testing.T) {
-	history := []string{"12:03:00  delivery p50 1.20 ms  TRUSTED  sse", "12:02:00  \x1b[2Jevil", "12:01:00  ws"}
+	history := []Past{
+		{"12:03:00  delivery  p50 1.20 ms TRUSTED  p99 ~3.56 ms", "sse 127.0.0.1:8080/events/b -c 7", "sse http://127.0.0.1:8080/events/b --connections 7 --duration 10s"},
+		{"12:02:00  delivery  p50 1.20 ms  p99 4.56 ms TRUSTED", "sse 127.0.0.1:8080/events/a", "sse http://127.0.0.1:8080/events/a --connections 100 --duration 10s"},
+		{"12:01:00  \x1b[2Jevil " + strings.Repeat("words ", 20), "127.0.0.1:8080/events against /ws", "compare"},
+	}
 	for _, row := range []struct {
 		keys []string
 		want Choice
@@ -85,8 +89,16 @@ func TestHome(t *testing.T) {
 	m := newHomeModel(history)
 	m.at, m.picked = 4, []int{2, 0}
 	fits(t, "home", m.render)
-	if got := m.render(80, 24); strings.Contains(got, "\x1b[2J") {
+	got := m.render(80, 24)
+	if strings.Contains(got, "\x1b[2J") {
 		t.Error("the server's escapes come through")
+	}
+	m.at = 0
+	got = plainText(m.render(80, 24)) // none is marked
+	for _, want := range []string{"p99 ~3.56 ms  sse 12…vents/b -c 7", "p99 4.56 ms TRUSTED  sse 12…8080/events/a", "evil words", "…  127.…nst /ws"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
 	}
 }
 
@@ -295,7 +307,7 @@ func TestInFull(t *testing.T) {
 		r = newReaderModel(&Reader{Said: []string{text}, Text: func(int) string { return "report" }})
 		r.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
 		pages["said"] = r.render(size[0], size[1])
-		h := newHomeModel([]string{text})
+		h := newHomeModel([]Past{{Came: text}})
 		h.at = len(homeActions)
 		pages["history"] = h.render(size[0], size[1])
 		for name, got := range pages {
@@ -312,7 +324,7 @@ func TestPageHelp(t *testing.T) {
 	m.Update(key("ctrl+g"))
 	r := newReaderModel(&Reader{Rerun: true, Swap: true, Write: func(string, bool) (string, error) { return "", nil }, Text: func(int) string { return "" }})
 	r.Update(key("?"))
-	h := newHomeModel([]string{"a", "b"})
+	h := newHomeModel([]Past{{Came: "a"}, {Came: "b"}})
 	h.Update(key("?"))
 	for name, page := range map[string]struct {
 		keys   []binding
@@ -425,7 +437,7 @@ func TestWrap(t *testing.T) {
 
 // A page has only characters that the terminal has.
 func TestPagesInASCII(t *testing.T) {
-	h, f, r := newHomeModel([]string{"… × µ"}), newFormModel(t.Context(), form()), newReaderModel(&Reader{Title: "é", Text: func(int) string { return "── ━ ⣿" }})
+	h, f, r := newHomeModel([]Past{{Came: "… × µ"}}), newFormModel(t.Context(), form()), newReaderModel(&Reader{Title: "é", Text: func(int) string { return "── ━ ⣿" }})
 	for name, m := range map[string]interface {
 		tea.Model
 		render(width, height int) string
