@@ -24,6 +24,7 @@ type session struct {
 	std    streams
 	screen tui.Screen
 	runs   []*made             // oldest first
+	marked []*made             // the base, and the head
 	drafts map[string][]string // what was written last into each form, by its title
 }
 
@@ -51,13 +52,14 @@ func interactive(std streams) *session {
 // run shows the start page until it is left.
 func (s *session) run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		choice, err := tui.Home(ctx, s.screen, s.history())
+		choice, err := tui.Home(ctx, s.screen, s.history(), s.marks())
 		if ctx.Err() != nil {
 			break
 		}
 		if err != nil {
 			return &failure{exitFailed, err, "the commands do the same: `rtbench --help`"}
 		}
+		s.mark(choice.Marked)
 		switch choice.Do {
 		case tui.Leave:
 			return nil
@@ -85,6 +87,22 @@ func (s *session) run(ctx context.Context) error {
 
 // nth is a run of the history, which has the latest first.
 func (s *session) nth(n int) *made { return s.runs[len(s.runs)-1-n] }
+
+// marks are where in the history those stand that are marked.
+func (s *session) marks() (list []int) {
+	for _, m := range s.marked {
+		list = append(list, len(s.runs)-1-slices.Index(s.runs, m))
+	}
+	return list
+}
+
+// mark takes which of the history are marked.
+func (s *session) mark(places []int) {
+	s.marked = nil
+	for _, n := range places {
+		s.marked = append(s.marked, s.nth(n))
+	}
+}
 
 func (s *session) history() (list []tui.Past) {
 	for i := range s.runs {
@@ -289,6 +307,7 @@ func (s *session) diff(ctx context.Context, base, head *made) error {
 	reader := diffReader(base, head)
 	next, err := reader.Read(ctx, s.screen)
 	if err == nil && next == tui.Swap {
+		s.marked = []*made{head, base}
 		return s.diff(ctx, head, base)
 	}
 	return err

@@ -330,6 +330,12 @@ func TestSessionHistory(t *testing.T) {
 	if line := m.line(); !strings.Contains(line, "delivery  p50 ≥ 1.00 ms TRUSTED  p99 ~3.00 ms  ") {
 		t.Errorf("%q", line)
 	}
+	if s.mark([]int{0, 1}); fmt.Sprint(s.marks()) != "[0 1]" || s.marked[0] != m {
+		t.Errorf("marked: %v", s.marks())
+	}
+	if s.runs = append(s.runs, &made{}); fmt.Sprint(s.marks()) != "[1 2]" { // they stay with their runs
+		t.Errorf("marked: %v", s.marks())
+	}
 	c := &made{compared: &report.Comparison{}}
 	if _, err := c.write("c.csv", true); err == nil {
 		t.Error("a comparison was written as CSV")

@@ -15,8 +15,9 @@ import (
 
 // A Choice is what was chosen on the start page.
 type Choice struct {
-	Do   Doing
-	Runs []int // of the history
+	Do     Doing
+	Runs   []int // of the history
+	Marked []int // base, and head
 }
 
 // A Past is a run of the history.
@@ -64,11 +65,12 @@ var homeActions = []struct {
 	{Leave, "Quit", ""},
 }
 
-// Home shows the start page: what can be done, and the runs of this session, the latest first.
-func Home(ctx context.Context, screen Screen, history []Past) (Choice, error) {
+// Home shows the start page: what can be done, and the runs of this session, the latest first, of which some are marked.
+func Home(ctx context.Context, screen Screen, history []Past, marked []int) (Choice, error) {
 	m := newHomeModel(history)
-	m.letters = lettersOf(os.Getenv)
+	m.letters, m.picked = lettersOf(os.Getenv), marked
 	err := show(ctx, m, screen)
+	m.choice.Marked = m.picked
 	return m.choice, err
 }
 
@@ -143,18 +145,19 @@ func (m *homeModel) press(name string) tea.Cmd {
 		m.at = min(len(homeActions)+len(m.history)-1, m.at+1)
 	case "space", " ":
 		m.pick(m.at - len(homeActions))
-	case "=", "d":
-		if len(m.picked) != 2 {
+	case "=", "d", "x":
+		switch {
+		case len(m.picked) != 2:
 			m.tell("mark two runs with space: first the base, and then the head that is held against it", nil)
-			return nil
+		case name == "x":
+			slices.Reverse(m.picked)
+		default:
+			m.choice = Choice{Do: Diff, Runs: m.picked}
+			return tea.Quit
 		}
-		m.choice = Choice{Diff, m.picked}
-		return tea.Quit
-	case "x":
-		slices.Reverse(m.picked)
 	case "enter":
 		if run := m.at - len(homeActions); run >= 0 {
-			m.choice = Choice{Open, []int{run}}
+			m.choice = Choice{Do: Open, Runs: []int{run}}
 		} else {
 			m.choice = Choice{Do: homeActions[m.at].do}
 		}

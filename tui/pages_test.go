@@ -67,13 +67,13 @@ func TestHome(t *testing.T) {
 		{[]string{"q", "down", "ctrl+c"}, Choice{}, false},
 		{[]string{"ctrl+c", "ctrl+c"}, Choice{Do: Leave}, true},
 		{[]string{"esc", "esc"}, Choice{}, false},
-		{[]string{"down", "down", "down", "down", "enter"}, Choice{Open, []int{1}}, true},
-		{[]string{"down", "down", "down", "down", "down", "down", "down", "down", "enter"}, Choice{Open, []int{2}}, true},
+		{[]string{"down", "down", "down", "down", "enter"}, Choice{Do: Open, Runs: []int{1}}, true},
+		{[]string{"down", "down", "down", "down", "down", "down", "down", "down", "enter"}, Choice{Do: Open, Runs: []int{2}}, true},
 		{[]string{"="}, Choice{}, false},
-		{[]string{"down", "down", "down", " ", "down", " ", "="}, Choice{Diff, []int{0, 1}}, true},
-		{[]string{"down", "down", "down", " ", "down", " ", "down", " ", "="}, Choice{Diff, []int{1, 2}}, true},
+		{[]string{"down", "down", "down", " ", "down", " ", "="}, Choice{Do: Diff, Runs: []int{0, 1}}, true},
+		{[]string{"down", "down", "down", " ", "down", " ", "down", " ", "="}, Choice{Do: Diff, Runs: []int{1, 2}}, true},
 		{[]string{"down", "down", "down", " ", "down", " ", " ", "="}, Choice{}, false},
-		{[]string{"down", "down", "down", " ", "down", " ", "x", "="}, Choice{Diff, []int{1, 0}}, true},
+		{[]string{"down", "down", "down", " ", "down", " ", "x", "="}, Choice{Do: Diff, Runs: []int{1, 0}}, true},
 		{[]string{"?", "2", "enter"}, Choice{Do: Measure}, true}, // any key closes the help
 		{[]string{"9", " ", "up"}, Choice{}, false},
 	} {
