@@ -190,7 +190,7 @@ func (m *made) perform(ctx context.Context, std streams) error {
 			return err
 		}
 		m.run = run
-		std.out = io.Discard // what would be printed is on the screen
+		std.out = printing(ctx, std)
 		return j.verdict(ctx, j.protocol, run, j.write(std, outputs, run))
 	case *compareFlags:
 		outputs, err := j.output.openComparisonOutputs()
@@ -202,10 +202,18 @@ func (m *made) perform(ctx context.Context, std streams) error {
 			return failed
 		}
 		m.compared = result
-		std.out = io.Discard
+		std.out = printing(ctx, std)
 		return j.verdict(ctx, result, failed, j.output.writeComparison(std, outputs, result))
 	}
 	return nil
+}
+
+// printing is where a report is printed: nowhere, as it is shown on the screen, unless a signal has ended the session.
+func printing(ctx context.Context, std streams) io.Writer {
+	if stopped, ok := stoppedBy(ctx); ok && exitOfSignal(stopped.signal) != exitInterrupt {
+		return std.out
+	}
+	return io.Discard
 }
 
 // read shows what came of a run, and does what is wanted next.

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -358,6 +360,27 @@ func TestSessionBrief(t *testing.T) {
 	} {
 		if got := row.form.brief(strings.Split(row.values, "|")); got != row.want {
 			t.Errorf("%s, want %s", got, row.want)
+		}
+	}
+}
+
+// TestSessionEnds: where SIGTERM ends a session during a run, its report is printed all the same; after SIGINT it is on the screen.
+func TestSessionEnds(t *testing.T) {
+	for signal, printed := range map[os.Signal]bool{syscall.SIGTERM: true, syscall.SIGHUP: true, os.Interrupt: false} {
+		ctx, end := context.WithCancelCause(t.Context())
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = w.Write([]byte("data: 1\n\n"))
+			_ = http.NewResponseController(w).Flush()
+			end(interrupted{signal})
+			<-r.Context().Done()
+		}))
+		var out, said strings.Builder
+		m := &made{form: measureForm(), values: strings.Split(server.URL+"|sse|1|1m|||", "|")}
+		err := m.perform(ctx, streams{out: &out, err: &said})
+		server.Close()
+		if m.run.Result == nil || strings.Contains(out.String(), "interrupted") != printed {
+			t.Errorf("%v: %v, printed %q, said %q", signal, err, out.String(), said.String())
 		}
 	}
 }
