@@ -55,11 +55,11 @@ func (f *Form) Ask(ctx context.Context, screen Screen) (values []string, ok bool
 
 // formKeys are what keys do in a form, where letters are written.
 var formKeys = []binding{
+	{keys: "ctrl+g", short: "help", does: "show these keys, as f1 does"},
 	{keys: "ctrl+r", short: "run", does: "run it, once nothing is wrong"},
 	{keys: "tab", short: "next", does: "go to the next field, as ↓ and enter do; enter in the last one runs"},
 	{keys: "shift+tab", does: "go to the field before, as ↑ does"},
 	{keys: "esc", short: "back", does: "go back, and run nothing"},
-	{keys: "ctrl+g", short: "help", does: "show these keys, as f1 does"},
 	{keys: "ctrl+s", short: "save", does: "save it as a scenario file, for rtbench run"},
 	{keys: "ctrl+y", short: "copy", does: "copy the command line to the clipboard, where the terminal allows that"},
 	{keys: "ctrl+u", does: "delete what stands before the cursor"},
@@ -296,20 +296,36 @@ func (m *formModel) render(width, height int) string {
 	}
 	title := block{"", " " + bold.paint(m.form.Title), ""}
 	command := append(block{""}, painted(green, m.line, width)...)
-	bottom := len(page.bottom(width, height))
-	fields, marked := m.fields(width, true)
-	if len(title)+len(fields)+len(command)+bottom > height {
-		fields, marked = m.fields(width, false)
+	fits := func(fields block) bool {
+		return len(title)+len(fields)+len(command)+len(page.bottom(width, height)) <= height
 	}
-	if len(title)+len(fields)+len(command)+bottom > height {
+	fields, marked := m.fields(width, everything)
+	if !fits(fields) {
+		fields, marked = m.fields(width, findings)
+	}
+	if !fits(fields) {
 		title = title[1:2]
 	}
-	return page.draw(slices.Concat(title, fields, command), len(title)+marked, width, height)
+	if fits(fields) {
+		return page.draw(slices.Concat(title, fields, command), len(title)+marked, width, height)
+	}
+	fields, marked = m.fields(width, beginnings)
+	page.pinned = command[1:].most(max(1, height/5), width)
+	return page.draw(slices.Concat(title, fields), len(title)+marked, width, height)
 }
 
-// fields are the fields, each with what is wrong with it, or was found, or else with what it is for: where there is room, and where
-// it is being written. marked is the last line of that one.
-func (m *formModel) fields(width int, room bool) (lines block, marked int) {
+// telling is how much is said below the fields other than the one that is being written.
+type telling uint8
+
+const (
+	everything telling = iota
+	findings           // and not what they are for
+	beginnings         // of that
+)
+
+// fields are the fields, each with what is wrong with it, or was found, or else with what it is for. marked is the last line of the
+// one that is being written.
+func (m *formModel) fields(width int, told telling) (lines block, marked int) {
 	names := m.nameWidth()
 	for i, f := range m.form.Fields {
 		name := " " + fit(f.Name, names)
@@ -317,7 +333,11 @@ func (m *formModel) fields(width int, room bool) (lines block, marked int) {
 			name = cyan.paint("▸" + fit(f.Name, names))
 		}
 		lines = append(lines, name+"  "+m.inputs[i].View())
-		for _, line := range m.below(i, width-names-2, room) {
+		below := m.below(i, width-names-2, told == everything)
+		if told == beginnings && i != m.at {
+			below = below.most(1, width-names-2)
+		}
+		for _, line := range below {
 			lines = append(lines, strings.Repeat(" ", names+2)+line)
 		}
 		if i == m.at {

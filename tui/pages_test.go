@@ -285,6 +285,41 @@ func TestFormLooks(t *testing.T) {
 	}
 }
 
+// TestFormCrowded: on a small screen the command line and the way to the help stay, whatever was found, and what was found at the
+// field that is being written is told in full.
+func TestFormCrowded(t *testing.T) {
+	f := &Form{Title: "Compare", Command: func(values []string) (string, error) {
+		return "rtbench compare http://localhost/events ws://localhost/feed " + strings.Repeat("--flag ", 30) + strings.Join(values, ""), nil
+	}}
+	for _, name := range []string{"SSE", "WebSocket", "workload", "connections", "pairs", "duration", "more flags"} {
+		f.Fields = append(f.Fields, Field{Name: name, Hint: "what " + name + " is for, which takes " + strings.Repeat("some words ", 6) + "to say"})
+	}
+	m := newFormModel(t.Context(), f)
+	m.Init()
+	m.Update(tea.WindowSizeMsg{Width: 60, Height: 15})
+	for i := range 2 {
+		m.found[i] = Finding{Err: fmt.Errorf("nothing listens at address %d, %s", i, strings.Repeat("which is a pity, ", 6)+"is it right?")}
+	}
+	for i, field := range f.Fields {
+		got := plainText(m.render(60, 15))
+		want := []string{"▸" + field.Name, "\n rtbench compare http://localhost/events", "ctrl+g help", "ctrl+r run"}
+		if i < 2 {
+			want = append(want, fmt.Sprint("nothing listens at address ", i), "is it right?")
+		} else {
+			want = append(want, "to say")
+		}
+		for _, text := range want {
+			if !strings.Contains(got, text) {
+				t.Errorf("no %q in\n%s", text, got)
+			}
+		}
+		if i == 3 {
+			fits(t, "form-crowded", m.render)
+		}
+		m.Update(key("tab"))
+	}
+}
+
 // TestInFull: all of a long text can be read, and nothing of a server's acts on the terminal.
 func TestInFull(t *testing.T) {
 	text := strings.Repeat("a reason that is long; ", 18) + "\x1b[2J the end"
