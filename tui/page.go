@@ -77,7 +77,10 @@ func (p *page) bottom(width, height int) (lines block) {
 		lines = append(lines, said[:min(len(said), max(0, height-5))]...)
 	}
 	if p.file.asked {
-		return append(append(lines, painted(dim, p.file.asks, width)...), " "+p.file.input.View())
+		if p.said == "" { // else what is wrong with a name stands in its place
+			lines = append(lines, painted(dim, p.file.asks, width)...)
+		}
+		return append(lines, " "+p.file.input.View())
 	}
 	if p.help {
 		return append(lines, hints([2]string{"any key", "back"}))

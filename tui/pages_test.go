@@ -402,7 +402,7 @@ func TestReader(t *testing.T) {
 				}
 				return b.String()
 			},
-			Name: "report.html",
+			Name: "report.html", Ends: []string{".md", ".html"},
 			Write: func(path string, _ bool) (string, error) {
 				if written = path; path == "x" {
 					return "", errors.New("no ending")
@@ -427,6 +427,9 @@ func TestReader(t *testing.T) {
 		{[]string{"w", "a", ".", "m", "d", "enter"}, Back, "written to a.md"},
 		{[]string{"w", "enter"}, Back, "written to report.html"},
 		{[]string{"w", "x", "enter"}, Back, "no ending"},
+		{[]string{"w"}, Back, "\n write the report to a file that ends in .md, .html\n"},
+		{[]string{"w", "x", "enter"}, Back, "\n\n ✗ no ending\n x"}, // and not the same again
+		{[]string{"w", "x", "enter", "y"}, Back, "\n write the report to a file that ends in .md, .html\n xy"},
 		{[]string{"w", "x", "enter", "backspace", "b", "enter"}, Back, "written to b"},
 		{[]string{"x"}, Back, "line 0 of 80"}, // it has no sides
 		{[]string{"w", "q", "esc"}, Back, "run again"},
