@@ -82,6 +82,9 @@ var resizing = &question{
 		if err == nil {
 			m.view.level = nil // the plan's is no longer what is wanted
 		}
+		if n == 1 {
+			return "1 connection wanted", err
+		}
 		return fmt.Sprintf("%s connections wanted", numberText(n)), err
 	},
 }

@@ -105,6 +105,7 @@ func TestKeys(t *testing.T) {
 		{"drop, refused", []string{"d", "20%", "enter"}, "", "✗ the run is over", errors.New("the run is over")},
 		{"connections", []string{"c", "1.5k", "backspace", "backspace", "backspace", "backspace", "2k", "enter"}, "resize 2000", "✓ 2,000 connections wanted", nil},
 		{"too many connections", []string{"c", "30k", "enter"}, "", "✗ 30000 are too many", nil},
+		{"one connection", []string{"c", "1", "enter"}, "resize 1", "✓ 1 connection wanted", nil},
 		{"no connections", []string{"c", "0", "enter"}, "", "1 at least", nil},
 		{"more connections than anybody has", []string{"c", "99999999", "enter"}, "", "1,000,000 at most", nil},
 		{"a number that isn't one", []string{"c", "x", "enter"}, "", "a whole number, such as 500 or 2k", nil},
