@@ -201,7 +201,8 @@ func (form *sessionForm) args(values []string) (args []string, err error) {
 	return append(args, more...), nil
 }
 
-// brief is that command line in a few words: without schemes, and what is usual.
+// brief is that command line in a few words: without schemes, and what is usual. What tells most of a comparison, its sides, is the
+// end, which is kept where there is little room.
 func (form *sessionForm) brief(values []string) string {
 	k, err := form.kind(values)
 	if err != nil {
@@ -226,14 +227,14 @@ func (form *sessionForm) brief(values []string) string {
 			}
 		}
 	}
-	what := strings.TrimSpace(k.name + " " + strings.Join(targets, " "))
+	options := quoted(redactFlags(flags))
 	switch {
 	case k == compareKind && len(targets) == 2:
-		what = targets[0] + " against " + nearby(targets[0], targets[1])
+		return strings.TrimSpace(options + " " + targets[0] + " against " + nearby(targets[0], targets[1]))
 	case k == compareKind && !slices.ContainsFunc(flags, func(flag string) bool { return flag == "--a" || strings.HasPrefix(flag, "--a=") }):
-		what = "SSE against WebSocket"
+		return strings.TrimSpace(options + " SSE against WebSocket")
 	}
-	return strings.TrimSpace(what + " " + quoted(redactFlags(flags)))
+	return strings.TrimSpace(k.name + " " + strings.TrimSpace(strings.Join(targets, " ")+" "+options))
 }
 
 func withoutScheme(raw string) string {

@@ -353,7 +353,7 @@ func TestSessionBrief(t *testing.T) {
 		{measureForm(), "|sse|100|10s|||", "sse"},
 		{measureForm(), "http://u:SECRET@localhost:8080/events?token=SECRET|sse|7|10s|5/s|lost == 0|-H 'Authorization: Bearer SECRET' --ping 5s", "sse u:REDACTED@localhost:8080/events?token=REDACTED -c 7 -r 5/s --threshold 'lost == 0' -H 'Authorization: Bearer REDACTED' --ping 5s"},
 		{compareForm(), "||feed||10|2s|", "SSE against WebSocket"},
-		{compareForm(), "||chat|5|10|2s|", "SSE against WebSocket --workload chat -c 5"},
+		{compareForm(), "||chat|5|10|2s|", "--workload chat -c 5 SSE against WebSocket"},
 		{compareForm(), "http://localhost:8080/e|ws://localhost:8080/f|feed||10|2s|", "localhost:8080/e against /f"},
 		{compareForm(), "http://localhost:80/e|ws://localhost:8080/f|feed||10|2s|", "localhost:80/e against localhost:8080/f"},
 		{compareForm(), "||feed||10|2s|--a 'sse http://a/' --b 'sse http://b/'", "compare --a 'sse http://a/' --b 'sse http://b/'"},
