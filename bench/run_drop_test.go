@@ -114,7 +114,7 @@ func TestDropWithoutReturn(t *testing.T) {
 			Received: 49 + 60, Expected: 120, Delivered: 109, Lost: 11, Drops: 1,
 		}, result, transport...))
 		checkTiming(t, result, Outage, nil)
-		checkTexts(t, "warnings", result.Warnings, "1 connections had dropped and were not open again when the run ended; in outage they count as longer than any that ended")
+		checkTexts(t, "warnings", result.Warnings, "1 connection had dropped and was not open again when the run ended; in outage it counts as longer than any that ended")
 		if result.Stop != StopDuration || result.OpenAtEnd != 1 || result.Elapsed > 7*second {
 			t.Errorf("%s, %d open at the end, after %v", result.Stop, result.OpenAtEnd, result.Elapsed)
 		}

@@ -234,7 +234,7 @@ func (r *Runner) Resize(connections int) error {
 		case !run.allStarted.Load():
 			return errors.New("connections are still being opened as planned")
 		}
-		run.steering.note(time.Duration(run.now()), "%d connections wanted", connections)
+		run.steering.note(time.Duration(run.now()), "%s wanted", quantity(uint64(connections), "connection", "connections"))
 		run.steering.wanted.Store(int64(connections))
 		select { // only the last wish counts
 		case <-run.steering.resize:

@@ -94,14 +94,16 @@ func (r *run) warnings(result *Result) (list []Warning) {
 		if len(result.Errors) > 0 {
 			advice = "the errors below say why; " + advice
 		}
-		warn(advice, "%d connections had dropped and were not open again when the run ended; in outage they count as longer than any that ended", down)
+		warn(advice, "%s not open again when the run ended; in outage %s as longer than any that ended",
+			quantity(down, "connection had dropped and was", "connections had dropped and were"), counting(down))
 	}
 	if n := r.deafAtEnd; n > 0 {
-		warn("--idle-timeout says after what silence a client gives a connection up, and auto learns that from heartbeats; in outage they count as longer than any that ended",
-			"%d connections of which the run itself had made black holes had not noticed it when the run ended", n)
+		warn("--idle-timeout says after what silence a client gives a connection up, and auto learns that from heartbeats; in outage "+counting(n)+" as longer than any that ended",
+			"%s of which the run itself had made black holes had not noticed it when the run ended", quantity(n, "connection", "connections"))
 	}
 	if left > 0 {
-		warn("does the server know them as subscribers after they came back?", "%d connections were open again after a drop, but had received nothing live when the run ended, though others had; in outage they count as longer than any that ended", left)
+		warn("does the server know them as subscribers after they came back?", "%s open again after a drop, but had received nothing live when the run ended, though others had; in outage %s as longer than any that ended",
+			quantity(left, "connection was", "connections were"), counting(left))
 	}
 	if slices.ContainsFunc(r.plan.Thresholds, func(t Threshold) bool { return t.OrMax }) && count(Drops)+count(Broken) == 0 {
 		warn("was there a deploy, and do connections go through what was deployed?", "no connection dropped: nothing was seen of a deploy")
@@ -110,7 +112,8 @@ func (r *run) warnings(result *Result) (list []Warning) {
 		warn("a longer run sees what becomes of it", "no connection was there in the last %v of the window: what was published then, and nobody saw, is in no count", r.blind.Round(time.Millisecond))
 	}
 	if quiet > 0 {
-		warn("a longer run may see one", "%d connections were open again after a drop, but no live event had come when the run ended; outage leaves them out", quiet)
+		warn("a longer run may see one", "%s open again after a drop, but no live event had come when the run ended; outage leaves %s out",
+			quantity(quiet, "connection was", "connections were"), map[bool]string{true: "it", false: "them"}[quiet == 1])
 	}
 	if n := r.unheld(); n > 0 && result.Histogram(LagBehindFirst) != nil {
 		warn("use fewer connections, or a lower rate of events", "%d arrivals came too late to be held against the first one; lag_behind_first leaves them out", n)
@@ -172,9 +175,25 @@ func (r *run) lossWarnings(result *Result) (list []Warning) {
 		list = append(list, Warning{fmt.Sprintf("loss is not measurable in %d of %d sequences of events: what is counted is that of the others", dark, feeds), advice})
 	}
 	if headline, ok := result.Headline(); ok && unmeasured && result.Count(Drops) > 0 && slices.Contains(lossy[:], headline) {
-		list = append(list, Warning{fmt.Sprintf("the quantiles of %s can't hold what was lost: %d connections dropped, and loss is not measurable: %s", headline, result.Count(Drops), why), advice})
+		list = append(list, Warning{fmt.Sprintf("the quantiles of %s can't hold what was lost: %s dropped, and loss is not measurable: %s", headline, quantity(result.Count(Drops), "connection", "connections"), why), advice})
 	}
 	return list
+}
+
+// quantity is a number with what it counts: one of it, or more.
+func quantity(n uint64, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
+// counting says that so many count.
+func counting(n uint64) string {
+	if n == 1 {
+		return "it counts"
+	}
+	return "they count"
 }
 
 // lossy are the timings in whose quantiles what never came counts.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -125,7 +126,7 @@ func (e *Error) Error() string {
 	if e.Detail != "" {
 		b.WriteString(": " + e.Detail)
 	}
-	if e.Err != nil && e.Err != io.EOF {
+	if e.Err != nil && !slices.Contains(told, e.Err) {
 		b.WriteString(": " + e.Err.Error())
 	}
 	if e.redact != nil {
@@ -133,6 +134,9 @@ func (e *Error) Error() string {
 	}
 	return b.String()
 }
+
+// told are causes that a class says by itself.
+var told = []error{io.EOF, context.DeadlineExceeded, os.ErrDeadlineExceeded}
 
 func (e *Error) Unwrap() error { return e.Err }
 

@@ -106,7 +106,7 @@ func TestPublishFails(t *testing.T) {
 			words: `the server broke the protocol: no HTTP response: malformed HTTP response "SSH-2.0-OpenSSH_9.9"`},
 		{name: "hangs up", script: func(p *peer) { p.read() }, key: "eof", words: "the stream ended: before a response head was received"},
 		{name: "resets", script: func(p *peer) { p.read(); p.reset() }, key: "reset", words: "the connection was reset: "},
-		{name: "never answers", script: func(p *peer) { p.read(); p.wait() }, key: "timeout", words: "no answer in time: waiting for the reply: context deadline exceeded"},
+		{name: "never answers", script: func(p *peer) { p.read(); p.wait() }, key: "timeout", words: "no answer in time: waiting for the reply"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			addr := serve(t, nil, test.script)

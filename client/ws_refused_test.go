@@ -91,12 +91,12 @@ func TestWebSocketDialTimesOut(t *testing.T) {
 		await  string
 		words  string
 	}{
-		{"silence", (*peer).wait, "", "waiting for the response head: context deadline exceeded"},
+		{"silence", (*peer).wait, "", "waiting for the response head"},
 		{"an answer that isn't to the point", func(p *peer) {
 			if p.upgrade("") && p.write(frame(wholeText, "hello")) {
 				p.wait()
 			}
-		}, "ack", `waiting for a message with "ack": context deadline exceeded`},
+		}, "ack", `waiting for a message with "ack"`},
 	} {
 		addr := serve(t, nil, test.script)
 		d := &WebSocket{Net: short(), Request: Request{URL: "ws://" + addr}, Await: []byte(test.await)}
@@ -207,7 +207,7 @@ func TestWebSocketSubscribeTimesOut(t *testing.T) {
 	d := &WebSocket{Net: short(), Request: Request{URL: "ws://" + addr},
 		Subscribe: func(Cursor) ([][]byte, error) { return [][]byte{make([]byte, 64<<20)}, nil }}
 	_, err := d.Dial(context.Background(), nil)
-	if key, words := explain(err); key != "timeout" || words != "no answer in time: sending the subscribe message: context deadline exceeded" {
+	if key, words := explain(err); key != "timeout" || words != "no answer in time: sending the subscribe message" {
 		t.Errorf("%s: %s", key, words)
 	}
 }

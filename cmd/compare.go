@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/rtbench/rtbench/bench"
@@ -234,7 +233,7 @@ func (c *comparing) trial() measuring {
 // tryOut finds what is wrong with a side's flags, without measuring anything.
 func (c *comparing) tryOut(side *contender) error {
 	f := &loadFlags{}
-	command := &cobra.Command{Use: side.protocol.name}
+	command := subcommand(side.protocol.name)
 	f.register(command.Flags(), side.protocol)
 	args := side.command(c.trial())
 	hasURL := side.url != ""

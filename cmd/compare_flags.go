@@ -119,7 +119,7 @@ func (f *compareFlags) register(set *pflag.FlagSet) {
 	}
 	heading(set, "workload")
 	f.pairs = parsed[pairs]{kind: "number of pairs", parse: parsePairs}
-	set.Var(&f.pairs, "pairs", "pairs of trials, `N`; auto looks after "+joined(looks[:])+" and stops when there is a difference")
+	set.Var(&f.pairs, "pairs", fmt.Sprintf("pairs of trials, `N` from %d to %d; auto looks after %s and stops when there is a difference", report.FewestPairs, maxPairs, joined(looks[:])))
 	byDefault(set, "pairs", strconv.Itoa(defaultPairs))
 	set.DurationVarP(&f.duration, "duration", "d", defaultTrial, "what each trial measures")
 	set.BoolVar(&f.evidence, "evidence", true, "measure what people say of the two protocols, besides: drops, frequency, binary payloads, many connections")

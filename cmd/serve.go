@@ -105,8 +105,7 @@ func (f *serveFlags) server() (*server.Server, error) {
 // checkServe finds what is wrong with flags for the reference server.
 func checkServe(flags string) error {
 	f := &serveFlags{}
-	command := &cobra.Command{Use: "serve"}
-	(&cobra.Command{Use: "rtbench"}).AddCommand(command)
+	command := subcommand("serve")
 	f.register(command.Flags())
 	err := command.ParseFlags(strings.Fields(flags))
 	switch {

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/report"
 	"github.com/rtbench/rtbench/tui"
 )
@@ -24,6 +24,7 @@ type session struct {
 	std    streams
 	screen tui.Screen
 	runs   []*made             // oldest first
+	marked []*made             // the base, and the head
 	drafts map[string][]string // what was written last into each form, by its title
 }
 
@@ -51,13 +52,14 @@ func interactive(std streams) *session {
 // run shows the start page until it is left.
 func (s *session) run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		choice, err := tui.Home(ctx, s.screen, s.history())
+		choice, err := tui.Home(ctx, s.screen, s.history(), s.marks())
 		if ctx.Err() != nil {
 			break
 		}
 		if err != nil {
 			return &failure{exitFailed, err, "the commands do the same: `rtbench --help`"}
 		}
+		s.mark(choice.Marked)
 		switch choice.Do {
 		case tui.Leave:
 			return nil
@@ -86,37 +88,48 @@ func (s *session) run(ctx context.Context) error {
 // nth is a run of the history, which has the latest first.
 func (s *session) nth(n int) *made { return s.runs[len(s.runs)-1-n] }
 
-func (s *session) history() []string {
-	var list []string
+// marks are where in the history those stand that are marked.
+func (s *session) marks() (list []int) {
+	for _, m := range s.marked {
+		list = append(list, len(s.runs)-1-slices.Index(s.runs, m))
+	}
+	return list
+}
+
+// mark takes which of the history are marked.
+func (s *session) mark(places []int) {
+	s.marked = nil
+	for _, n := range places {
+		s.marked = append(s.marked, s.nth(n))
+	}
+}
+
+func (s *session) history() (list []tui.Past) {
 	for i := range s.runs {
-		list = append(list, s.nth(i).line())
+		m := s.nth(i)
+		list = append(list, tui.Past{Came: m.came(), Of: m.form.brief(m.values), Whole: m.title()})
 	}
 	return list
 }
 
 // line is a run in a line.
-func (m *made) line() string {
+func (m *made) line() string { return m.came() + "  " + m.title() }
+
+// came is when it was made, and what came of it.
+func (m *made) came() string {
 	text := m.at.Format("15:04:05")
 	if m.code != exitPassed && m.formats() != nil { // else it is in what is said
 		text += fmt.Sprintf("  exit %d", m.code)
 	}
 	switch r := m.run.Result; {
 	case r != nil:
-		if h, ok := r.Headline(); ok {
-			text += "  " + h.String()
-			for _, q := range []float64{.5, .99} {
-				if e := r.Estimate(h, q); e.Unknown == "" || e.Indicative {
-					text += fmt.Sprintf("  %s %s", report.QuantileName(q), report.Scale(float64(e.Value), bench.Nanoseconds))
-				}
-			}
-			text += "  " + string(r.Verdict)
-		}
-	case m.compared != nil && len(m.compared.Advice) > 0:
-		text += "  " + m.compared.Advice[0]
+		text += "  " + cmp.Or(report.Brief(r), "no timing has any samples")
+	case m.compared != nil:
+		text += "  " + m.compared.Brief()
 	default:
 		text += "  " + m.said
 	}
-	return text + "  " + m.title()
+	return text
 }
 
 func (m *made) title() string {
@@ -177,7 +190,7 @@ func (m *made) perform(ctx context.Context, std streams) error {
 			return err
 		}
 		m.run = run
-		std.out = io.Discard // what would be printed is on the screen
+		std.out = printing(ctx, std)
 		return j.verdict(ctx, j.protocol, run, j.write(std, outputs, run))
 	case *compareFlags:
 		outputs, err := j.output.openComparisonOutputs()
@@ -189,10 +202,18 @@ func (m *made) perform(ctx context.Context, std streams) error {
 			return failed
 		}
 		m.compared = result
-		std.out = io.Discard
+		std.out = printing(ctx, std)
 		return j.verdict(ctx, result, failed, j.output.writeComparison(std, outputs, result))
 	}
 	return nil
+}
+
+// printing is where a report is printed: nowhere, as it is shown on the screen, unless a signal has ended the session.
+func printing(ctx context.Context, std streams) io.Writer {
+	if stopped, ok := stoppedBy(ctx); ok && exitOfSignal(stopped.signal) != exitInterrupt {
+		return std.out
+	}
+	return io.Discard
 }
 
 // read shows what came of a run, and does what is wanted next.
@@ -294,6 +315,7 @@ func (s *session) diff(ctx context.Context, base, head *made) error {
 	reader := diffReader(base, head)
 	next, err := reader.Read(ctx, s.screen)
 	if err == nil && next == tui.Swap {
+		s.marked = []*made{head, base}
 		return s.diff(ctx, head, base)
 	}
 	return err

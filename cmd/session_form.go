@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/rtbench/rtbench/report"
 	"github.com/rtbench/rtbench/tui"
 )
 
@@ -83,8 +83,11 @@ func (form *sessionForm) check(field sessionField) func(string) error {
 			_, err := protocolNamed(value)
 			return said(err)
 		case otherFlags:
-			_, err := words(field.name, value)
-			return err
+			args, err := words(field.name, value)
+			if err != nil {
+				return said(err)
+			}
+			return form.twice(args)
 		case aFlag, aFlagList:
 			set := form.any().make().flags()
 			for _, one := range valuesIn(field, value) {
@@ -96,6 +99,29 @@ func (form *sessionForm) check(field sessionField) func(string) error {
 		return nil
 	}
 }
+
+// twice finds flags that a field stands for already.
+func (form *sessionForm) twice(args []string) error {
+	set := form.any().make().flags()
+	parseKnown(set, args)
+	for _, field := range form.fields {
+		for _, name := range []string{field.flag, aliases[field.flag]} {
+			flag := set.Lookup(name)
+			if flag == nil || !flag.Changed {
+				continue
+			}
+			spelled := "--" + name
+			if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, spelled) }) {
+				spelled = "-" + flag.Shorthand
+			}
+			return fmt.Errorf("%s is the field %s above", spelled, field.name)
+		}
+	}
+	return nil
+}
+
+// aliases are the other names of flags.
+var aliases = map[string]string{"duration": "z"}
 
 // valuesIn are the values of a field's flag; none where it is empty.
 func valuesIn(field sessionField, value string) (list []string) {
@@ -175,6 +201,58 @@ func (form *sessionForm) args(values []string) (args []string, err error) {
 	return append(args, more...), nil
 }
 
+// brief is that command line in a few words: without schemes, and what is usual. What tells most of a comparison, its sides, is the
+// end, which is kept where there is little room.
+func (form *sessionForm) brief(values []string) string {
+	k, err := form.kind(values)
+	if err != nil {
+		return form.title
+	}
+	var targets, flags []string
+	for i, field := range form.fields {
+		switch value := strings.TrimSpace(values[i]); {
+		case value == "" || value == field.value:
+		case field.is == aTarget:
+			targets = append(targets, withoutScheme(report.RedactURL(value)))
+		case field.is == otherFlags:
+			more, _ := words(field.name, value) // args has found it
+			flags = append(flags, more...)
+		case field.flag != "":
+			name := "--" + field.flag
+			if short := k.sample().Lookup(field.flag).Shorthand; short != "" {
+				name = "-" + short
+			}
+			for _, one := range valuesIn(field, value) {
+				flags = append(flags, name, one)
+			}
+		}
+	}
+	options := quoted(redactFlags(flags))
+	switch {
+	case k == compareKind && len(targets) == 2:
+		return strings.TrimSpace(options + " " + targets[0] + " against " + nearby(targets[0], targets[1]))
+	case k == compareKind && !slices.ContainsFunc(flags, func(flag string) bool { return flag == "--a" || strings.HasPrefix(flag, "--a=") }):
+		return strings.TrimSpace(options + " SSE against WebSocket")
+	}
+	return strings.TrimSpace(k.name + " " + strings.TrimSpace(strings.Join(targets, " ")+" "+options))
+}
+
+func withoutScheme(raw string) string {
+	if _, rest, ok := strings.Cut(raw, "://"); ok {
+		return rest
+	}
+	return raw
+}
+
+// nearby is what another address on the same host is called: its path alone.
+func nearby(first, other string) string {
+	host, _, _ := strings.Cut(first, "/")
+	if path := strings.TrimPrefix(other, host); strings.HasPrefix(path, "/") {
+		return path
+	}
+	return other
+}
+
 // job reads that command line, and finds what is wrong with it.
 func (form *sessionForm) job(values []string) (job, []string, error) {
 	args, err := form.args(values)
@@ -189,7 +267,7 @@ func (form *sessionForm) job(values []string) (job, []string, error) {
 		if errors.Is(err, pflag.ErrHelp) {
 			return nil, nil, usage(errors.New("--help is for the command line"), "the hints say what each field is for")
 		}
-		command := &cobra.Command{Use: "rtbench " + k.name}
+		command := subcommand(k.name)
 		command.Flags().AddFlagSet(set)
 		return nil, nil, flagError(command, err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/rtbench/rtbench/tui"
 )
 
-// lookLimit is how long it may take to find out what an endpoint speaks.
+// lookLimit is how long an endpoint may take to answer a look, where --timeout doesn't say it.
 const lookLimit = 4 * time.Second
 
 // looks are the fields that are looked at once one is left: a target, or all of them where what they answer depends on it.
@@ -45,8 +45,6 @@ func (form *sessionForm) look(ctx context.Context, at int, values []string) tui.
 			first = p
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookLimit)
-	defer cancel()
 	l := looker{rest, form.giver(values)}
 	p, scheme, err := l.look(ctx, first, written)
 	if failed, ok := errors.AsType[*failure](err); ok && failed.code == exitUsage {
@@ -140,11 +138,21 @@ func (l looker) protocol(ctx context.Context, first *protocol, secure bool) (*pr
 	return first, err
 }
 
-// open opens a stream as the command does, and leaves it.
-func (l looker) open(ctx context.Context, p *protocol, secure bool) error {
+// flags are those that a stream of a protocol is opened with.
+func (l looker) flags(p *protocol) (*loadFlags, error) {
 	f := &loadFlags{}
 	f.register(newFlagSet(p.name), p)
-	if err := l.give(f, p); err != nil {
+	err := l.give(f, p)
+	if !f.given("timeout") {
+		f.timeout = lookLimit
+	}
+	return f, err
+}
+
+// open opens a stream as the command does, and leaves it.
+func (l looker) open(ctx context.Context, p *protocol, secure bool) error {
+	f, err := l.flags(p)
+	if err != nil {
 		return err
 	}
 	if f.data != "" || cmp.Or(f.method, http.MethodGet) != http.MethodGet {
@@ -163,7 +171,7 @@ func (l looker) open(ctx context.Context, p *protocol, secure bool) error {
 	if err != nil {
 		return err
 	}
-	stream, err := dialer.Dial(ctx, nil)
+	stream, err := dialer.Dial(ctx, client.Cursor(f.lastID))
 	if err != nil {
 		return err
 	}

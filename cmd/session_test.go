@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,7 +39,10 @@ func TestSessionForms(t *testing.T) {
 		{measureForm(), "|sse||||;;|", "rtbench sse", ""},
 		{measureForm(), "|sse|x|10s|||", "rtbench sse --connections x --duration 10s", `--connections: "x" is not a number`},
 		{measureForm(), "ws://localhost|sse|100|10s|||", "rtbench sse ws://localhost --connections 100 --duration 10s", "ws:// is not a URL of this command"},
-		{measureForm(), "|sse|100|10s|||--nope", "rtbench sse --connections 100 --duration 10s --nope", "there is no flag --nope"},
+		{measureForm(), "|sse|100|10s|||--nope", "rtbench sse --connections 100 --duration 10s --nope", "there is no flag --nope (did you mean --done?)"},
+		{measureForm(), "|ws|100|10s|||-q", "rtbench ws --connections 100 --duration 10s -q", "there is no flag -q (`rtbench ws --help` lists the flags)"},
+		{compareForm(), "||feed||10|2s|-q", "rtbench compare -q", "there is no flag -q (`rtbench compare --help` lists the flags)"},
+		{compareForm(), "||feed||10|2s|--ws -y", "rtbench compare --ws -y", "WebSocket: there is no flag -y (`rtbench ws --help` lists the flags)"},
 		{measureForm(), "http://localhost|xx|100|10s|||", "", `"xx" is neither sse nor ws`},
 		{measureForm(), "|sse|100|10s|||-o x.foo", "rtbench sse --connections 100 --duration 10s -o x.foo", "--output x.foo: its ending says no format"},
 		{compareForm(), "||feed||10|2s|-o x.foo", "rtbench compare -o x.foo", "--output x.foo: its ending says no format"},
@@ -57,6 +63,8 @@ func TestSessionForms(t *testing.T) {
 // TestSessionFields: a field says what is wrong with it alone.
 func TestSessionFields(t *testing.T) {
 	wrong := map[string][]string{"protocol": {"", "xx", "http", "compare"}, "connections": {"x", "-1"}, "duration": {"ten"}, "rate": {"x/s"}, "thresholds": {"p99", "lost == 0; p99"}, "more flags": {"'"}}
+	twice := map[string]string{"-c 7": "-c is the field connections above", "-k --connections=7": "--connections is the field connections above", "--ping 5s -d1s": "-d is the field duration above",
+		"-z 5s": "-z is the field duration above", "--threshold 'lost == 0'": "--threshold is the field thresholds above", "--rate 5/s": "--rate is the field rate above", "-kr 5/s": "-r is the field rate above"}
 	right := map[string][]string{"target": {"", "x"}, "protocol": {"sse", "ws"}, "connections": {"", "2k"}, "duration": {"10s"}, "rate": {"", "5/s"}, "thresholds": {"", "lost == 0; p99(delivery) < 1s;"}, "more flags": {"", "--ping 5s"}}
 	form := measureForm()
 	for _, field := range form.fields {
@@ -66,10 +74,22 @@ func TestSessionFields(t *testing.T) {
 				t.Errorf("%s: %q: %v", field.name, value, err)
 			}
 		}
+		for value, want := range twice {
+			if err := check(value); field.is == otherFlags && (err == nil || err.Error() != want) {
+				t.Errorf("%s: %v, want %s", value, err, want)
+			}
+		}
 		for _, value := range right[field.name] {
 			if err := check(value); err != nil {
 				t.Errorf("%s: %q: %v", field.name, value, err)
 			}
+		}
+	}
+	form = compareForm()
+	for value, want := range map[string]string{"--pairs 9": "--pairs is the field pairs above", "--workload chat": "--workload is the field workload above", "--both '-c 5'": ""} {
+		err := form.check(form.fields[form.place(otherFlags)])(value)
+		if got := fmt.Sprint(err); got != cmp.Or(want, "<nil>") {
+			t.Errorf("%s: %s, want %s", value, got, want)
 		}
 	}
 }
@@ -133,6 +153,11 @@ func answers() *http.ServeMux {
 		}
 		w.Header().Set("Content-Type", "text/event-stream")
 	})
+	mux.HandleFunc("/from", func(w http.ResponseWriter, r *http.Request) {
+		if w.Header().Set("Content-Type", "text/event-stream"); r.Header.Get("Last-Event-Id") != "7" {
+			w.WriteHeader(http.StatusNotFound)
+		}
+	})
 	mux.HandleFunc("/page", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>\x1b[2J")) })
 	mux.Handle("/loop", http.RedirectHandler("/loop", http.StatusFound))
 	mux.HandleFunc("/silent", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
@@ -161,7 +186,8 @@ func TestLook(t *testing.T) {
 		{server.URL + "/mine", "", server.URL + "/mine", "sse", "", "HTTP status 401: Unauthorized (check the credentials"},
 		{server.URL + "/mine", "--bearer t1 --ping 5s", server.URL + "/mine", "sse", "it answers with an event stream", ""},
 		{server.URL + "/loop", "", server.URL + "/loop", "sse", "", "redirects led nowhere: more than 10"},
-		{server.URL + "/silent", "--timeout 50ms", server.URL + "/silent", "sse", "", "no answer in time"},
+		{server.URL + "/silent", "--timeout 50ms", server.URL + "/silent", "sse", "", "no answer in time: waiting for the response head (is the server"},
+		{server.URL + "/from", "--last-event-id 7", server.URL + "/from", "sse", "it answers with an event stream", ""},
 		{server.URL + "/events", "--data {}", server.URL + "/events", "sse", "", ""}, // more than a GET isn't tried
 		{gone.URL, "", gone.URL, "sse", "", "nothing listens at that address"},
 		{secure.URL + "/events", "", secure.URL + "/events", "sse", "", "the TLS handshake failed"},
@@ -239,6 +265,30 @@ func TestLookAtBoth(t *testing.T) {
 	}
 }
 
+// TestLookTakesFlags: a look is made with the flags that say how connections are made, and has as long as they say.
+func TestLookTakesFlags(t *testing.T) {
+	const more = "--timeout 30s --bearer t1 -H 'X-A: b' --origin http://o --cacert ca.pem --cert c.pem --key k.pem --connect-to localhost:1 --source-ip 127.0.0.2 --last-event-id 7"
+	looks := map[string]looker{
+		"measure": {give: measureForm().giver([]string{"", "sse", "", "", "", "", more + " --insecure"})},
+		"compare": {give: compareForm().giver([]string{"", "", "", "", "", "", "--both \"" + more + "\" --sse -k --ws -k"})},
+	}
+	for name, look := range looks {
+		for _, p := range protocols {
+			f, err := look.flags(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := fmt.Sprintln(f.timeout, f.bearer, f.headers, f.origin, f.caCert, f.cert, f.key, f.connectTo, f.sources.values, f.lastID, f.insecure)
+			if want := "30s t1 [X-A: b] http://o ca.pem c.pem k.pem localhost:1 [127.0.0.2] 7 true\n"; got != want {
+				t.Errorf("%s, %s: %s, want %s", name, p.name, got, want)
+			}
+		}
+	}
+	if f, err := (looker{give: measureForm().giver([]string{"", "sse", "", "", "", "", "--bearer t1"})}).flags(protocols[0]); err != nil || f.timeout != lookLimit {
+		t.Errorf("%v, %v", f.timeout, err)
+	}
+}
+
 // TestLookKeepsProtocol: where nothing answers, a wrong protocol isn't taken for another one.
 func TestLookKeepsProtocol(t *testing.T) {
 	gone := httptest.NewServer(nil)
@@ -273,12 +323,65 @@ func TestSessionHistory(t *testing.T) {
 		t.Errorf("what is there, over it: %v", err)
 	}
 	s := &session{runs: []*made{{said: "first", form: measureForm(), values: m.values}, m}}
-	if list := s.history(); len(list) != 2 || !strings.Contains(list[1], "first") || s.nth(0) != m {
+	if list := s.history(); len(list) != 2 || !strings.Contains(list[1].Came, "first") || s.nth(0) != m {
 		t.Errorf("%q", list)
+	}
+	m.run.Result.Estimates = map[bench.Metric][]bench.Estimate{bench.Delivery: {{Q: .5, Value: 1e6, AtLeast: true, Verdict: bench.Trusted}, {Q: .99, Value: 3e6, Indicative: true, Unknown: "too few"}}}
+	m.run.Result.Histograms[bench.Delivery] = bench.NewHistogram()
+	_ = m.run.Result.Histograms[bench.Delivery].RecordValue(1e6)
+	if line := m.line(); !strings.Contains(line, "delivery  p50 ≥ 1.00 ms TRUSTED  p99 ~3.00 ms  ") {
+		t.Errorf("%q", line)
+	}
+	if s.mark([]int{0, 1}); fmt.Sprint(s.marks()) != "[0 1]" || s.marked[0] != m {
+		t.Errorf("marked: %v", s.marks())
+	}
+	if s.runs = append(s.runs, &made{}); fmt.Sprint(s.marks()) != "[1 2]" { // they stay with their runs
+		t.Errorf("marked: %v", s.marks())
 	}
 	c := &made{compared: &report.Comparison{}}
 	if _, err := c.write("c.csv", true); err == nil {
 		t.Error("a comparison was written as CSV")
+	}
+}
+
+// TestSessionBrief: a run in few words has what tells it from others, and a comparison its sides.
+func TestSessionBrief(t *testing.T) {
+	for _, row := range []struct {
+		form         *sessionForm
+		values, want string
+	}{
+		{measureForm(), "|sse|100|10s|||", "sse"},
+		{measureForm(), "http://u:SECRET@localhost:8080/events?token=SECRET|sse|7|10s|5/s|lost == 0|-H 'Authorization: Bearer SECRET' --ping 5s", "sse u:REDACTED@localhost:8080/events?token=REDACTED -c 7 -r 5/s --threshold 'lost == 0' -H 'Authorization: Bearer REDACTED' --ping 5s"},
+		{compareForm(), "||feed||10|2s|", "SSE against WebSocket"},
+		{compareForm(), "||chat|5|10|2s|", "--workload chat -c 5 SSE against WebSocket"},
+		{compareForm(), "http://localhost:8080/e|ws://localhost:8080/f|feed||10|2s|", "localhost:8080/e against /f"},
+		{compareForm(), "http://localhost:80/e|ws://localhost:8080/f|feed||10|2s|", "localhost:80/e against localhost:8080/f"},
+		{compareForm(), "||feed||10|2s|--a 'sse http://a/' --b 'sse http://b/'", "compare --a 'sse http://a/' --b 'sse http://b/'"},
+	} {
+		if got := row.form.brief(strings.Split(row.values, "|")); got != row.want {
+			t.Errorf("%s, want %s", got, row.want)
+		}
+	}
+}
+
+// TestSessionEnds: where SIGTERM ends a session during a run, its report is printed all the same; after SIGINT it is on the screen.
+func TestSessionEnds(t *testing.T) {
+	for signal, printed := range map[os.Signal]bool{syscall.SIGTERM: true, syscall.SIGHUP: true, os.Interrupt: false} {
+		ctx, end := context.WithCancelCause(t.Context())
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = w.Write([]byte("data: 1\n\n"))
+			_ = http.NewResponseController(w).Flush()
+			end(interrupted{signal})
+			<-r.Context().Done()
+		}))
+		var out, said strings.Builder
+		m := &made{form: measureForm(), values: strings.Split(server.URL+"|sse|1|1m|||", "|")}
+		err := m.perform(ctx, streams{out: &out, err: &said})
+		server.Close()
+		if m.run.Result == nil || strings.Contains(out.String(), "interrupted") != printed {
+			t.Errorf("%v: %v, printed %q, said %q", signal, err, out.String(), said.String())
+		}
 	}
 }
 

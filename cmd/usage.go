@@ -71,6 +71,13 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usage(err, "`%s --help` lists the flags", cmd.CommandPath())
 }
 
+// subcommand is a command of rtbench to parse flags with, so that what is wrong with them names it.
+func subcommand(name string) *cobra.Command {
+	command := &cobra.Command{Use: name}
+	(&cobra.Command{Use: "rtbench"}).AddCommand(command)
+	return command
+}
+
 func unknownFlag(cmd *cobra.Command, e *pflag.NotExistError) error {
 	if short := e.GetSpecifiedShortnames(); short != "" {
 		return usage(fmt.Errorf("there is no flag -%s", e.GetSpecifiedName()), "`%s --help` lists the flags", cmd.CommandPath())

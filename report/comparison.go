@@ -123,6 +123,23 @@ func (s *sheet) comparison(c *Comparison) {
 	s.environment(c.Environment, c.Entries)
 }
 
+// Brief is what the comparison comes to, in a few words: by the p99 of its latency, or else by its p50.
+func (c *Comparison) Brief() string {
+	if len(c.Doubts) > 0 {
+		return "no verdict"
+	}
+	for i := min(2, len(c.Contrasts)) - 1; i >= 0; i-- { // which are the first two
+		switch x := &c.Contrasts[i]; {
+		case x.Unknown != "":
+		case x.Different():
+			return fmt.Sprintf("%s ÷ %s %s %s", c.Sides[1].Name, c.Sides[0].Name, x.Name, ratioText(x.Ratio))
+		default:
+			return "no difference in " + x.Name
+		}
+	}
+	return "nothing can be said of the latency"
+}
+
 // made says how the comparison was made.
 func (c *Comparison) made(separator string) string {
 	var parts []string
@@ -167,7 +184,8 @@ func (s *sheet) contrasts(c *Comparison) {
 		if x.Different() {
 			st = yellow
 		}
-		rows = append(rows, []span{{"  " + Plain(x.Name), normal}, {s.own(Scale(x.A, x.Unit)), normal}, {s.own(Scale(x.B, x.Unit)), normal},
+		textA, textB := x.texts()
+		rows = append(rows, []span{{"  " + Plain(x.Name), normal}, {s.own(textA), normal}, {s.own(textB), normal},
 			{ratioText(x.Ratio), st}, {s.own(x.interval()), dim}, {x.pText(), dim}})
 		if c.gated() {
 			last := len(rows) - 1
@@ -177,6 +195,7 @@ func (s *sheet) contrasts(c *Comparison) {
 	if len(rows) > 1 {
 		s.line()
 		s.table(rows, spare)
+		s.legend(rows)
 		s.line()
 		for i := range c.Contrasts {
 			if x := &c.Contrasts[i]; x.Unknown == "" && x.Tested {
@@ -286,7 +305,8 @@ func markdownComparison(c *Comparison) string {
 		if c.gated() {
 			verdict = " " + string(x.Gate) + " |"
 		}
-		line("| %s | %s | %s | %s | %s | %s |%s", mark(x.Name), Scale(x.A, x.Unit), Scale(x.B, x.Unit), ratio, x.interval(), strings.ReplaceAll(x.pText(), "<", "&lt;"), verdict)
+		textA, textB := x.texts()
+		line("| %s | %s | %s | %s | %s | %s |%s", mark(x.Name), mark(textA), mark(textB), ratio, x.interval(), strings.ReplaceAll(x.pText(), "<", "&lt;"), verdict)
 	}
 	if len(c.Claims) > 0 {
 		line("\n| | claim | measured here | verdict |\n|---:|---|---|---|")
@@ -366,6 +386,7 @@ type (
 		Unit      bench.Unit   `json:"unit"`
 		A         *float64     `json:"a"`
 		B         *float64     `json:"b"`
+		Rough     [2]bool      `json:"indicative"`
 		Pairs     int          `json:"pairs"`
 		Trials    [][2]float64 `json:"trials"`
 		Ratio     *float64     `json:"ratio"`
@@ -402,7 +423,7 @@ func writeComparisonJSON(w io.Writer, c *Comparison) error {
 		x := &c.Contrasts[i]
 		ok := x.Unknown == ""
 		smallest, told := x.Smallest()
-		d.Contrasts = append(d.Contrasts, docContrast{x.Name, x.Unit, finite(x.A, ok), finite(x.B, ok), x.Pairs, append([][2]float64{}, x.Trials...), finite(x.Ratio, ok), finite(x.Low, ok), finite(x.High, ok),
+		d.Contrasts = append(d.Contrasts, docContrast{x.Name, x.Unit, finite(x.A, ok), finite(x.B, ok), x.Rough, x.Pairs, append([][2]float64{}, x.Trials...), finite(x.Ratio, ok), finite(x.Low, ok), finite(x.High, ok),
 			finite(x.P, ok && x.Tested), finite(x.Adjusted, ok && x.Tested), x.Alpha, x.Different(), finite(smallest, told), x.Unknown, known(x.Gate, x.Gate != "")})
 	}
 	for _, claim := range c.Claims {

@@ -64,6 +64,24 @@ func writeCompared(t *testing.T, f Format, c *Comparison, opts TextOptions) []by
 	return b.Bytes()
 }
 
+// TestComparisonBrief: a comparison in a few words says of which figure, and between whom, it speaks.
+func TestComparisonBrief(t *testing.T) {
+	different := Contrast{Name: "delivery p99", Tested: true, Alpha: .05, Adjusted: .01, Paired: Paired{Ratio: 1.234}}
+	alike := Contrast{Name: "delivery p50", Tested: true, Alpha: .05, Adjusted: .5}
+	none := Contrast{Name: "delivery p99", Unknown: "too few"}
+	for want, c := range map[string]*Comparison{
+		"no verdict":                         {Doubts: []bench.Warning{{Text: "x"}}, Contrasts: []Contrast{alike, different}},
+		"WebSocket ÷ SSE delivery p99 1.23":  {Contrasts: []Contrast{alike, different}},
+		"no difference in delivery p50":      {Contrasts: []Contrast{alike, none, different}},
+		"nothing can be said of the latency": {},
+	} {
+		c.Sides = [2]Side{{Name: "SSE"}, {Name: "WebSocket"}}
+		if got := c.Brief(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestComparisonGolden(t *testing.T) {
 	for name, c := range map[string]*Comparison{"compared": compared(), "compared-hostile": hostileComparison()} {
 		for _, f := range ComparisonFormats() {

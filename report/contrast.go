@@ -15,6 +15,7 @@ type Contrast struct {
 	Name     string // such as "delivery p99"
 	Unit     bench.Unit
 	A, B     float64      // the median of each side's trials
+	Rough    [2]bool      // A, and B, is an indication only
 	Trials   [][2]float64 // A's and B's figure, of each pair of trials that both have it
 	Paired                // of B to A
 	Adjusted float64      // P, given that several figures were looked at (Holm 1979); NaN where the figure isn't tested
@@ -22,6 +23,11 @@ type Contrast struct {
 	Tested   bool         // what trials don't differ in, as bytes, needs no test
 	Unknown  string       // why there is no comparison; "" where there is
 	Gate     Gate         // whether B is worse than is allowed; "" where nobody asked
+}
+
+// texts are the figures of both sides.
+func (c *Contrast) texts() (a, b string) {
+	return indication(c.Rough[0]) + Scale(c.A, c.Unit), indication(c.Rough[1]) + Scale(c.B, c.Unit)
 }
 
 // Different reports whether the sides differ.
@@ -59,6 +65,7 @@ type figureKind struct {
 	tested bool
 	of     func(*bench.Result) (float64, string)
 	within func(*bench.Result) (low, high float64, ok bool) // between which one result knows it to be; nil where none does
+	rough  func(*bench.Result) bool                         // one result has but an indication of it; nil where none has
 }
 
 // figureKinds are those of trials whose headline is a timing.
@@ -68,7 +75,7 @@ func figureKinds(headline bench.Metric) []figureKind {
 			func(r *bench.Result) (low, high float64, ok bool) {
 				e := r.Estimate(m, q)
 				return float64(e.From), float64(e.To), e.From > 0 && e.To > 0
-			}}
+			}, func(r *bench.Result) bool { return r.Estimate(m, q).Unknown != "" }}
 	}
 	each := func(name string, bytes func(*bench.Result) float64) figureKind {
 		return figureKind{name: name, unit: bench.ByteCount, of: func(r *bench.Result) (float64, string) {

@@ -49,6 +49,9 @@ func Differences(base, head []*bench.Result, alpha, margin float64) []Contrast {
 		heads, whyHead := figuresOf(head, kind)
 		if c.Unknown = cmp.Or(whyBase, whyHead); c.Unknown == "" {
 			c.A, c.B = median(bases), median(heads)
+			if outside == 0 && kind.rough != nil { // else it is their scatter that tells
+				c.Rough = [2]bool{slices.ContainsFunc(base, kind.rough), slices.ContainsFunc(head, kind.rough)}
+			}
 			c.differ(bases, heads, kind, base, head, outside)
 			if kind.tested {
 				c.Low, c.High = c.Low/widen, c.High*widen

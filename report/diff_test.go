@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,6 +126,35 @@ func TestInTurns(t *testing.T) {
 		if got := InTurns(test.base, test.head); got != test.want {
 			t.Errorf("%v and %v: %v", test.base, test.head, got)
 		}
+	}
+}
+
+// TestDifferencesOfIndications: what is an indication in a report is one where it is compared, but where the scatter of results tells.
+func TestDifferencesOfIndications(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	sides := func(n int) (base, head []*bench.Result) {
+		base, head = results(n, 3*time.Millisecond, 0, random, 0), results(n, 4*time.Millisecond, 0, random, 1)
+		base[0].Estimates[bench.Delivery] = []bench.Estimate{{Q: .99, Value: 3_560_000, Indicative: true, Unknown: "too few independent samples"}}
+		return base, head
+	}
+	base, head := sides(1)
+	c := &Comparison{Sides: [2]Side{{Name: "base"}, {Name: "head"}}, Contrasts: Differences(base, head, .05, .1)}
+	for format, want := range map[Format][]string{
+		Text: {"delivery p99               ~3.56 ms", "~ an indication"}, Markdown: {`| delivery p99 | \~3.56 ms | 4.`}, HTML: {"~3.56 ms"}, JUnit: {"against ~3.56 ms"},
+	} {
+		var b strings.Builder
+		if err := WriteComparison(&b, format, c, TextOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range want {
+			if !strings.Contains(b.String(), text) {
+				t.Errorf("%s: no %q in\n%s", format, text, b.String())
+			}
+		}
+	}
+	base, head = sides(EnoughResults)
+	if c := contrastOf(t, Differences(base, head, .05, .1), "delivery p99"); c.Rough != [2]bool{} {
+		t.Errorf("%+v", c)
 	}
 }
 

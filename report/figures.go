@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -98,6 +99,34 @@ func quantileName(q float64) string {
 		name += "." + part[2:]
 	}
 	return "p" + name
+}
+
+// Brief is what a run comes to, in a few words: p50 and p99 of its headline as the report has them, each with its verdict where
+// the one behind it has another; where there is neither, what the report has instead. It is "" where there is nothing.
+func Brief(r *bench.Result) string {
+	t, ok := headline(r)
+	if !ok {
+		return ""
+	}
+	var figures, verdicts []string
+	for _, q := range []float64{.5, .99} {
+		if e := t.estimate(q); e.Unknown == "" || e.Indicative {
+			figures = append(figures, quantileName(q)+" "+figureText(e))
+			verdicts = append(verdicts, string(worth(cmp.Or(e.Verdict, r.Verdict), e.Unknown)))
+		}
+	}
+	if figures == nil {
+		name, figure, _ := headlineFigure(r, t)
+		figures, verdicts = []string{name + " " + figure}, []string{string(runWorth(r))}
+	}
+	text := t.metric.String()
+	for i, figure := range figures {
+		text += "  " + figure
+		if i == len(figures)-1 || verdicts[i] != verdicts[i+1] {
+			text = strings.TrimSpace(text + " " + verdicts[i])
+		}
+	}
+	return text
 }
 
 // parseQuantile reads what quantileName gives, and nothing else.

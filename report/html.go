@@ -211,7 +211,7 @@ func cellText(e bench.Estimate) string {
 	case e.Unknown == "":
 		return value
 	case e.Indicative:
-		return "~" + value
+		return indication(true) + value
 	}
 	return "–"
 }
@@ -303,7 +303,8 @@ func (c *Comparison) html(w io.Writer) error {
 	}
 	for i := range c.Contrasts {
 		x := &c.Contrasts[i]
-		row := pageContrast{Name: Plain(x.Name), Unknown: Plain(x.Unknown), A: Scale(x.A, x.Unit), B: Scale(x.B, x.Unit), Ratio: ratioText(x.Ratio),
+		textA, textB := x.texts()
+		row := pageContrast{Name: Plain(x.Name), Unknown: Plain(x.Unknown), A: textA, B: textB, Ratio: ratioText(x.Ratio),
 			Interval: x.interval(), P: x.pText(), Gate: string(x.Gate), GateClass: map[Gate]string{Pass: "good", Regress: "bad", Inconclusive: "warn"}[x.Gate]}
 		if x.Different() {
 			row.Class = "warn"

@@ -117,7 +117,8 @@ func (c *Comparison) junit(w io.Writer) error {
 	for i := range c.Contrasts {
 		x := &c.Contrasts[i]
 		one := junitCase{Name: Plain(x.Name)}
-		said := fmt.Sprintf("%s ÷ %s is %s (%s): %s against %s", b, a, ratioText(x.Ratio), x.interval(), Scale(x.B, x.Unit), Scale(x.A, x.Unit))
+		textA, textB := x.texts()
+		said := fmt.Sprintf("%s ÷ %s is %s (%s): %s against %s", b, a, ratioText(x.Ratio), x.interval(), textB, textA)
 		switch {
 		case x.Unknown != "":
 			one.Skipped = because(x.Unknown)

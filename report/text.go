@@ -180,7 +180,7 @@ func headlineFigure(r *bench.Result, t timing) (name, figure, remark string) {
 	e, ok := headlineEstimate(t)
 	switch {
 	case ok && e.Unknown != "":
-		return quantileName(e.Q), "~" + quantileText(e), remark
+		return quantileName(e.Q), figureText(e), remark
 	case ok && e.AtLeast:
 		return quantileName(e.Q), quantileText(e), count(missing) + " never came, and count as later than any that did"
 	case ok:
@@ -252,7 +252,7 @@ func (s *sheet) timing(r *bench.Result, t timing) []span {
 		e := t.estimate(q)
 		c := cell(float64(e.Value), e.AtLeast)
 		if e.Unknown != "" {
-			c = span{"~" + c.text, dim}
+			c = span{indication(true) + c.text, dim}
 		}
 		switch {
 		case e.Unknown != "" && !e.Indicative:

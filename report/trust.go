@@ -230,6 +230,17 @@ func quantileText(e bench.Estimate) string {
 	return value
 }
 
+// figureText is a quantile as quantileText has it, of which there may be an indication only.
+func figureText(e bench.Estimate) string { return indication(e.Unknown != "") + quantileText(e) }
+
+// indication is the mark in front of a figure that is no more than one.
+func indication(only bool) string {
+	if only {
+		return "~"
+	}
+	return ""
+}
+
 // rangeText is a range of times in ns, its unit once where both ends have the same: 4.20–4.31 ms. Where high is 0
 // nothing bounds it.
 func rangeText(low, high int64) string {

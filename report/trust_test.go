@@ -56,6 +56,39 @@ func TestQuantileText(t *testing.T) {
 	}
 }
 
+// TestBrief: a run in a few words has the marks of the report, and each quantile its own verdict.
+func TestBrief(t *testing.T) {
+	for want, list := range map[string][]bench.Estimate{
+		"delivery  p50 1.20 ms  p99 3.56 ms TRUSTED":             {{Q: .5, Value: 1_200_000, Verdict: bench.Trusted}, {Q: .99, Value: 3_560_000, Verdict: bench.Trusted}},
+		"delivery  p50 1.20 ms TRUSTED  p99 3.56 ms UPPER BOUND": {{Q: .5, Value: 1_200_000, Verdict: bench.Trusted}, {Q: .99, Value: 3_560_000, Verdict: bench.UpperBound}},
+		"delivery  p50 1.20 ms  p99 ≥ 61.9 ms TRUSTED":           {{Q: .5, Value: 1_200_000, Verdict: bench.Trusted}, {Q: .99, Value: 61_900_000, AtLeast: true, Verdict: bench.Trusted}},
+		"delivery  p50 1.20 ms TRUSTED  p99 ~3.56 ms":            {{Q: .5, Value: 1_200_000, Verdict: bench.Trusted}, {Q: .99, Value: 3_560_000, Unknown: "too few", Indicative: true, Verdict: bench.Trusted}},
+		"delivery  p50 1.20 ms TRUSTED  p99 ~3.56 ms NO VERDICT": {{Q: .5, Value: 1_200_000, Verdict: bench.Trusted}, {Q: .99, Value: 3_560_000, Unknown: "too few", Indicative: true, Verdict: bench.NoVerdict}},
+		"delivery  p50 1.20 ms TRUSTED":                          {{Q: .5, Value: 1_200_000, Verdict: bench.Trusted}, {Q: .99, Unknown: "too few"}},
+		"delivery  p50 1.10–1.20 ms BOUNDED":                     {{Q: .5, Value: 1_200_000, Low: 1_100_000, High: 1_200_000, Verdict: bench.Bounded}, {Q: .99, Unknown: "too few"}},
+		"delivery  max 4.00 ms":                                  {{Q: .5, Unknown: "too few"}, {Q: .99, Unknown: "too few"}},
+	} {
+		r := &bench.Result{Verdict: bench.Trusted, Estimates: map[bench.Metric][]bench.Estimate{}}
+		r.Histograms[bench.Delivery] = bench.NewHistogram()
+		_ = r.Histograms[bench.Delivery].RecordValue(4_000_000)
+		for _, q := range []float64{.75, .9, .95} {
+			list = append(list, bench.Estimate{Q: q, Unknown: "too few"})
+		}
+		for i, e := range list {
+			if e.Low == 0 {
+				list[i].Low, list[i].High = e.Value, e.Value
+			}
+		}
+		r.Estimates[bench.Delivery] = list
+		if got := Brief(r); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := Brief(&bench.Result{Verdict: bench.NoVerdict}); got != "" {
+		t.Errorf("of nothing: %q", got)
+	}
+}
+
 func TestDistrust(t *testing.T) {
 	clean := rich().Result
 	clean.Judgements = nil

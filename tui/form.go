@@ -45,7 +45,9 @@ type Form struct {
 
 // Ask shows a form until it is filled in; ok is false where it was given up.
 func (f *Form) Ask(ctx context.Context, screen Screen) (values []string, ok bool, err error) {
-	m := newFormModel(ctx, f)
+	looking, stop := context.WithCancel(ctx)
+	defer stop()
+	m := newFormModel(looking, f)
 	m.letters = lettersOf(os.Getenv)
 	err = show(ctx, m, screen)
 	return m.values(), m.filled, err
@@ -53,11 +55,11 @@ func (f *Form) Ask(ctx context.Context, screen Screen) (values []string, ok bool
 
 // formKeys are what keys do in a form, where letters are written.
 var formKeys = []binding{
+	{keys: "ctrl+g", short: "help", does: "show these keys, as f1 does"},
 	{keys: "ctrl+r", short: "run", does: "run it, once nothing is wrong"},
 	{keys: "tab", short: "next", does: "go to the next field, as ↓ and enter do; enter in the last one runs"},
 	{keys: "shift+tab", does: "go to the field before, as ↑ does"},
 	{keys: "esc", short: "back", does: "go back, and run nothing"},
-	{keys: "ctrl+g", short: "help", does: "show these keys, as f1 does"},
 	{keys: "ctrl+s", short: "save", does: "save it as a scenario file, for rtbench run"},
 	{keys: "ctrl+y", short: "copy", does: "copy the command line to the clipboard, where the terminal allows that"},
 	{keys: "ctrl+u", does: "delete what stands before the cursor"},
@@ -66,20 +68,26 @@ var formKeys = []binding{
 // A formModel is a form as Bubble Tea drives it.
 type formModel struct {
 	page
-	ctx     context.Context
-	form    *Form
-	inputs  []textinput.Model
-	at      int
-	line    string    // the command
-	wrong   error     // with all of it
-	errs    []error   // with each field
-	found   []Finding // last, at each field
-	looking []int     // looks that go on, at each field
-	filled  bool
+	ctx    context.Context
+	form   *Form
+	inputs []textinput.Model
+	at     int
+	line   string    // the command
+	wrong  error     // with all of it
+	errs   []error   // with each field
+	found  []Finding // last, at each field
+	looks  []look    // that go on, at each field
+	filled bool
+}
+
+// A look is one that goes on, or the zero look.
+type look struct {
+	ctx  context.Context
+	stop context.CancelFunc // nil where none goes on
 }
 
 func newFormModel(ctx context.Context, f *Form) *formModel {
-	m := &formModel{ctx: ctx, form: f, found: make([]Finding, len(f.Fields)), looking: make([]int, len(f.Fields))}
+	m := &formModel{ctx: ctx, form: f, found: make([]Finding, len(f.Fields)), looks: make([]look, len(f.Fields))}
 	m.keys = formKeys
 	m.file = newFileAsker("save the scenario as", func(path string, over bool) (string, error) { return f.Save(path, over, m.values()) })
 	for _, field := range f.Fields {
@@ -112,9 +120,10 @@ func (m *formModel) judge() {
 	}
 }
 
-// looked is what was found at a field, of which values.
+// looked is what a look has found at a field, of which values.
 type looked struct {
 	Finding
+	look
 	field int
 	of    []string
 }
@@ -124,18 +133,30 @@ func (m *formModel) look(left int) tea.Cmd {
 	values := m.values()
 	var looks []tea.Cmd
 	for _, field := range m.form.Fields[left].Looks {
-		m.looking[field]++
-		looks = append(looks, func() tea.Msg { return looked{m.form.Look(m.ctx, field, values), field, values} })
+		m.forget(field)
+		ctx, stop := context.WithCancel(m.ctx)
+		this := look{ctx, stop}
+		m.looks[field] = this
+		looks = append(looks, func() tea.Msg { return looked{m.form.Look(ctx, field, values), this, field, values} })
 	}
 	return tea.Batch(looks...)
 }
 
+// forget ends the look at a field that goes on, and forgets what was found: it is of something else.
+func (m *formModel) forget(field int) {
+	if stop := m.looks[field].stop; stop != nil {
+		stop()
+	}
+	m.looks[field], m.found[field] = look{}, Finding{}
+}
+
 // learn takes what was found, but for what has been written meanwhile.
 func (m *formModel) learn(msg looked) {
-	m.looking[msg.field]--
-	if m.inputs[msg.field].Value() == msg.of[msg.field] {
-		m.found[msg.field] = msg.Finding
+	if msg.ctx.Err() != nil {
+		return
 	}
+	m.forget(msg.field)
+	m.found[msg.field] = msg.Finding
 	for i, value := range msg.Values {
 		if value != msg.of[i] && m.inputs[i].Value() == msg.of[i] {
 			m.inputs[i].SetValue(value)
@@ -195,9 +216,7 @@ func (m *formModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	m.inputs[m.at], cmd = m.inputs[m.at].Update(msg)
 	if m.inputs[m.at].Value() != before { // and not as often as the cursor blinks
 		m.judge()
-	}
-	if found := &m.found[m.at]; found.Values != nil && m.inputs[m.at].Value() != found.Values[m.at] {
-		*found = Finding{} // it was of something else
+		m.forget(m.at)
 	}
 	return m, cmd
 }
@@ -277,20 +296,36 @@ func (m *formModel) render(width, height int) string {
 	}
 	title := block{"", " " + bold.paint(m.form.Title), ""}
 	command := append(block{""}, painted(green, m.line, width)...)
-	bottom := len(page.bottom(width, height))
-	fields, marked := m.fields(width, true)
-	if len(title)+len(fields)+len(command)+bottom > height {
-		fields, marked = m.fields(width, false)
+	fits := func(fields block) bool {
+		return len(title)+len(fields)+len(command)+len(page.bottom(width, height)) <= height
 	}
-	if len(title)+len(fields)+len(command)+bottom > height {
+	fields, marked := m.fields(width, everything)
+	if !fits(fields) {
+		fields, marked = m.fields(width, findings)
+	}
+	if !fits(fields) {
 		title = title[1:2]
 	}
-	return page.draw(slices.Concat(title, fields, command), len(title)+marked, width, height)
+	if fits(fields) {
+		return page.draw(slices.Concat(title, fields, command), len(title)+marked, width, height)
+	}
+	fields, marked = m.fields(width, beginnings)
+	page.pinned = command[1:].most(max(1, height/5), width)
+	return page.draw(slices.Concat(title, fields), len(title)+marked, width, height)
 }
 
-// fields are the fields, each with what is wrong with it, or was found, or else with what it is for: where there is room, and where
-// it is being written. marked is the last line of that one.
-func (m *formModel) fields(width int, room bool) (lines block, marked int) {
+// telling is how much is said below the fields other than the one that is being written.
+type telling uint8
+
+const (
+	everything telling = iota
+	findings           // and not what they are for
+	beginnings         // of that
+)
+
+// fields are the fields, each with what is wrong with it, or was found, or else with what it is for. marked is the last line of the
+// one that is being written.
+func (m *formModel) fields(width int, told telling) (lines block, marked int) {
 	names := m.nameWidth()
 	for i, f := range m.form.Fields {
 		name := " " + fit(f.Name, names)
@@ -298,7 +333,11 @@ func (m *formModel) fields(width int, room bool) (lines block, marked int) {
 			name = cyan.paint("▸" + fit(f.Name, names))
 		}
 		lines = append(lines, name+"  "+m.inputs[i].View())
-		for _, line := range m.below(i, width-names-2, room) {
+		below := m.below(i, width-names-2, told == everything)
+		if told == beginnings && i != m.at {
+			below = below.most(1, width-names-2)
+		}
+		for _, line := range below {
 			lines = append(lines, strings.Repeat(" ", names+2)+line)
 		}
 		if i == m.at {
@@ -314,7 +353,7 @@ func (m *formModel) below(i, width int, room bool) (lines block) {
 	switch {
 	case m.errs[i] != nil:
 		return painted(yellow, m.errs[i].Error(), width)
-	case m.looking[i] > 0:
+	case m.looks[i].stop != nil:
 		return painted(dim, "looking at it …", width)
 	case found.Said != "":
 		lines = painted(green, found.Said, width)

@@ -15,8 +15,33 @@ import (
 
 // A Choice is what was chosen on the start page.
 type Choice struct {
-	Do   Doing
-	Runs []int // of the history
+	Do     Doing
+	Runs   []int // of the history
+	Marked []int // base, and head
+}
+
+// A Past is a run of the history.
+type Past struct {
+	Came  string // when it was made, and what came of it
+	Of    string // what was run, in a few words
+	Whole string // the same in full
+}
+
+// line is a run in a line of a width. What came of it stands in full, unless nothing would be left for the rest.
+func (p Past) line(width int) string {
+	came, of := report.Plain(p.Came), report.Plain(p.Of)
+	room := max(width-2-ansi.StringWidth(came), min(ansi.StringWidth(of), width/6))
+	return ansi.Truncate(came, width-2-room, "…") + "  " + middle(of, room)
+}
+
+// middle fits a text to a width, of which the end tells more than what is before it.
+func middle(text string, width int) string {
+	over := ansi.StringWidth(text) - width
+	if over <= 0 {
+		return text
+	}
+	head := ansi.Truncate(text, width/3, "")
+	return head + "…" + ansi.TruncateLeft(text, ansi.StringWidth(head)+over+1, "")
 }
 
 // Doing is what can be done from the start page.
@@ -40,11 +65,12 @@ var homeActions = []struct {
 	{Leave, "Quit", ""},
 }
 
-// Home shows the start page: what can be done, and the runs of this session, the latest first.
-func Home(ctx context.Context, screen Screen, history []string) (Choice, error) {
+// Home shows the start page: what can be done, and the runs of this session, the latest first, of which some are marked.
+func Home(ctx context.Context, screen Screen, history []Past, marked []int) (Choice, error) {
 	m := newHomeModel(history)
-	m.letters = lettersOf(os.Getenv)
+	m.letters, m.picked = lettersOf(os.Getenv), marked
 	err := show(ctx, m, screen)
+	m.choice.Marked = m.picked
 	return m.choice, err
 }
 
@@ -67,14 +93,14 @@ func homeKeys(history bool) []binding {
 // A homeModel is the start page as Bubble Tea drives it.
 type homeModel struct {
 	page
-	history []string
+	history []Past
 	at      int // the line that is marked: of the actions, and then of the history
 	picked  []int
 	leaving bool // asked to, once
 	choice  Choice
 }
 
-func newHomeModel(history []string) *homeModel {
+func newHomeModel(history []Past) *homeModel {
 	return &homeModel{history: history, page: page{keys: homeKeys(len(history) > 0)}}
 }
 
@@ -119,18 +145,19 @@ func (m *homeModel) press(name string) tea.Cmd {
 		m.at = min(len(homeActions)+len(m.history)-1, m.at+1)
 	case "space", " ":
 		m.pick(m.at - len(homeActions))
-	case "=", "d":
-		if len(m.picked) != 2 {
+	case "=", "d", "x":
+		switch {
+		case len(m.picked) != 2:
 			m.tell("mark two runs with space: first the base, and then the head that is held against it", nil)
-			return nil
+		case name == "x":
+			slices.Reverse(m.picked)
+		default:
+			m.choice = Choice{Do: Diff, Runs: m.picked}
+			return tea.Quit
 		}
-		m.choice = Choice{Diff, m.picked}
-		return tea.Quit
-	case "x":
-		slices.Reverse(m.picked)
 	case "enter":
 		if run := m.at - len(homeActions); run >= 0 {
-			m.choice = Choice{Open, []int{run}}
+			m.choice = Choice{Do: Open, Runs: []int{run}}
 		} else {
 			m.choice = Choice{Do: homeActions[m.at].do}
 		}
@@ -189,12 +216,16 @@ func (m *homeModel) render(width, height int) string {
 	if len(m.history) > 0 {
 		lines = append(lines, "", " "+bold.paint("runs of this session"))
 	}
-	for i, text := range m.history {
+	for i, past := range m.history {
 		at := i + len(homeActions)
 		mark := " " + fit([...]string{"", "base", "head"}[slices.Index(m.picked, i)+1], 4) + " "
-		rows := block{report.Plain(text)}
-		if at == m.at && ansi.StringWidth(rows[0]) > width-len(mark) { // it is shown in full
-			rows = wrap(report.PlainWords(text), width-len(mark))
+		rows := block{past.line(width - len(mark))}
+		if at == m.at { // it is shown in full
+			if whole := past.Came + "  " + past.Whole; ansi.StringWidth(report.Plain(whole)) > width-len(mark) {
+				rows = wrap(report.PlainWords(whole), width-len(mark))
+			} else {
+				rows = block{report.Plain(whole)}
+			}
 		}
 		for _, row := range rows {
 			add(at, fit(mark+row, width))

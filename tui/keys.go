@@ -82,6 +82,9 @@ var resizing = &question{
 		if err == nil {
 			m.view.level = nil // the plan's is no longer what is wanted
 		}
+		if n == 1 {
+			return "1 connection wanted", err
+		}
 		return fmt.Sprintf("%s connections wanted", numberText(n)), err
 	},
 }
@@ -127,6 +130,9 @@ func waysToBreak() string {
 	return strings.Join(list, ", ")
 }
 
+// mostConnections is how many can be asked for by hand.
+const mostConnections = 1_000_000
+
 // parseNumber reads a whole number of at least 1; k stands for a thousand.
 func parseNumber(text string) (int, error) {
 	text = strings.TrimSpace(strings.ReplaceAll(text, ",", ""))
@@ -135,10 +141,15 @@ func parseNumber(text string) (int, error) {
 		text, times = rest, 1000
 	}
 	n, err := strconv.Atoi(text)
-	if n *= times; err != nil || n < 1 || n > 1e6 {
+	switch {
+	case n > mostConnections/times: // also where it is more than an int holds
+		return 0, fmt.Errorf("%s at most", numberText(mostConnections))
+	case err != nil && n == 0:
 		return 0, errors.New("a whole number, such as 500 or 2k")
+	case n < 1:
+		return 0, errors.New("1 at least")
 	}
-	return n, nil
+	return n * times, nil
 }
 
 // follow has the run tell what the screen is to show of single events.

@@ -1,6 +1,12 @@
 package tui
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -41,7 +47,7 @@ func TestLettersOf(t *testing.T) {
 
 // TestLetters: no screen has a letter that the terminal doesn't have, and none gets wider for that.
 func TestLetters(t *testing.T) {
-	const console = "─═│░▒▓█▀▄√·÷±≥≤→←↑↓µ"
+	const console = "─═│░▒▓█▀▄▌√·÷±≥≤→←↑↓µ►∞"
 	s := busy(t)
 	compared := comparedView{Comparing: compared(9), page: page{letters: asciiLetters}}
 	screens := []string{compared.render(100, 40), compared.render(40, 8)}
@@ -62,6 +68,45 @@ func TestLetters(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestOwnLetters: whatever the screens and the reports on them draw with has something to stand for it.
+func TestOwnLetters(t *testing.T) {
+	files := slices.Concat(sources(t, "."), sources(t, "../report"))
+	for _, file := range files {
+		if name := filepath.Base(file); name == "markdown.go" || name == "csv.go" { // whose files no terminal shows
+			continue
+		}
+		tree, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(tree, func(node ast.Node) bool {
+			literal, ok := node.(*ast.BasicLit)
+			if !ok || literal.Kind != token.STRING {
+				return true
+			}
+			text, err := strconv.Unquote(literal.Value)
+			if err != nil || strings.Contains(asciiLetters.write(text), "?") && !strings.Contains(text, "?") {
+				t.Errorf("%s: %q, %v", file, text, err)
+			}
+			return true
+		})
+	}
+}
+
+// sources are the files of a package, without its tests.
+func sources(t *testing.T, folder string) (list []string) {
+	all, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	for _, file := range all {
+		if !strings.HasSuffix(file, "_test.go") {
+			list = append(list, file)
+		}
+	}
+	if err != nil || list == nil {
+		t.Fatalf("%v in %s", err, folder)
+	}
+	return list
 }
 
 // TestDots: what stands for a pattern is as high as its dots are.

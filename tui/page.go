@@ -3,6 +3,7 @@ package tui
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"charm.land/bubbles/v2/textinput"
@@ -22,7 +23,11 @@ type page struct {
 	failed        bool
 	file          fileAsker
 	letters       letters // that the terminal has
+	pinned        block   // stands above what was said, wherever the body is scrolled to
 }
+
+// leastBody is of how many lines a body must be seen for anything to be pinned below it.
+const leastBody = 4
 
 // resize takes the size of the terminal, where a message tells it.
 func (p *page) resize(msg tea.Msg) bool {
@@ -47,10 +52,12 @@ func (p *page) draw(body block, marked, width, height int) string {
 	if width < 1 || height < 1 {
 		return ""
 	}
+	bottom := p.bottom(width, height)
 	if p.help {
 		body, marked = p.helpText(width), 0
+	} else if len(bottom)+len(p.pinned)+leastBody <= height {
+		bottom = slices.Concat(p.pinned, bottom)
 	}
-	bottom := p.bottom(width, height)
 	room := max(0, height-len(bottom))
 	from := max(0, min(marked-room+1, len(body)-room))
 	return p.letters.screen(append(body[min(from, len(body)):min(len(body), from+room)].tall(room), bottom...), width)
@@ -70,7 +77,10 @@ func (p *page) bottom(width, height int) (lines block) {
 		lines = append(lines, said[:min(len(said), max(0, height-5))]...)
 	}
 	if p.file.asked {
-		return append(append(lines, painted(dim, p.file.asks, width)...), " "+p.file.input.View())
+		if p.said == "" { // else what is wrong with a name stands in its place
+			lines = append(lines, painted(dim, p.file.asks, width)...)
+		}
+		return append(lines, " "+p.file.input.View())
 	}
 	if p.help {
 		return append(lines, hints([2]string{"any key", "back"}))

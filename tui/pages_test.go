@@ -48,7 +48,11 @@ func fits(t *testing.T, name string, render func(width, height int) string) {
 
 // TestHome: what keys choose on the start page.
 func TestHome(t *testing.T) {
-	history := []string{"12:03:00  delivery p50 1.20 ms  TRUSTED  sse", "12:02:00  \x1b[2Jevil", "12:01:00  ws"}
+	history := []Past{
+		{"12:03:00  delivery  p50 1.20 ms TRUSTED  p99 ~3.56 ms", "sse 127.0.0.1:8080/events/b -c 7", "sse http://127.0.0.1:8080/events/b --connections 7 --duration 10s"},
+		{"12:02:00  delivery  p50 1.20 ms  p99 4.56 ms TRUSTED", "sse 127.0.0.1:8080/events/a", "sse http://127.0.0.1:8080/events/a --connections 100 --duration 10s"},
+		{"12:01:00  \x1b[2Jevil " + strings.Repeat("words ", 20), "127.0.0.1:8080/events against /ws", "compare"},
+	}
 	for _, row := range []struct {
 		keys []string
 		want Choice
@@ -63,13 +67,13 @@ func TestHome(t *testing.T) {
 		{[]string{"q", "down", "ctrl+c"}, Choice{}, false},
 		{[]string{"ctrl+c", "ctrl+c"}, Choice{Do: Leave}, true},
 		{[]string{"esc", "esc"}, Choice{}, false},
-		{[]string{"down", "down", "down", "down", "enter"}, Choice{Open, []int{1}}, true},
-		{[]string{"down", "down", "down", "down", "down", "down", "down", "down", "enter"}, Choice{Open, []int{2}}, true},
+		{[]string{"down", "down", "down", "down", "enter"}, Choice{Do: Open, Runs: []int{1}}, true},
+		{[]string{"down", "down", "down", "down", "down", "down", "down", "down", "enter"}, Choice{Do: Open, Runs: []int{2}}, true},
 		{[]string{"="}, Choice{}, false},
-		{[]string{"down", "down", "down", " ", "down", " ", "="}, Choice{Diff, []int{0, 1}}, true},
-		{[]string{"down", "down", "down", " ", "down", " ", "down", " ", "="}, Choice{Diff, []int{1, 2}}, true},
+		{[]string{"down", "down", "down", " ", "down", " ", "="}, Choice{Do: Diff, Runs: []int{0, 1}}, true},
+		{[]string{"down", "down", "down", " ", "down", " ", "down", " ", "="}, Choice{Do: Diff, Runs: []int{1, 2}}, true},
 		{[]string{"down", "down", "down", " ", "down", " ", " ", "="}, Choice{}, false},
-		{[]string{"down", "down", "down", " ", "down", " ", "x", "="}, Choice{Diff, []int{1, 0}}, true},
+		{[]string{"down", "down", "down", " ", "down", " ", "x", "="}, Choice{Do: Diff, Runs: []int{1, 0}}, true},
 		{[]string{"?", "2", "enter"}, Choice{Do: Measure}, true}, // any key closes the help
 		{[]string{"9", " ", "up"}, Choice{}, false},
 	} {
@@ -85,8 +89,16 @@ func TestHome(t *testing.T) {
 	m := newHomeModel(history)
 	m.at, m.picked = 4, []int{2, 0}
 	fits(t, "home", m.render)
-	if got := m.render(80, 24); strings.Contains(got, "\x1b[2J") {
+	got := m.render(80, 24)
+	if strings.Contains(got, "\x1b[2J") {
 		t.Error("the server's escapes come through")
+	}
+	m.at = 0
+	got = plainText(m.render(80, 24)) // none is marked
+	for _, want := range []string{"p99 ~3.56 ms  sse 12…vents/b -c 7", "p99 4.56 ms TRUSTED  sse 12…8080/events/a", "evil words", "…  127.…nst /ws"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
 	}
 }
 
@@ -153,7 +165,8 @@ func TestForm(t *testing.T) {
 			m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
 			for _, name := range row.keys {
 				m.Update(key(name))
-				for ; m.looking[0] > 0; m.learn(looked{m.form.Look(t.Context(), 0, m.values()), 0, m.values()}) {
+				if m.looks[0].stop != nil {
+					learn(m, 0, m.form.Look(t.Context(), 0, m.values()))
 				}
 			}
 			if m.filled != row.filled || !strings.Contains(m.said, row.said) || row.said == "" && m.said != "" && !row.filled {
@@ -166,14 +179,39 @@ func TestForm(t *testing.T) {
 	}
 }
 
-// TestFormLookedLate: what was found doesn't take away what has been written meanwhile, and isn't told of it.
+// learn has a form take what a look that goes on at a field has found.
+func learn(m *formModel, field int, found Finding) {
+	m.Update(looked{found, m.looks[field], field, m.values()})
+}
+
+// TestFormLookedLate: a look is ended at once when something else is written, and what it finds all the same is told of nothing
+// else; what has been written meanwhile in another field stays.
 func TestFormLookedLate(t *testing.T) {
 	m := newFormModel(t.Context(), form())
 	m.Init()
-	before := m.values()
-	m.Update(key("a"))
-	m.Update(looked{Finding{Values: []string{"http://other", "7"}, Said: "late"}, 0, before})
-	if got := m.values(); got[0] != "a" || got[1] != "7" || m.found[0].Said != "" {
+	m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
+	for _, name := range []string{"a", "tab", "9"} {
+		m.Update(key(name))
+	}
+	first, before := m.looks[0], []string{"a", "100"}
+	for _, name := range []string{"up", "b"} {
+		m.Update(key(name))
+	}
+	if first.ctx.Err() == nil || strings.Contains(m.render(80, 24), "looking at it") {
+		t.Error("the look at what was there before goes on")
+	}
+	m.Update(looked{Finding{Values: []string{"http://other", "7"}, Said: "late"}, first, 0, before})
+	if got := m.values(); got[0] != "ab" || got[1] != "1009" || m.found[0].Said != "" {
+		t.Errorf("%q, %+v", got, m.found)
+	}
+	m.Update(key("tab"))
+	second := m.looks[0]
+	m.look(0)
+	if second.ctx.Err() == nil || m.looks[0].ctx.Err() != nil {
+		t.Error("the look before goes on, or the one behind it doesn't")
+	}
+	m.Update(looked{Finding{Values: []string{"http://ab", "7"}, Said: "it answers"}, m.looks[0], 0, []string{"ab", "100"}})
+	if got := m.values(); got[0] != "http://ab" || got[1] != "1009" || m.found[0].Said != "it answers" {
 		t.Errorf("%q, %+v", got, m.found)
 	}
 }
@@ -188,8 +226,7 @@ func TestFormFinding(t *testing.T) {
 	if got := plainText(m.render(80, 24)); !strings.Contains(got, "looking at it") {
 		t.Errorf("nothing says that it is looked at:\n%s", got)
 	}
-	of := m.values()
-	m.Update(looked{Finding{Values: of, Err: errors.New("nothing listens there")}, 0, of})
+	learn(m, 0, Finding{Values: m.values(), Err: errors.New("nothing listens there")})
 	for _, name := range []string{"1", "tab"} {
 		m.Update(key(name))
 		if got := plainText(m.render(80, 24)); !strings.Contains(got, "nothing listens there") {
@@ -224,12 +261,12 @@ func TestFormLooks(t *testing.T) {
 			m.Update(key(name))
 		}
 		for _, at := range f.Fields[field].Looks {
-			if m.looking[at] != 1 {
-				t.Fatalf("looking at %v", m.looking)
+			if m.looks[at].stop == nil {
+				t.Fatalf("not looking at %d", at)
 			}
 		}
 		for _, at := range slices.Backward(f.Fields[field].Looks) {
-			m.Update(looked{f.Look(t.Context(), at, m.values()), at, m.values()})
+			learn(m, at, f.Look(t.Context(), at, m.values()))
 		}
 	}
 	looks(0, "a", "tab")
@@ -248,6 +285,41 @@ func TestFormLooks(t *testing.T) {
 	}
 }
 
+// TestFormCrowded: on a small screen the command line and the way to the help stay, whatever was found, and what was found at the
+// field that is being written is told in full.
+func TestFormCrowded(t *testing.T) {
+	f := &Form{Title: "Compare", Command: func(values []string) (string, error) {
+		return "rtbench compare http://localhost/events ws://localhost/feed " + strings.Repeat("--flag ", 30) + strings.Join(values, ""), nil
+	}}
+	for _, name := range []string{"SSE", "WebSocket", "workload", "connections", "pairs", "duration", "more flags"} {
+		f.Fields = append(f.Fields, Field{Name: name, Hint: "what " + name + " is for, which takes " + strings.Repeat("some words ", 6) + "to say"})
+	}
+	m := newFormModel(t.Context(), f)
+	m.Init()
+	m.Update(tea.WindowSizeMsg{Width: 60, Height: 15})
+	for i := range 2 {
+		m.found[i] = Finding{Err: fmt.Errorf("nothing listens at address %d, %s", i, strings.Repeat("which is a pity, ", 6)+"is it right?")}
+	}
+	for i, field := range f.Fields {
+		got := plainText(m.render(60, 15))
+		want := []string{"▸" + field.Name, "\n rtbench compare http://localhost/events", "ctrl+g help", "ctrl+r run"}
+		if i < 2 {
+			want = append(want, fmt.Sprint("nothing listens at address ", i), "is it right?")
+		} else {
+			want = append(want, "to say")
+		}
+		for _, text := range want {
+			if !strings.Contains(got, text) {
+				t.Errorf("no %q in\n%s", text, got)
+			}
+		}
+		if i == 3 {
+			fits(t, "form-crowded", m.render)
+		}
+		m.Update(key("tab"))
+	}
+}
+
 // TestInFull: all of a long text can be read, and nothing of a server's acts on the terminal.
 func TestInFull(t *testing.T) {
 	text := strings.Repeat("a reason that is long; ", 18) + "\x1b[2J the end"
@@ -255,10 +327,8 @@ func TestInFull(t *testing.T) {
 		pages := map[string]string{}
 		m := newFormModel(t.Context(), form())
 		m.Init()
-		m.form.Look = func(context.Context, int, []string) Finding {
-			return Finding{Values: m.values(), Err: errors.New(text)}
-		}
-		m.learn(looked{m.form.Look(t.Context(), 0, nil), 0, m.values()})
+		m.look(0)
+		learn(m, 0, Finding{Values: m.values(), Err: errors.New(text)})
 		pages["found"] = m.render(size[0], size[1])
 		m.found[0] = Finding{}
 		m.form.Command = func([]string) (string, error) { return "rtbench", errors.New(text) }
@@ -272,7 +342,7 @@ func TestInFull(t *testing.T) {
 		r = newReaderModel(&Reader{Said: []string{text}, Text: func(int) string { return "report" }})
 		r.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
 		pages["said"] = r.render(size[0], size[1])
-		h := newHomeModel([]string{text})
+		h := newHomeModel([]Past{{Came: text}})
 		h.at = len(homeActions)
 		pages["history"] = h.render(size[0], size[1])
 		for name, got := range pages {
@@ -289,7 +359,7 @@ func TestPageHelp(t *testing.T) {
 	m.Update(key("ctrl+g"))
 	r := newReaderModel(&Reader{Rerun: true, Swap: true, Write: func(string, bool) (string, error) { return "", nil }, Text: func(int) string { return "" }})
 	r.Update(key("?"))
-	h := newHomeModel([]string{"a", "b"})
+	h := newHomeModel([]Past{{Came: "a"}, {Came: "b"}})
 	h.Update(key("?"))
 	for name, page := range map[string]struct {
 		keys   []binding
@@ -314,7 +384,7 @@ func TestFormScreen(t *testing.T) {
 	for _, name := range []string{"a", "tab", "x"} {
 		m.Update(key(name))
 	}
-	m.looking[0] = 0
+	m.forget(0)
 	fits(t, "form", m.render)
 	m.Update(key("enter"))
 	fits(t, "form-wrong", m.render)
@@ -332,7 +402,7 @@ func TestReader(t *testing.T) {
 				}
 				return b.String()
 			},
-			Name: "report.html",
+			Name: "report.html", Ends: []string{".md", ".html"},
 			Write: func(path string, _ bool) (string, error) {
 				if written = path; path == "x" {
 					return "", errors.New("no ending")
@@ -357,6 +427,9 @@ func TestReader(t *testing.T) {
 		{[]string{"w", "a", ".", "m", "d", "enter"}, Back, "written to a.md"},
 		{[]string{"w", "enter"}, Back, "written to report.html"},
 		{[]string{"w", "x", "enter"}, Back, "no ending"},
+		{[]string{"w"}, Back, "\n write the report to a file that ends in .md, .html\n"},
+		{[]string{"w", "x", "enter"}, Back, "\n\n ✗ no ending\n x"}, // and not the same again
+		{[]string{"w", "x", "enter", "y"}, Back, "\n write the report to a file that ends in .md, .html\n xy"},
 		{[]string{"w", "x", "enter", "backspace", "b", "enter"}, Back, "written to b"},
 		{[]string{"x"}, Back, "line 0 of 80"}, // it has no sides
 		{[]string{"w", "q", "esc"}, Back, "run again"},
@@ -402,7 +475,7 @@ func TestWrap(t *testing.T) {
 
 // A page has only characters that the terminal has.
 func TestPagesInASCII(t *testing.T) {
-	h, f, r := newHomeModel([]string{"… × µ"}), newFormModel(t.Context(), form()), newReaderModel(&Reader{Title: "é", Text: func(int) string { return "── ━ ⣿" }})
+	h, f, r := newHomeModel([]Past{{Came: "… × µ"}}), newFormModel(t.Context(), form()), newReaderModel(&Reader{Title: "é", Text: func(int) string { return "── ━ ⣿" }})
 	for name, m := range map[string]interface {
 		tea.Model
 		render(width, height int) string
@@ -411,7 +484,8 @@ func TestPagesInASCII(t *testing.T) {
 		for _, p := range []*page{&h.page, &f.page, &r.page} {
 			p.letters = asciiLetters
 		}
-		if text := m.render(80, 24); strings.ContainsFunc(text, func(r rune) bool { return r >= 0x80 }) {
+		text := plainText(m.render(80, 24))
+		if strings.ContainsFunc(text, func(r rune) bool { return r >= 0x80 }) || name == "form" && !strings.Contains(text, "\n>target") {
 			t.Errorf("%s:\n%s", name, text)
 		}
 	}

@@ -48,6 +48,14 @@ func fitRight(text string, width int) string {
 	return strings.Repeat(" ", max(0, width-ansi.StringWidth(text))) + text
 }
 
+// most is a block cut to so many lines of a width, which says so.
+func (b block) most(lines, width int) block {
+	if len(b) <= lines {
+		return b
+	}
+	return append(b[:lines-1:lines-1], ansi.Truncate(b[lines-1], width-2, "")+dim.paint(" …"))
+}
+
 // tall cuts a block to a height, or fills it up to that.
 func (b block) tall(height int) block {
 	height = max(0, height)
