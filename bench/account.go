@@ -15,6 +15,7 @@ func (r *run) account() {
 	feeds := len(r.allFeeds())
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
+		r.latest = max(r.latest, s.latest)
 		for i := range s.tracked {
 			t := &s.tracked[i]
 			if !r.trusts(t.feed) || t.assumed(feeds) {
@@ -200,15 +201,23 @@ func (r *run) echoes() bool { return r.tally.timings[RoundTrip] != nil }
 // silent is how long a gap must be at least to be a silence; and it must be three times the longest one before.
 const silent = int64(time.Second)
 
+// silenceLimit is how long a gap must be to be a silence; never where there is none.
+func (r *run) silenceLimit() int64 {
+	gaps := r.tally.timings[InterArrival]
+	if r.plan.Streams || gaps == nil || r.times.sends != nil && r.steering.warp.touched() {
+		return never
+	}
+	return max(silent, 3*Most(gaps))
+}
+
 // noteSilence records the gaps that are still open at the end of the window, where they are longer than any before: a
 // server that hangs until then would leave no trace in the timings.
 func (r *run) noteSilence(end int64) {
-	gaps := r.tally.timings[InterArrival]
-	if r.plan.Streams || gaps == nil || r.times.sends != nil && r.steering.warp.touched() {
+	r.silence = 0
+	limit, latest := r.silenceLimit(), int64(0)
+	if limit == never {
 		return
 	}
-	limit := max(silent, 3*Most(gaps))
-	latest := int64(0)
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
 		latest = max(latest, s.latest)
@@ -350,12 +359,25 @@ func (r *run) unmeasured() map[Metric]string {
 	return why
 }
 
+// endNow has the snapshots say, while the run goes on, what the result would if it ended now: that nobody is there, or receives
+// anything.
+func (r *run) endNow() {
+	if r.stop != "" {
+		return
+	}
+	r.openAtEnd, r.blind, r.silence = r.open(), r.blindEnd(), 0
+	if gap := r.now() - r.latest; gap > r.silenceLimit() {
+		r.silence = time.Duration(gap)
+	}
+	r.unseen = r.unseenEnd()
+}
+
 // blindEnd is for how long nobody was there to see what the server published as the window ended.
 func (r *run) blindEnd() time.Duration {
 	if r.plan.Streams || r.own != nil || r.stop == StopEnded || r.stop == StopUnreachable || r.hearing() > 0 || !r.wanted() {
 		return 0
 	}
-	return max(0, time.Duration(r.window.end.Load()-r.blindSince.Load()))
+	return max(0, time.Duration(min(r.now(), r.window.end.Load())-r.blindSince.Load()))
 }
 
 // unseenEnd says why nobody can know what the server published as the window ended; "" where it may only have been little.
@@ -367,6 +389,8 @@ func (r *run) unseenEnd() string {
 		return ""
 	case r.deaf.Load() > 0:
 		return "the run itself had made black holes of all connections, and nobody saw what was published then (--idle-timeout has clients notice)"
+	case r.stop == "":
+		return "no connection is open, and nobody sees what is published meanwhile"
 	}
 	return "no connection was open when the window ended, and nobody saw what was published then"
 }

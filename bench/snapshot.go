@@ -67,6 +67,7 @@ func (r *run) collect() {
 		r.stepFrom = now.Truncate(r.series.step)
 	}
 	r.account()
+	r.endNow()
 	r.publish()
 }
 

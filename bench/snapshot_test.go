@@ -1,0 +1,80 @@
+package bench
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rtbench/rtbench/client"
+)
+
+// snapshots makes a run, somebody looking closer, and gives what it shows at some times after its start.
+func snapshots(t *testing.T, f *fakeServer, plan Plan, at ...time.Duration) (*Result, []*Snapshot) {
+	t.Helper()
+	r := f.runner(plan)
+	r.Look(true)
+	seen := make([]*Snapshot, len(at))
+	for i := range at {
+		time.AfterFunc(at[i]-time.Since(f.start), func() { seen[i] = r.Snapshot() })
+	}
+	result, err := r.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result, seen
+}
+
+// gate is a condition of a test.
+func gate(t *testing.T, text string) Threshold {
+	t.Helper()
+	threshold, err := ParseThreshold(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return threshold
+}
+
+// TestSnapshotWhileDown: while nobody is there to see what is published, a snapshot says of loss and of the headline what the result
+// would if the run ended now, and no longer than that.
+func TestSnapshotWhileDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := 8 * second
+		f := newFakeServer(nil)
+		f.dial = func(a attempt) (*fakeStream, error) {
+			if a.n > 0 && a.at < back {
+				return nil, &client.Error{Class: client.ClassRefused}
+			}
+			s := &fakeStream{lines: since(a.at, ticker(20*millisecond, 15*second, millisecond, f.stamped))}
+			if a.n == 0 {
+				s.end = 4*second + 5*millisecond
+			}
+			return s, nil
+		}
+		plan := Plan{Stages: []Stage{{0, 3}}, Duration: 12 * second, Warmup: -1, Backoff: fixed, Sequence: Sequence{ID: true}, Thresholds: []Threshold{gate(t, "lost == 0"), gate(t, "drops < 1")}}
+		_, seen := snapshots(t, f, plan, 3900*millisecond, 4700*millisecond, 6500*millisecond, 11900*millisecond)
+		for i, want := range []string{"", "", "not measurable: no connection is open, and nobody sees what is published meanwhile", ""} {
+			s := seen[i]
+			if got := s.Judgements[0]; got.Unknown != want || got.Passed != (i < 2) {
+				t.Errorf("at %v: %+v", s.At, got)
+			}
+			if got := s.Judgements[1]; got.Unknown != "" || got.Passed != (i == 0) {
+				t.Errorf("at %v: %+v", s.At, got)
+			}
+			silent := len(s.Detail.Doubts) > 0 && strings.HasPrefix(s.Detail.Doubts[0].Text, "nobody received anything in the last ")
+			if silent != (i == 2) || s.Detail.Estimates[0].Verdict.Refused() != silent {
+				t.Errorf("at %v: %+v, %+v", s.At, s.Detail.Doubts, s.Detail.Estimates[0])
+			}
+		}
+		back = time.Hour
+		f.start, f.attempts = time.Now(), make(map[int]int)
+		plan.Duration = 7 * second
+		result, seen := snapshots(t, f, plan, 6900*millisecond)
+		if _, unmeasured := result.Unmeasured[Lost]; !unmeasured || result.Verdict != NoVerdict || result.Judgements[0].Unknown == "" {
+			t.Errorf("%v, %s, %+v", result.Unmeasured, result.Verdict, result.Judgements)
+		}
+		if _, unmeasured := seen[0].Detail.Unmeasured[Lost]; !unmeasured {
+			t.Errorf("%v", seen[0].Detail.Unmeasured)
+		}
+	})
+}
