@@ -10,12 +10,13 @@ import (
 // can't come any more is lost; afterwards everything that didn't come.
 func (r *run) account() {
 	var pairs, echoes pairs
-	r.lostBefore.pairs, r.unsure = 0, 0
+	r.lostBefore.pairs, r.unsure, r.states = 0, 0, states{}
 	over := r.phase == PhaseFinish
 	feeds := len(r.allFeeds())
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
 		r.latest = max(r.latest, s.latest)
+		r.states.count(s)
 		for i := range s.tracked {
 			t := &s.tracked[i]
 			if !r.trusts(t.feed) || t.assumed(feeds) {

@@ -18,11 +18,14 @@ type Snapshot struct {
 	At         time.Duration // after the start
 	Begin, End time.Duration // of the measured window, as planned
 	Open       int           // connections open now
+	Down       int           // that were started and are not open: they connect, or wait before they do
+	Ended      int           // that ended for good
 	Planned    int           // connections the plan has at its peak, or that were wished by hand
 	Counts     [numCounts]uint64
 	Rate       float64 // events received a second, over the last second
 	Headline   Metric
-	Quantiles  Quantiles // of the headline; no samples where there is none yet
+	Quantiles  Quantiles         // of the headline; no samples where there is none yet
+	Unmeasured map[Metric]string // what can't be measured, and why
 	Judgements []Judgement
 	LastError  string // the last one of the most frequent kind; "" if there was none for a while; may quote the server
 
@@ -85,7 +88,7 @@ func (r *run) publish() { r.runner.live.Store(r.snapshot()) }
 func (r *run) snapshot() *Snapshot {
 	s := &Snapshot{
 		Phase: r.phase, At: time.Duration(r.now()), Begin: r.times.begin, End: r.times.end,
-		Open: r.open(), Planned: r.plan.Peak(), Counts: r.tally.counts,
+		Open: r.states.open, Down: r.states.down, Ended: r.states.ended, Planned: r.plan.Peak(), Counts: r.tally.counts,
 	}
 	if wanted := r.steering.wanted.Load(); wanted > 0 {
 		s.Planned = int(wanted)
@@ -95,6 +98,7 @@ func (r *run) snapshot() *Snapshot {
 	}
 	r.past = append(r.past, moment{s.At, s.Count(Received)})
 	figures := r.figures()
+	s.Unmeasured = figures.unmeasured
 	if metric, ok := r.liveHeadline(figures.unmeasured); ok {
 		s.Headline, s.Quantiles = metric, quantiles(r.tally.timings[metric])
 	}

@@ -73,8 +73,32 @@ func TestSnapshotWhileDown(t *testing.T) {
 		if _, unmeasured := result.Unmeasured[Lost]; !unmeasured || result.Verdict != NoVerdict || result.Judgements[0].Unknown == "" {
 			t.Errorf("%v, %s, %+v", result.Unmeasured, result.Verdict, result.Judgements)
 		}
-		if _, unmeasured := seen[0].Detail.Unmeasured[Lost]; !unmeasured {
-			t.Errorf("%v", seen[0].Detail.Unmeasured)
+		if _, unmeasured := seen[0].Unmeasured[Lost]; !unmeasured {
+			t.Errorf("%v", seen[0].Unmeasured)
+		}
+	})
+}
+
+// TestSnapshotFits: what a snapshot says of the connections fits together, whenever it was made.
+func TestSnapshotFits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(nil)
+		f.dial = func(a attempt) (*fakeStream, error) {
+			return &fakeStream{lines: since(a.at, ticker(20*millisecond, 15*second, millisecond, f.stamped)), end: a.at + time.Duration(1+a.conn%7)*130*millisecond}, nil
+		}
+		var at []time.Duration
+		for i := range 25 {
+			at = append(at, second+time.Duration(i)*200*millisecond)
+		}
+		_, seen := snapshots(t, f, Plan{Stages: []Stage{{0, 10}}, Duration: 7 * second, Warmup: -1, Backoff: fixed}, at...)
+		differ := make(map[int]bool)
+		for _, s := range seen {
+			if differ[s.Down] = true; s.Open+s.Down+s.Ended != 10 {
+				t.Errorf("at %v: %d open, %d down, %d ended", s.At, s.Open, s.Down, s.Ended)
+			}
+		}
+		if len(differ) < 3 {
+			t.Errorf("%v", differ)
 		}
 	})
 }

@@ -66,8 +66,8 @@ func (v *view) headline(width int) block {
 	d := s.Detail
 	if s.Quantiles.Samples == 0 || d == nil || len(d.Estimates) == 0 {
 		what := "no timing yet"
-		if d != nil && s.Phase == bench.PhaseMeasure && d.Unmeasured[bench.Delivery] != "" {
-			what = report.Plain(d.Unmeasured[bench.Delivery])
+		if s.Phase == bench.PhaseMeasure && s.Unmeasured[bench.Delivery] != "" {
+			what = report.Plain(s.Unmeasured[bench.Delivery])
 		}
 		lines := hang(bold.paint("latency")+"  ", what, width, dim)
 		if v.nothingOpen() { // there are other worries
@@ -156,11 +156,9 @@ func (v *view) connectionFacts(width int) block {
 			list = append(list, fact{"planned now", numberText(level), normal})
 		}
 	}
-	if d := s.Detail; d != nil {
-		list = append(list, fact{"down", numberText(d.Down), alarm(d.Down > 0, yellow)})
-		if d.Ended > 0 {
-			list = append(list, fact{"ended", numberText(d.Ended), yellow})
-		}
+	list = append(list, fact{"down", numberText(s.Down), alarm(s.Down > 0, yellow)})
+	if s.Ended > 0 {
+		list = append(list, fact{"ended", numberText(s.Ended), yellow})
 	}
 	list = append(list, fact{"drops", v.figureText(bench.Drops), alarm(s.Count(bench.Drops) > 0, yellow)},
 		fact{"reconnects", v.figureText(bench.Reconnects), normal})
@@ -291,7 +289,7 @@ func (v *view) latency(width, height int) block {
 	var rows [][]string
 	for _, m := range bench.Timings() {
 		q := d.Timings[m]
-		if _, unmeasured := d.Unmeasured[m]; unmeasured || q.Samples == 0 {
+		if _, unmeasured := v.s.Unmeasured[m]; unmeasured || q.Samples == 0 {
 			continue
 		}
 		p99 := "–"

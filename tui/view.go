@@ -218,10 +218,8 @@ func (v *view) span() span {
 
 // figureText is a count, or a dash where it isn't known.
 func (v *view) figureText(m bench.Metric) string {
-	if d := v.s.Detail; d != nil {
-		if _, unmeasured := d.Unmeasured[m]; unmeasured {
-			return "–"
-		}
+	if _, unmeasured := v.s.Unmeasured[m]; unmeasured {
+		return "–"
 	}
 	return report.Scale(float64(v.s.Count(m)), m.Unit())
 }
