@@ -10,7 +10,7 @@ import (
 // can't come any more is lost; afterwards everything that didn't come.
 func (r *run) account() {
 	var pairs, echoes pairs
-	r.lostBefore.pairs, r.unsure, r.states = 0, 0, states{}
+	r.lostBefore.pairs, r.unsure, r.missing, r.states = 0, 0, 0, states{}
 	over := r.phase == PhaseFinish
 	feeds := len(r.allFeeds())
 	for _, s := range r.everybody() {
@@ -27,15 +27,23 @@ func (r *run) account() {
 				gone, last = s.gaps(t)
 			}
 			lost := s.unexcused(t, gone, last)
+			if !over {
+				r.missing += less(s.missingSoFar(t), lost)
+			}
 			pairs.add(t.tracker.unique, lost)
 			r.unsure += min(t.ancient, lost)
 			r.lostBefore.pairs += s.missingBefore(t)
 		}
 		if r.echoes() && !s.slow { // whose echoes aren't told from what else it reads
 			unique, gone := s.echo.unique, s.echo.lost
-			if over && s.sent > 0 {
+			switch {
+			case over && s.sent > 0:
 				s.echo.Expect(1)
 				unique, gone = s.echo.Totals(s.sent)
+			case !over && s.hears():
+				r.missing += less(s.echo.missing(), gone)
+			case !over: // what was under way on a stream that is gone
+				r.missing += less(s.sent, unique+gone)
 			}
 			echoes.add(unique, gone)
 			r.unsure += min(s.ancient, gone)
@@ -83,6 +91,22 @@ func (p *pairs) add(delivered, lost uint64) {
 func (s *subscriber) missing(t *tracked, gaps uint64) uint64 {
 	return s.unexcused(t, gaps, s.lastOf(t))
 }
+
+// missingSoFar is how many events of a feed the subscriber hasn't seen, and may yet: those before the latest that it has and, while
+// it has no stream that brings something, what others have seen since. Its shard's mutex must be held.
+func (s *subscriber) missingSoFar(t *tracked) uint64 {
+	gaps, last := t.tracker.missing(), t.tracker.next-1
+	if seen := s.lastOf(t); (s.fresh || !s.hears()) && t.feed.shared() && seen > last {
+		gaps, last = gaps+seen-last, seen
+	}
+	return s.unexcused(t, gaps, last)
+}
+
+// hears reports whether the server reaches the subscriber, as far as the run knows. Its shard's mutex must be held.
+func (s *subscriber) hears() bool { return s.isOpen && !s.deaf }
+
+// less is the difference of two counts; none where the second is the larger one.
+func less(n, by uint64) uint64 { return n - min(n, by) }
 
 // missingBefore is how many events that were due before the window the subscriber has lost. Its shard's mutex must be
 // held.

@@ -22,6 +22,7 @@ type Snapshot struct {
 	Ended      int           // that ended for good
 	Planned    int           // connections the plan has at its peak, or that were wished by hand
 	Counts     [numCounts]uint64
+	Missing    uint64  // events, besides those that are lost, that connections have not received by now: they may still come
 	Rate       float64 // events received a second, over the last second
 	Headline   Metric
 	Quantiles  Quantiles         // of the headline; no samples where there is none yet
@@ -88,7 +89,7 @@ func (r *run) publish() { r.runner.live.Store(r.snapshot()) }
 func (r *run) snapshot() *Snapshot {
 	s := &Snapshot{
 		Phase: r.phase, At: time.Duration(r.now()), Begin: r.times.begin, End: r.times.end,
-		Open: r.states.open, Down: r.states.down, Ended: r.states.ended, Planned: r.plan.Peak(), Counts: r.tally.counts,
+		Open: r.states.open, Down: r.states.down, Ended: r.states.ended, Planned: r.plan.Peak(), Counts: r.tally.counts, Missing: r.missing,
 	}
 	if wanted := r.steering.wanted.Load(); wanted > 0 {
 		s.Planned = int(wanted)
@@ -110,9 +111,25 @@ func (r *run) snapshot() *Snapshot {
 		r.look(s, &figures)
 	}
 	for _, t := range r.plan.Thresholds {
-		s.Judgements = append(s.Judgements, t.Judge(figures))
+		s.Judgements = append(s.Judgements, r.judgeNow(t, figures))
 	}
 	return s
+}
+
+// judgeNow holds a threshold against the figures of the moment. What is missing then may turn out to be lost.
+func (r *run) judgeNow(t Threshold, now figures) Judgement {
+	j := t.Judge(now)
+	if r.missing == 0 || !j.Passed {
+		return j
+	}
+	counts := *now.counts
+	counts[Lost-numTimings] += r.missing
+	counts[Expected-numTimings] += r.missing
+	now.counts = &counts
+	if !t.Judge(now).Passed {
+		j.Missing = r.missing
+	}
+	return j
 }
 
 // liveHeadline is the headline as far as it is known while the run goes on: deliveries that are timed by a guess of the

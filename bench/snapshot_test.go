@@ -102,3 +102,62 @@ func TestSnapshotFits(t *testing.T) {
 		}
 	})
 }
+
+// TestSnapshotMissing: as long as events are missing that may be lost, a snapshot says so, and how many, and no condition on loss
+// holds for sure; once they have come, or are lost, it is decided.
+func TestSnapshotMissing(t *testing.T) {
+	for name, row := range map[string]struct {
+		replay  bool
+		missing [5]uint64 // before the drop, down, open again, soon and long after
+		lost    uint64
+	}{
+		"no replay": {false, [5]uint64{0, 20, 60, 60, 0}, 60},
+		"replay":    {true, [5]uint64{0, 20, 60, 0, 0}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFakeServer(nil)
+				f.dial = func(a attempt) (*fakeStream, error) {
+					all := ticker(20*millisecond, 15*second, millisecond, f.stamped)
+					s := &fakeStream{lines: since(a.at, all)}
+					switch {
+					case a.conn == 1 && a.n == 0:
+						s.end = 3*second + 5*millisecond
+					case a.conn == 1 && a.at < 4*second:
+						return nil, &client.Error{Class: client.ClassRefused}
+					case a.conn == 1: // nothing comes before the snapshot
+						s.lines = since(4310*millisecond, all)
+						if row.replay {
+							for i, l := range all[150:215] {
+								all[150+i].at = max(l.at, 4305*millisecond)
+							}
+							s.lines = all[150:]
+						}
+					}
+					return s, nil
+				}
+				back := client.Backoff{Policy: client.Fixed, Base: 400 * millisecond}
+				gates := []Threshold{gate(t, "lost == 0"), gate(t, "rate(lost) < 1%"), gate(t, "reach >= 99%"), gate(t, "lost < 100")}
+				plan := Plan{Stages: []Stage{{0, 3}}, Duration: 13 * second, Warmup: -1, Backoff: back, Sequence: Sequence{ID: true}, Thresholds: gates}
+				result, seen := snapshots(t, f, plan, 2900*millisecond, 3500*millisecond, 4300*millisecond, 4500*millisecond, 12*second)
+				for i, s := range seen {
+					about := row.missing[i]
+					if s.Missing > about+6 || s.Missing+6 < about {
+						t.Errorf("at %v: %d are missing", s.At, s.Missing)
+					}
+					for _, j := range s.Judgements[:3] {
+						if fails := i == 4 && row.lost > 0; j.Passed == fails || j.Unknown != "" || (j.Missing > 0) != (s.Missing > 0) {
+							t.Errorf("at %v: %+v", s.At, j)
+						}
+					}
+					if j := s.Judgements[3]; !j.Passed || j.Missing > 0 {
+						t.Errorf("at %v: %+v", s.At, j)
+					}
+				}
+				if got := result.Count(Lost); got > row.lost+6 || got+6 < row.lost || result.Judgements[0].Missing > 0 {
+					t.Errorf("%d lost, %+v", got, result.Judgements)
+				}
+			})
+		})
+	}
+}

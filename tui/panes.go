@@ -199,7 +199,14 @@ func (v *view) deliveryFacts(width int) block {
 		}
 	}
 	if !streams {
-		list = append(list, fact{"lost", v.figureText(bench.Lost), alarm(s.Count(bench.Lost) > 0, red)},
+		lost, tint := v.figureText(bench.Lost), alarm(s.Count(bench.Lost) > 0, red)
+		if _, unmeasured := s.Unmeasured[bench.Lost]; s.Missing > 0 && !unmeasured {
+			lost += missingText(s.Missing)
+			if tint == normal {
+				tint = yellow
+			}
+		}
+		list = append(list, fact{"lost", lost, tint},
 			fact{"duplicate", v.figureText(bench.Duplicate), alarm(s.Count(bench.Duplicate) > 0, yellow)})
 	}
 	if d := s.Detail; d != nil {
@@ -219,6 +226,9 @@ func (v *view) deliveryFacts(width int) block {
 	}
 	return facts(width, "events", list...)
 }
+
+// missingText is how many events are missing that may be lost.
+func missingText(n uint64) string { return fmt.Sprintf(", %s missing so far", numberText(int(n))) }
 
 // speedFacts say how fast something is done, where that isn't as planned.
 func (v *view) speedFacts(doing string) []fact {
@@ -261,8 +271,11 @@ func (v *view) thresholds(width int) block {
 			if j.Threshold.Bound != 0 {
 				value += fmt.Sprintf(", %.0f %% of the bound", 100*j.Value/j.Threshold.Bound)
 			}
-			if !j.Passed {
+			switch {
+			case !j.Passed:
 				mark, t = "✗", red
+			case j.Missing > 0:
+				mark, t, value = "·", yellow, value+missingText(j.Missing)
 			}
 		}
 		head, text := "  "+t.paint(mark)+" ", report.Plain(j.Threshold.Text)
