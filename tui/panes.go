@@ -1,7 +1,9 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
@@ -43,12 +45,13 @@ func (v *view) trouble(width int) block {
 	if len(errors) == 0 {
 		return append(hang(title, "no attempt has been answered, nor failed", width, normal), "")
 	}
-	title += yellow.paint(numberText(int(errors[0].Count))) + " × "
-	about := report.Plain(errors[0].Key)
+	latest := slices.MaxFunc(errors, func(a, b bench.ErrorGroup) int { return cmp.Compare(a.Last, b.Last) })
+	title += yellow.paint(numberText(int(latest.Count))) + " × "
+	about := report.Plain(latest.Key)
 	if len(errors) > 1 {
 		about += ", and others (4 shows them)"
 	}
-	return append(append(hang(title, about, width, bold), v.cause(&errors[0], "  ", width)...), "")
+	return append(append(hang(title, about, width, bold), v.cause(&latest, "  ", width)...), "")
 }
 
 // cause is what the last error of a kind said, and what to try.

@@ -85,6 +85,11 @@ func TestTrouble(t *testing.T) {
 			t.Errorf("%s", plainText(got))
 		}
 	}
+	other := refused(t)
+	other.Detail.Errors[1].Last = 4500 * time.Millisecond
+	if v := (&view{s: other, followed: -1}); !strings.Contains(plainText(v.render(80, 24)), "nothing is open  1 × timeout, and others") {
+		t.Errorf("it isn't the latest error: %s", plainText(v.render(80, 24)))
+	}
 	silent := refused(t)
 	silent.Detail.Errors = nil
 	v := view{s: silent, followed: -1}
