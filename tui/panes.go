@@ -143,8 +143,8 @@ func (v *view) plots(width, height int) block {
 		}
 		rate[i] = float64(b.Received) / d.SeriesStep.Seconds()
 	}
-	left := plot(width/2-1, height, v.span(), bench.Nanoseconds, true, curve{"p99", magenta, p99}, curve{"p50", cyan, p50})
-	right := plot(width/2-1, height, v.span(), bench.Number, false, curve{"received a second", blue, rate})
+	left := plot(width/2-1, height, v.span(), bench.Nanoseconds, true, curve{"p99", magenta, solid, p99}, curve{"p50", cyan, dashed, p50})
+	right := plot(width/2-1, height, v.span(), bench.Number, false, curve{"received a second", blue, solid, rate})
 	return beside(width/2, left, right)
 }
 
@@ -375,7 +375,7 @@ func (v *view) connections(width, height int) block {
 	if v.filed {
 		room = filedPlot
 	}
-	lines := plot(width, room, v.span(), bench.Number, false, curve{"planned", dim, planned}, curve{"errors", red, errors}, curve{"open", green, open})
+	lines := plot(width, room, v.span(), bench.Number, false, curve{"planned", dim, dotted, planned}, curve{"errors", red, dashed, errors}, curve{"open", green, solid, open})
 	lines = append(lines, "", bold.paint("those that fared worst")+dim.paint("  ↑ ↓ and enter for one of them"))
 	rows := make([][]string, len(d.Worst))
 	for i, c := range d.Worst {
