@@ -119,6 +119,8 @@ func (m *comparedModel) press(msg tea.KeyPressMsg) tea.Cmd {
 		v.help, v.scroll = !v.help, 0
 	case "esc":
 		v.help, v.scroll = false, 0
+	case "d", "+", "=", "-", "p", "c":
+		v.tell("", errors.New("a comparison can't be steered: each trial is to be like the others"))
 	case "up", "k":
 		v.move(-1)
 	case "down", "j":
