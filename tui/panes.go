@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
@@ -352,7 +353,11 @@ func scrolled(b block, head, height, from int, keys string) (lines block, bottom
 	from = min(from, bottom)
 	lines = append(b[:head:head], rest[from:min(len(rest), from+room)]...)
 	if hidden := bottom - from; hidden > 0 {
-		lines[len(lines)-1] = dim.paint(fmt.Sprintf("  %d more (%s)", hidden+1, keys))
+		last := len(lines) - 1
+		lines[last] = dim.paint(fmt.Sprintf("  %d more (%s)", hidden+1, keys))
+		if last > head && strings.HasSuffix(lines[last-1], goesOn) {
+			lines[last-1] += dim.paint(" …")
+		}
 	}
 	return lines, bottom
 }
@@ -443,7 +448,7 @@ func (v *view) tester(width, height int) block {
 	h := d.Health
 	lines := facts(width, "the tester", fact{"lag behind the kernel", timing(bench.ClientLag), normal}, fact{"sent late by", timing(bench.PublishLateness), normal},
 		fact{"events sharing a read", share(h.Shared), normal}, fact{"without kernel stamp", share(h.Unstamped), alarm(h.Unstamped > 0, yellow)},
-		fact{"stood still for", timeText(int64(h.Stalled)), alarm(h.Stalled > 0, red)}, fact{"wall clock stepped by", timeText(int64(h.ClockStep)), normal})
+		fact{"stood still for", timeText(int64(h.Stalled)), alarm(h.Stalled > 0, red)}, fact{"wall clock stepped by", timeText(int64(h.ClockStep.Abs())), normal})
 	target := []fact{{"", "not asked (--target-pid, --target-metrics)", dim}}
 	switch t := d.Target; {
 	case t != nil && t.Why != "":
