@@ -65,7 +65,8 @@ type KindFigures struct {
 
 // Followed is what is told of a connection that somebody follows.
 type Followed struct {
-	Connection int // -1 for all of them
+	Connection int    // -1 for all of them
+	Holding    string // what those events hold that are told; "" for all
 	History    []Happening
 	Events     []SeenEvent // the latest last
 	Skipped    uint64      // events that came too fast to be told
@@ -386,7 +387,7 @@ func (r *run) describe(s *Snapshot, figures *figures) *Detail {
 		if d.Followed == nil {
 			d.Followed = &Followed{}
 		}
-		d.Followed.Connection = f.connection
+		d.Followed.Connection, d.Followed.Holding = f.connection, f.holding
 		d.Followed.Events, d.Followed.Skipped = f.all()
 	}
 	return d

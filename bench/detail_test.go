@@ -60,7 +60,7 @@ func TestDetail(t *testing.T) {
 			t.Errorf("%+v", d.Kinds)
 		}
 		followed := d.Followed
-		if followed == nil || followed.Connection != 3 || len(followed.Events) < 4 || followed.Skipped != 0 {
+		if followed == nil || followed.Connection != 3 || followed.Holding != "rare" || len(followed.Events) < 4 || followed.Skipped != 0 {
 			t.Fatalf("%+v", followed)
 		}
 		for _, ev := range followed.Events {

@@ -141,7 +141,9 @@ func TestPanes(t *testing.T) {
 	for p := range numPanes {
 		views[strings.ToLower(panes[p].name)] = view{s: s, pane: p, speed: 1.5}
 	}
-	views["connection"] = view{s: followed(s), pane: connections, followed: 997, filter: "price\x1b"}
+	filtered := followed(s)
+	filtered.Detail.Followed.Holding = "price\x1b"
+	views["connection"] = view{s: filtered, pane: connections, followed: 997, filter: "price\x1b"}
 	views["event"] = view{s: s, pane: events, opened: &s.Detail.Followed.Events[37]}
 	views["event-raw"] = view{s: s, pane: events, opened: &s.Detail.Followed.Events[34]}
 	views["help"] = view{s: s, help: true}
