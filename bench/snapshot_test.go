@@ -161,3 +161,37 @@ func TestSnapshotMissing(t *testing.T) {
 		})
 	}
 }
+
+// lacking is a run of many connections that all lack events, of streams that are down or have come back.
+func lacking(connections int) *run {
+	r := newRun(&Runner{Plan: Plan{Stages: []Stage{{0, connections}}, Duration: time.Hour, Sequence: Sequence{ID: true}}, fakable: true})
+	f := r.feed(feedKey{kind: byNumber})
+	f.met.Store(true)
+	f.declared = true
+	f.highest.Store(200)
+	f.repeats.Store(1000)
+	for i := range connections {
+		s := &subscriber{run: r, shard: r.recorder.shard(), index: i, isOpen: i%2 > 0, fresh: i%4 > 2, opened: 1, dropped: never}
+		s.tracked = append(s.place[:0], tracked{key: f.key, feed: f})
+		for n := range uint64(100) {
+			s.tracked[0].tracker.Observe(1 + n*(1+n%2))
+		}
+		r.all = append(r.all, s)
+	}
+	return r
+}
+
+// TestAccountAllocates: accounting takes no more memory the more connections there are.
+func TestAccountAllocates(t *testing.T) {
+	few, many := lacking(10), lacking(2000)
+	if a, b := testing.AllocsPerRun(10, few.account), testing.AllocsPerRun(10, many.account); b > a || many.missing == 0 {
+		t.Errorf("%v allocations for 10 connections, %v for 2,000, which lack %d", a, b, many.missing)
+	}
+}
+
+func BenchmarkAccount(b *testing.B) {
+	r := lacking(19_000)
+	for b.Loop() {
+		r.account()
+	}
+}
