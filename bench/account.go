@@ -10,11 +10,13 @@ import (
 // can't come any more is lost; afterwards everything that didn't come.
 func (r *run) account() {
 	var pairs, echoes pairs
-	r.lostBefore.pairs, r.unsure = 0, 0
+	r.lostBefore.pairs, r.unsure, r.missing, r.states = 0, 0, 0, states{}
 	over := r.phase == PhaseFinish
 	feeds := len(r.allFeeds())
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
+		r.latest = max(r.latest, s.latest)
+		r.states.count(s)
 		for i := range s.tracked {
 			t := &s.tracked[i]
 			if !r.trusts(t.feed) || t.assumed(feeds) {
@@ -25,15 +27,23 @@ func (r *run) account() {
 				gone, last = s.gaps(t)
 			}
 			lost := s.unexcused(t, gone, last)
+			if !over {
+				r.missing += less(s.missingSoFar(t), lost)
+			}
 			pairs.add(t.tracker.unique, lost)
 			r.unsure += min(t.ancient, lost)
 			r.lostBefore.pairs += s.missingBefore(t)
 		}
 		if r.echoes() && !s.slow { // whose echoes aren't told from what else it reads
 			unique, gone := s.echo.unique, s.echo.lost
-			if over && s.sent > 0 {
+			switch {
+			case over && s.sent > 0:
 				s.echo.Expect(1)
 				unique, gone = s.echo.Totals(s.sent)
+			case !over && s.hears():
+				r.missing += less(s.echo.missing(), gone)
+			case !over: // what was under way on a stream that is gone
+				r.missing += less(s.sent, unique+gone)
 			}
 			echoes.add(unique, gone)
 			r.unsure += min(s.ancient, gone)
@@ -81,6 +91,22 @@ func (p *pairs) add(delivered, lost uint64) {
 func (s *subscriber) missing(t *tracked, gaps uint64) uint64 {
 	return s.unexcused(t, gaps, s.lastOf(t))
 }
+
+// missingSoFar is how many events of a feed the subscriber hasn't seen, and may yet: those before the latest that it has and, while
+// it has no stream that brings something, what others have seen since. Its shard's mutex must be held.
+func (s *subscriber) missingSoFar(t *tracked) uint64 {
+	gaps, last := t.tracker.missing(), t.tracker.next-1
+	if seen := s.lastOf(t); (s.fresh || !s.hears()) && t.feed.shared() && seen > last {
+		gaps, last = gaps+seen-last, seen
+	}
+	return s.unexcused(t, gaps, last)
+}
+
+// hears reports whether the server reaches the subscriber, as far as the run knows. Its shard's mutex must be held.
+func (s *subscriber) hears() bool { return s.isOpen && !s.deaf }
+
+// less is the difference of two counts; none where the second is the larger one.
+func less(n, by uint64) uint64 { return n - min(n, by) }
 
 // missingBefore is how many events that were due before the window the subscriber has lost. Its shard's mutex must be
 // held.
@@ -200,15 +226,23 @@ func (r *run) echoes() bool { return r.tally.timings[RoundTrip] != nil }
 // silent is how long a gap must be at least to be a silence; and it must be three times the longest one before.
 const silent = int64(time.Second)
 
+// silenceLimit is how long a gap must be to be a silence; never where there is none.
+func (r *run) silenceLimit() int64 {
+	gaps := r.tally.timings[InterArrival]
+	if r.plan.Streams || gaps == nil || r.times.sends != nil && r.steering.warp.touched() {
+		return never
+	}
+	return max(silent, 3*Most(gaps))
+}
+
 // noteSilence records the gaps that are still open at the end of the window, where they are longer than any before: a
 // server that hangs until then would leave no trace in the timings.
 func (r *run) noteSilence(end int64) {
-	gaps := r.tally.timings[InterArrival]
-	if r.plan.Streams || gaps == nil || r.times.sends != nil && r.steering.warp.touched() {
+	r.silence = 0
+	limit, latest := r.silenceLimit(), int64(0)
+	if limit == never {
 		return
 	}
-	limit := max(silent, 3*Most(gaps))
-	latest := int64(0)
 	for _, s := range r.everybody() {
 		s.shard.mu.Lock()
 		latest = max(latest, s.latest)
@@ -350,12 +384,25 @@ func (r *run) unmeasured() map[Metric]string {
 	return why
 }
 
+// endNow has the snapshots say, while the run goes on, what the result would if it ended now: that nobody is there, or receives
+// anything.
+func (r *run) endNow() {
+	if r.stop != "" {
+		return
+	}
+	r.openAtEnd, r.blind, r.silence = r.open(), r.blindEnd(), 0
+	if gap := r.now() - r.latest; gap > r.silenceLimit() {
+		r.silence = time.Duration(gap)
+	}
+	r.unseen = r.unseenEnd()
+}
+
 // blindEnd is for how long nobody was there to see what the server published as the window ended.
 func (r *run) blindEnd() time.Duration {
 	if r.plan.Streams || r.own != nil || r.stop == StopEnded || r.stop == StopUnreachable || r.hearing() > 0 || !r.wanted() {
 		return 0
 	}
-	return max(0, time.Duration(r.window.end.Load()-r.blindSince.Load()))
+	return max(0, time.Duration(min(r.now(), r.window.end.Load())-r.blindSince.Load()))
 }
 
 // unseenEnd says why nobody can know what the server published as the window ended; "" where it may only have been little.
@@ -367,6 +414,8 @@ func (r *run) unseenEnd() string {
 		return ""
 	case r.deaf.Load() > 0:
 		return "the run itself had made black holes of all connections, and nobody saw what was published then (--idle-timeout has clients notice)"
+	case r.stop == "":
+		return "no connection is open, and nobody sees what is published meanwhile"
 	}
 	return "no connection was open when the window ended, and nobody saw what was published then"
 }

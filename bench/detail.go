@@ -19,13 +19,10 @@ import (
 // (Runner.Look).
 type Detail struct {
 	At         time.Duration // after the start
-	Down       int           // connections that were started and are not open: they connect, or wait before they do
-	Ended      int           // that ended for good
 	Timings    [numTimings]Quantiles
-	Unmeasured map[Metric]string // what can't be measured, and why
-	Estimates  []Estimate        // of the headline: its percentiles, and how far each could be trusted if the run ended now
-	Doubts     []Warning         // that there would be then about the whole run
-	Spread     Spread            // of the headline, over the run
+	Estimates  []Estimate // of the headline: its percentiles, and how far each could be trusted if the run ended now
+	Doubts     []Warning  // that there would be then about the whole run
+	Spread     Spread     // of the headline, over the run
 	Series     []Bucket
 	SeriesStep time.Duration
 	Errors     []ErrorGroup // the most frequent first
@@ -68,7 +65,8 @@ type KindFigures struct {
 
 // Followed is what is told of a connection that somebody follows.
 type Followed struct {
-	Connection int // -1 for all of them
+	Connection int    // -1 for all of them
+	Holding    string // what those events hold that are told; "" for all
 	History    []Happening
 	Events     []SeenEvent // the latest last
 	Skipped    uint64      // events that came too fast to be told
@@ -358,7 +356,7 @@ func (r *run) soFar(s *Snapshot) (estimates []Estimate, doubts []Warning) {
 // describe makes a Detail.
 func (r *run) describe(s *Snapshot, figures *figures) *Detail {
 	d := &Detail{
-		At: s.At, Unmeasured: figures.unmeasured, SeriesStep: r.series.step, Errors: r.errors.all(),
+		At: s.At, SeriesStep: r.series.step, Errors: r.errors.all(),
 		Health: r.watch.health(r.tally.inWindow), Resumption: r.resumption(figures.unmeasured), Target: r.targetNow.Load(),
 	}
 	for m, h := range r.tally.timings {
@@ -372,16 +370,7 @@ func (r *run) describe(s *Snapshot, figures *figures) *Detail {
 	d.Series = r.series.shown(s.Headline)
 	d.Estimates, d.Doubts = r.soFar(s)
 	for _, c := range r.everybody() {
-		one := c.describe(time.Duration(r.now()))
-		switch one.State {
-		case StateDown:
-			if !r.plan.Streams { // whose places may be free
-				d.Down++
-			}
-		case StateEnded:
-			d.Ended++
-		}
-		d.Worst = worst(d.Worst, one)
+		d.Worst = worst(d.Worst, c.describe(time.Duration(r.now())))
 		if f := r.runner.followed.Load(); f != nil && f.connection == c.index {
 			d.Followed = &Followed{History: c.life()}
 		}
@@ -398,7 +387,7 @@ func (r *run) describe(s *Snapshot, figures *figures) *Detail {
 		if d.Followed == nil {
 			d.Followed = &Followed{}
 		}
-		d.Followed.Connection = f.connection
+		d.Followed.Connection, d.Followed.Holding = f.connection, f.holding
 		d.Followed.Events, d.Followed.Skipped = f.all()
 	}
 	return d
@@ -422,13 +411,7 @@ func worst(list []Connection, c Connection) []Connection {
 func (s *subscriber) describe(now time.Duration) Connection {
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
-	c := Connection{Index: s.index, State: StateDown, Drops: s.drops, Longest: s.longest, Quiet: -1}
-	switch {
-	case s.ended:
-		c.State = StateEnded
-	case s.isOpen:
-		c.State = StateOpen
-	}
+	c := Connection{Index: s.index, State: s.state(), Drops: s.drops, Longest: s.longest, Quiet: -1}
 	if s.latest > 0 {
 		c.Quiet = max(0, int64(now)-s.latest)
 	}
@@ -437,6 +420,33 @@ func (s *subscriber) describe(now time.Duration) Connection {
 		c.Missing += missing
 	}
 	return c
+}
+
+// state is where the connection stands. The shard's mutex must be held.
+func (s *subscriber) state() ConnectionState {
+	switch {
+	case s.ended:
+		return StateEnded
+	case s.isOpen:
+		return StateOpen
+	}
+	return StateDown
+}
+
+// states is how many connections stand where, all counted at once, so that they fit together.
+type states struct{ open, down, ended int }
+
+func (n *states) count(s *subscriber) {
+	switch s.state() {
+	case StateOpen:
+		n.open++
+	case StateEnded:
+		n.ended++
+	default:
+		if !s.run.plan.Streams { // whose places may be free
+			n.down++
+		}
+	}
 }
 
 // life is what happened to a connection.

@@ -43,11 +43,11 @@ func TestDetail(t *testing.T) {
 			t.Fatal(err)
 		}
 		early, late := <-soon, <-then
-		if d := early.Detail; d == nil || d.Down != 1 || d.Ended != 0 || len(d.Series) < 2 || d.Timings[Delivery].Samples == 0 || len(d.Estimates) != len(Percentiles()) {
+		if d := early.Detail; d == nil || early.Down != 1 || early.Ended != 0 || len(d.Series) < 2 || d.Timings[Delivery].Samples == 0 || len(d.Estimates) != len(Percentiles()) {
 			t.Fatalf("%+v", d)
 		}
 		d := late.Detail
-		if d.Down != 0 || len(d.Worst) != 4 || d.Worst[0].Index != 3 || d.Worst[0].Drops != 1 || d.Worst[0].State != StateOpen || d.Worst[1].Drops != 0 || d.Worst[1].Longest != int64(millisecond) {
+		if late.Down != 0 || len(d.Worst) != 4 || d.Worst[0].Index != 3 || d.Worst[0].Drops != 1 || d.Worst[0].State != StateOpen || d.Worst[1].Drops != 0 || d.Worst[1].Longest != int64(millisecond) {
 			t.Errorf("%+v", d.Worst)
 		}
 		if d.Target == nil || d.Target.CPU != second || d.Target.Most != 5000 || d.Target.Why != "" {
@@ -60,7 +60,7 @@ func TestDetail(t *testing.T) {
 			t.Errorf("%+v", d.Kinds)
 		}
 		followed := d.Followed
-		if followed == nil || followed.Connection != 3 || len(followed.Events) < 4 || followed.Skipped != 0 {
+		if followed == nil || followed.Connection != 3 || followed.Holding != "rare" || len(followed.Events) < 4 || followed.Skipped != 0 {
 			t.Fatalf("%+v", followed)
 		}
 		for _, ev := range followed.Events {

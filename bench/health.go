@@ -61,6 +61,7 @@ const (
 	maxStops   = 4096
 	stallLimit = 100 * time.Millisecond // by which a tick must be late to count
 	clockLooks = time.Second            // between two looks at the clocks
+	clockNoise = time.Microsecond       // by which two readings of them may differ, though neither was set
 )
 
 func newWatch(start time.Time, begin time.Duration, sample func() hostSample) watch {
@@ -123,7 +124,7 @@ func (w *watch) compareClocks() {
 			best = step
 		}
 	}
-	if best.Abs() > w.step.Abs() {
+	if best.Abs() > max(w.step.Abs(), clockNoise) {
 		w.step = best
 	}
 }

@@ -104,6 +104,9 @@ type run struct {
 	drops                 uint64                         // as gathered last
 	dropMoments           int64                          // ticks in which connections dropped
 	unsure                uint64                         // of those, how many may have come, too late to be told
+	missing               uint64                         // events of which, as accounted last, it isn't known whether they are lost
+	states                states                         // of the connections, as accounted last
+	latest                int64                          // when anybody received an event last, as accounted last, ns after the start
 	silence               time.Duration                  // nobody received anything for so long before the end; 0 where that is nothing unusual
 	ownPeak               bool                           // the peak of the process's memory is none of an earlier run's
 	cpu                   time.Duration                  // used before the run

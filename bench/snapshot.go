@@ -18,11 +18,15 @@ type Snapshot struct {
 	At         time.Duration // after the start
 	Begin, End time.Duration // of the measured window, as planned
 	Open       int           // connections open now
+	Down       int           // that were started and are not open: they connect, or wait before they do
+	Ended      int           // that ended for good
 	Planned    int           // connections the plan has at its peak, or that were wished by hand
 	Counts     [numCounts]uint64
+	Missing    uint64  // events, besides those that are lost, that connections have not received by now: they may still come
 	Rate       float64 // events received a second, over the last second
 	Headline   Metric
-	Quantiles  Quantiles // of the headline; no samples where there is none yet
+	Quantiles  Quantiles         // of the headline; no samples where there is none yet
+	Unmeasured map[Metric]string // what can't be measured, and why
 	Judgements []Judgement
 	LastError  string // the last one of the most frequent kind; "" if there was none for a while; may quote the server
 
@@ -67,6 +71,7 @@ func (r *run) collect() {
 		r.stepFrom = now.Truncate(r.series.step)
 	}
 	r.account()
+	r.endNow()
 	r.publish()
 }
 
@@ -84,7 +89,7 @@ func (r *run) publish() { r.runner.live.Store(r.snapshot()) }
 func (r *run) snapshot() *Snapshot {
 	s := &Snapshot{
 		Phase: r.phase, At: time.Duration(r.now()), Begin: r.times.begin, End: r.times.end,
-		Open: r.open(), Planned: r.plan.Peak(), Counts: r.tally.counts,
+		Open: r.states.open, Down: r.states.down, Ended: r.states.ended, Planned: r.plan.Peak(), Counts: r.tally.counts, Missing: r.missing,
 	}
 	if wanted := r.steering.wanted.Load(); wanted > 0 {
 		s.Planned = int(wanted)
@@ -94,6 +99,7 @@ func (r *run) snapshot() *Snapshot {
 	}
 	r.past = append(r.past, moment{s.At, s.Count(Received)})
 	figures := r.figures()
+	s.Unmeasured = figures.unmeasured
 	if metric, ok := r.liveHeadline(figures.unmeasured); ok {
 		s.Headline, s.Quantiles = metric, quantiles(r.tally.timings[metric])
 	}
@@ -105,9 +111,25 @@ func (r *run) snapshot() *Snapshot {
 		r.look(s, &figures)
 	}
 	for _, t := range r.plan.Thresholds {
-		s.Judgements = append(s.Judgements, t.Judge(figures))
+		s.Judgements = append(s.Judgements, r.judgeNow(t, figures))
 	}
 	return s
+}
+
+// judgeNow holds a threshold against the figures of the moment. What is missing then may turn out to be lost.
+func (r *run) judgeNow(t Threshold, now figures) Judgement {
+	j := t.Judge(now)
+	if r.missing == 0 || !j.Passed {
+		return j
+	}
+	counts := *now.counts
+	counts[Lost-numTimings] += r.missing
+	counts[Expected-numTimings] += r.missing
+	now.counts = &counts
+	if !t.Judge(now).Passed {
+		j.Missing = r.missing
+	}
+	return j
 }
 
 // liveHeadline is the headline as far as it is known while the run goes on: deliveries that are timed by a guess of the

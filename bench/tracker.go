@@ -122,6 +122,9 @@ func (t *Tracker) holes(end uint64) (n uint64) {
 	return n
 }
 
+// missing is how many ordinals below the highest seen are unseen: those that are lost, and those that may still come.
+func (t *Tracker) missing() uint64 { return t.next - t.base - t.unique }
+
 // Totals gives what the subscriber has seen and what it has lost, where everything up to and including ordinal last
 // has had its time to arrive. last 0 means up to the highest seen.
 func (t *Tracker) Totals(last uint64) (unique, lost uint64) {

@@ -174,6 +174,9 @@ func TestTrackerAgainstSet(t *testing.T) {
 			at = max(at, n+1)
 			highest = max(highest, n)
 			last := rapid.SampledFrom([]uint64{0, highest, highest + rapid.Uint64Range(1, 500).Draw(t, "more")}).Draw(t, "last")
+			if _, want := all.totals(0); tracker.missing() != want {
+				t.Fatalf("%d missing, want %d", tracker.missing(), want)
+			}
 			unique, lost := tracker.Totals(last)
 			if wantUnique, wantLost := all.totals(max(last, all.next-1)); last >= all.next-1 && (unique != wantUnique || lost != wantLost) {
 				t.Fatalf("to %d: %d seen, %d lost; want %d, %d", last, unique, lost, wantUnique, wantLost)

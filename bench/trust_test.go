@@ -219,6 +219,20 @@ func TestWatchStalls(t *testing.T) {
 	}
 }
 
+// TestWatchClock: by so little as two readings of the clocks differ, neither was set.
+func TestWatchClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for step, want := range map[time.Duration]time.Duration{8: 0, -999: 0, 1001: 1001, -millisecond: -millisecond} {
+			w := newWatch(time.Now(), 0, unknownHost)
+			w.wall -= int64(step)
+			w.compareClocks()
+			if got := w.health(Window{}).ClockStep; got != want {
+				t.Errorf("of %v it tells %v", step, got)
+			}
+		}
+	})
+}
+
 // TestWatchRamp: a stop counts up to when the last connection was opened, be it before the window or across its begin.
 func TestWatchRamp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -119,6 +119,8 @@ func (m *comparedModel) press(msg tea.KeyPressMsg) tea.Cmd {
 		v.help, v.scroll = !v.help, 0
 	case "esc":
 		v.help, v.scroll = false, 0
+	case "d", "+", "=", "-", "p", "c":
+		v.tell("", errors.New("a comparison can't be steered: each trial is to be like the others"))
 	case "up", "k":
 		v.move(-1)
 	case "down", "j":
@@ -329,9 +331,10 @@ func (c *Comparing) plots(width, height int) block {
 			}
 		}
 		pairs := span{time.Second, time.Duration(max(1, len(c.Pairs))) * time.Second}
-		drawn := plot(width/2-1, height-1, pairs, bench.Nanoseconds, true, curve{report.Plain(c.Sides[0]), cyan, sides[0]}, curve{report.Plain(c.Sides[1]), magenta, sides[1]})
+		curves := []curve{{report.Plain(c.Sides[0]), cyan, solid, sides[0]}, {report.Plain(c.Sides[1]), magenta, dashed, sides[1]}}
+		drawn := plot(width/2-1, height-1, pairs, bench.Nanoseconds, true, curves...)
 		if last := len(drawn) - 1; last >= 0 { // what goes on below it are pairs, and not seconds
-			drawn[last] = fit(strings.Repeat(" ", marginWidth)+legend([]curve{{name: report.Plain(c.Sides[0]), colour: cyan}, {name: report.Plain(c.Sides[1]), colour: magenta}}), width/2-1)
+			drawn[last] = fit(strings.Repeat(" ", marginWidth)+legend(curves), width/2-1)
 		}
 		blocks = append(blocks, append(block{bold.paint(name) + dim.paint(" of each pair")}, drawn...))
 	}

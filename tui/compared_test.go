@@ -104,6 +104,24 @@ func TestComparedKeys(t *testing.T) {
 	}
 }
 
+// TestComparedUnsteered: a key that steers a run, and not a comparison, says so until the next key.
+func TestComparedUnsteered(t *testing.T) {
+	for _, size := range sizes {
+		for _, key := range "d+-pc" {
+			m := newComparedModel(Contest{Pull: func() *Comparing { return compared(9) }}, Screen{})
+			m.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+			m.Update(pulled{})
+			for _, want := range []bool{true, false} {
+				m.Update(tea.KeyPressMsg{Code: key, Text: string(key)})
+				if got := strings.Contains(plainText(m.View().Content), "✗ a comparison can't be steered"); got != want {
+					t.Errorf("%v, %c: it is said: %v", size, key, got)
+				}
+				key = '?'
+			}
+		}
+	}
+}
+
 // TestComparedSave: the report so far is written while the comparison goes on, over nothing unasked, and not before there is a pair.
 func TestComparedSave(t *testing.T) {
 	for _, row := range []struct {

@@ -33,7 +33,7 @@ var bindings = []binding{
 	{"[ ]", "", "scroll what is above a list of events", []string{"["}, func(m *model) tea.Cmd { m.moveAbove(-1); return nil }},
 	{"", "", "", []string{"]"}, func(m *model) tea.Cmd { m.moveAbove(1); return nil }},
 	{"enter", "", "look at the marked connection: what happened to it, and what it receives; or at all of the marked event", []string{"enter"}, (*model).enter},
-	{"esc", "", "go back", []string{"esc"}, (*model).back},
+	{"esc", "", "go back, or show all events again where a filter was set", []string{"esc"}, (*model).back},
 	{"?", "help", "show these keys", []string{"?"}, func(m *model) tea.Cmd { m.view.help, m.view.scroll = !m.view.help, 0; return nil }},
 	{"space", "freeze", "have the display stand still; the measurement doesn't", []string{"space", " "}, (*model).freeze},
 	{"q", "end", "end the run now: what is under way still arrives, and the report is written", []string{"q"}, (*model).end},

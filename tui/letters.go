@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"math/bits"
 	"runtime"
 	"strings"
 	"unicode/utf8"
@@ -40,7 +41,7 @@ func lettersOf(variable func(name string) string) letters {
 
 // substitutes are what stands for the characters of a screen, in blockLetters and in asciiLetters.
 var substitutes = map[rune][2]rune{
-	'━': {'═', '='}, '─': {'─', '-'}, '│': {'│', '|'}, '░': {'░', '.'}, '▒': {'▒', ':'}, '▓': {'▓', '*'}, '█': {'█', '#'},
+	'━': {'═', '='}, '┅': {'-', '-'}, '─': {'─', '-'}, '│': {'│', '|'}, '░': {'░', '.'}, '▒': {'▒', ':'}, '▓': {'▓', '*'}, '█': {'█', '#'},
 	'✓': {'√', '+'}, '✗': {'x', 'x'}, '·': {'·', '.'}, '…': {'~', '~'}, '–': {'-', '-'}, '×': {'x', 'x'}, '÷': {'÷', '/'}, '±': {'±', '~'},
 	'≥': {'≥', '>'}, '≤': {'≤', '<'}, '→': {'→', '>'}, '←': {'←', '<'}, '↑': {'↑', '^'}, '↓': {'↓', 'v'}, 'µ': {'µ', 'u'},
 	'▸': {'►', '>'}, '∞': {'∞', '>'}, '▀': {'▀', '\''},
@@ -93,6 +94,10 @@ func (l letters) dots(cell byte) rune {
 	switch {
 	case last < 0:
 		return ' '
+	case bits.OnesCount8(cell) == 1 && l == blockLetters:
+		return '·'
+	case bits.OnesCount8(cell) == 1:
+		return '.'
 	case l == blockLetters && last < 2:
 		return '▀'
 	case l == blockLetters && first > 1:

@@ -9,8 +9,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/rtbench/rtbench/bench"
 )
 
 // TestLettersOf: what a terminal has is told by the locale that is in force, and by its kind.
@@ -115,5 +118,37 @@ func TestDots(t *testing.T) {
 		if got := blockLetters.write(string(pattern)) + asciiLetters.write(string(pattern)); got != want {
 			t.Errorf("%c is %q, want %q", pattern, got, want)
 		}
+	}
+}
+
+// TestStrokes: curves of a plot are told apart by what they are drawn with, as their legend says, in all letters and without colours;
+// and no value that stands out is left out in the gaps of one.
+func TestStrokes(t *testing.T) {
+	values := func(level float64) []float64 { return slices.Repeat([]float64{level}, 400) }
+	low, middle, high := values(10), values(50), values(90)
+	low[202] = 30
+	drawn := plot(60, 12, span{time.Second, 400 * time.Second}, bench.Number, false, curve{"low", red, dashed, low}, curve{"middle", green, dotted, middle}, curve{"high", blue, solid, high})
+	for _, l := range []letters{allLetters, blockLetters, asciiLetters} {
+		screen := plainText(l.screen(slices.Clone(drawn), 60))
+		shapes := make(map[string]bool)
+		for _, line := range strings.Split(screen, "\n") {
+			if runes := []rune(line); len(runes) > 25 && strings.ContainsAny(line, "│|") {
+				if shape := string(runes[20:24]); strings.TrimSpace(shape) != "" {
+					shapes[shape] = true
+				}
+			}
+		}
+		signs := make(map[string]bool)
+		for _, name := range []string{"low", "middle", "high"} {
+			before, _, _ := strings.Cut(screen, " "+name)
+			signs[before[strings.LastIndex(before, " "):]] = true
+		}
+		if len(shapes) != 3 || len(signs) != 3 {
+			t.Errorf("%v: %v, %v of\n%s", l, shapes, signs, screen)
+		}
+	}
+	flat := plot(60, 12, span{time.Second, 400 * time.Second}, bench.Number, false, curve{"low", red, dashed, values(10)}, curve{"middle", green, dotted, middle}, curve{"high", blue, solid, high})
+	if plainText(strings.Join(flat, "\n")) == plainText(strings.Join(drawn, "\n")) {
+		t.Error("what stands out of a dashed curve isn't there")
 	}
 }

@@ -1,7 +1,10 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
@@ -43,12 +46,13 @@ func (v *view) trouble(width int) block {
 	if len(errors) == 0 {
 		return append(hang(title, "no attempt has been answered, nor failed", width, normal), "")
 	}
-	title += yellow.paint(numberText(int(errors[0].Count))) + " × "
-	about := report.Plain(errors[0].Key)
+	latest := slices.MaxFunc(errors, func(a, b bench.ErrorGroup) int { return cmp.Compare(a.Last, b.Last) })
+	title += yellow.paint(numberText(int(latest.Count))) + " × "
+	about := report.Plain(latest.Key)
 	if len(errors) > 1 {
 		about += ", and others (4 shows them)"
 	}
-	return append(append(hang(title, about, width, bold), v.cause(&errors[0], "  ", width)...), "")
+	return append(append(hang(title, about, width, bold), v.cause(&latest, "  ", width)...), "")
 }
 
 // cause is what the last error of a kind said, and what to try.
@@ -66,8 +70,8 @@ func (v *view) headline(width int) block {
 	d := s.Detail
 	if s.Quantiles.Samples == 0 || d == nil || len(d.Estimates) == 0 {
 		what := "no timing yet"
-		if d != nil && s.Phase == bench.PhaseMeasure && d.Unmeasured[bench.Delivery] != "" {
-			what = report.Plain(d.Unmeasured[bench.Delivery])
+		if s.Phase == bench.PhaseMeasure && s.Unmeasured[bench.Delivery] != "" {
+			what = report.Plain(s.Unmeasured[bench.Delivery])
 		}
 		lines := hang(bold.paint("latency")+"  ", what, width, dim)
 		if v.nothingOpen() { // there are other worries
@@ -140,8 +144,8 @@ func (v *view) plots(width, height int) block {
 		}
 		rate[i] = float64(b.Received) / d.SeriesStep.Seconds()
 	}
-	left := plot(width/2-1, height, v.span(), bench.Nanoseconds, true, curve{"p99", magenta, p99}, curve{"p50", cyan, p50})
-	right := plot(width/2-1, height, v.span(), bench.Number, false, curve{"received a second", blue, rate})
+	left := plot(width/2-1, height, v.span(), bench.Nanoseconds, true, curve{"p99", magenta, solid, p99}, curve{"p50", cyan, dashed, p50})
+	right := plot(width/2-1, height, v.span(), bench.Number, false, curve{"received a second", blue, solid, rate})
 	return beside(width/2, left, right)
 }
 
@@ -156,11 +160,9 @@ func (v *view) connectionFacts(width int) block {
 			list = append(list, fact{"planned now", numberText(level), normal})
 		}
 	}
-	if d := s.Detail; d != nil {
-		list = append(list, fact{"down", numberText(d.Down), alarm(d.Down > 0, yellow)})
-		if d.Ended > 0 {
-			list = append(list, fact{"ended", numberText(d.Ended), yellow})
-		}
+	list = append(list, fact{"down", numberText(s.Down), alarm(s.Down > 0, yellow)})
+	if s.Ended > 0 {
+		list = append(list, fact{"ended", numberText(s.Ended), yellow})
 	}
 	list = append(list, fact{"drops", v.figureText(bench.Drops), alarm(s.Count(bench.Drops) > 0, yellow)},
 		fact{"reconnects", v.figureText(bench.Reconnects), normal})
@@ -201,7 +203,14 @@ func (v *view) deliveryFacts(width int) block {
 		}
 	}
 	if !streams {
-		list = append(list, fact{"lost", v.figureText(bench.Lost), alarm(s.Count(bench.Lost) > 0, red)},
+		lost, tint := v.figureText(bench.Lost), alarm(s.Count(bench.Lost) > 0, red)
+		if _, unmeasured := s.Unmeasured[bench.Lost]; s.Missing > 0 && !unmeasured {
+			lost += missingText(s.Missing)
+			if tint == normal {
+				tint = yellow
+			}
+		}
+		list = append(list, fact{"lost", lost, tint},
 			fact{"duplicate", v.figureText(bench.Duplicate), alarm(s.Count(bench.Duplicate) > 0, yellow)})
 	}
 	if d := s.Detail; d != nil {
@@ -221,6 +230,9 @@ func (v *view) deliveryFacts(width int) block {
 	}
 	return facts(width, "events", list...)
 }
+
+// missingText is how many events are missing that may be lost.
+func missingText(n uint64) string { return fmt.Sprintf(", %s missing so far", numberText(int(n))) }
 
 // speedFacts say how fast something is done, where that isn't as planned.
 func (v *view) speedFacts(doing string) []fact {
@@ -263,8 +275,11 @@ func (v *view) thresholds(width int) block {
 			if j.Threshold.Bound != 0 {
 				value += fmt.Sprintf(", %.0f %% of the bound", 100*j.Value/j.Threshold.Bound)
 			}
-			if !j.Passed {
+			switch {
+			case !j.Passed:
 				mark, t = "✗", red
+			case j.Missing > 0:
+				mark, t, value = "·", yellow, value+missingText(j.Missing)
 			}
 		}
 		head, text := "  "+t.paint(mark)+" ", report.Plain(j.Threshold.Text)
@@ -291,7 +306,7 @@ func (v *view) latency(width, height int) block {
 	var rows [][]string
 	for _, m := range bench.Timings() {
 		q := d.Timings[m]
-		if _, unmeasured := d.Unmeasured[m]; unmeasured || q.Samples == 0 {
+		if _, unmeasured := v.s.Unmeasured[m]; unmeasured || q.Samples == 0 {
 			continue
 		}
 		p99 := "–"
@@ -338,7 +353,11 @@ func scrolled(b block, head, height, from int, keys string) (lines block, bottom
 	from = min(from, bottom)
 	lines = append(b[:head:head], rest[from:min(len(rest), from+room)]...)
 	if hidden := bottom - from; hidden > 0 {
-		lines[len(lines)-1] = dim.paint(fmt.Sprintf("  %d more (%s)", hidden+1, keys))
+		last := len(lines) - 1
+		lines[last] = dim.paint(fmt.Sprintf("  %d more (%s)", hidden+1, keys))
+		if last > head && strings.HasSuffix(lines[last-1], goesOn) {
+			lines[last-1] += dim.paint(" …")
+		}
 	}
 	return lines, bottom
 }
@@ -361,7 +380,7 @@ func (v *view) connections(width, height int) block {
 	if v.filed {
 		room = filedPlot
 	}
-	lines := plot(width, room, v.span(), bench.Number, false, curve{"planned", dim, planned}, curve{"errors", red, errors}, curve{"open", green, open})
+	lines := plot(width, room, v.span(), bench.Number, false, curve{"planned", dim, dotted, planned}, curve{"errors", red, dashed, errors}, curve{"open", green, solid, open})
 	lines = append(lines, "", bold.paint("those that fared worst")+dim.paint("  ↑ ↓ and enter for one of them"))
 	rows := make([][]string, len(d.Worst))
 	for i, c := range d.Worst {
@@ -429,7 +448,7 @@ func (v *view) tester(width, height int) block {
 	h := d.Health
 	lines := facts(width, "the tester", fact{"lag behind the kernel", timing(bench.ClientLag), normal}, fact{"sent late by", timing(bench.PublishLateness), normal},
 		fact{"events sharing a read", share(h.Shared), normal}, fact{"without kernel stamp", share(h.Unstamped), alarm(h.Unstamped > 0, yellow)},
-		fact{"stood still for", timeText(int64(h.Stalled)), alarm(h.Stalled > 0, red)}, fact{"wall clock stepped by", timeText(int64(h.ClockStep)), normal})
+		fact{"stood still for", timeText(int64(h.Stalled)), alarm(h.Stalled > 0, red)}, fact{"wall clock stepped by", timeText(int64(h.ClockStep.Abs())), normal})
 	target := []fact{{"", "not asked (--target-pid, --target-metrics)", dim}}
 	switch t := d.Target; {
 	case t != nil && t.Why != "":

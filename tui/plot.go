@@ -11,12 +11,28 @@ import (
 	"github.com/rtbench/rtbench/report"
 )
 
-// A curve is a figure over time, in one of the colours.
+// A curve is a figure over time, in one of the colours and strokes.
 type curve struct {
 	name   string
 	colour tint
+	stroke stroke
 	values []float64 // by bucket of the series; NaN where there is none
 }
+
+// A stroke is how a curve is drawn, so that those of a plot are told apart without colours, too.
+type stroke uint8
+
+const (
+	solid stroke = iota
+	dashed
+	dotted
+)
+
+// strokes say what stands for a stroke in a legend, and how many columns of dots, of how many, it draws.
+var strokes = [...]struct {
+	sign   string
+	on, of int
+}{solid: {"━", 1, 1}, dashed: {"┅", 2, 4}, dotted: {"·", 1, 4}}
 
 // A span is the time that a plot shows: as many steps as there are buckets, each so long.
 type span struct{ step, whole time.Duration }
@@ -48,16 +64,18 @@ func plot(width, height int, over span, unit bench.Unit, logarithmic bool, curve
 	}
 	dots := newDots(columns, rows)
 	for _, c := range curves {
-		before := -1
-		for x := range 2 * columns {
-			v := c.at(over, float64(x)/float64(2*columns), float64(x+1)/float64(2*columns))
+		before, stroke := -1, strokes[c.stroke]
+		for x := 0; x < 2*columns; x += stroke.of {
+			v := c.at(over, float64(x)/float64(2*columns), float64(x+stroke.of)/float64(2*columns)) // nothing is left out with the gaps
 			if math.IsNaN(v) {
 				before = -1
 				continue
 			}
 			y := int(math.Round(place.part(v) * float64(4*rows-1)))
-			dots.line(x, before, y, c.colour)
-			before = y
+			for i := range stroke.on {
+				dots.line(x+i, before, y, c.colour)
+				before = y
+			}
 		}
 	}
 	lines := dots.block()
@@ -101,7 +119,7 @@ func legend(curves []curve) string {
 	var names []string
 	for _, c := range curves {
 		if c.name != "" {
-			names = append(names, c.colour.paint("━ ")+c.name)
+			names = append(names, c.colour.paint(strokes[c.stroke].sign+" ")+c.name)
 		}
 	}
 	return strings.Join(names, "  ")

@@ -32,8 +32,10 @@ func readThrough(m typist) string {
 		}
 		before = screen
 		body, _, _ := strings.Cut(screen, "\n\n ? help")
-		for _, line := range strings.Split(body, "\n") {
-			if !moreLines.MatchString(line) && !slices.Contains(seen, line) {
+		lines := strings.Split(body, "\n")
+		for i, line := range lines {
+			cut := i+1 < len(lines) && moreLines.MatchString(lines[i+1]) && strings.HasSuffix(line, "…") // it will be whole further down
+			if !cut && !moreLines.MatchString(line) && !slices.Contains(seen, line) {
 				seen = append(seen, line)
 			}
 		}
@@ -92,5 +94,22 @@ func TestReadableAnswers(t *testing.T) {
 	screen := plainText(m.View().Content)
 	if got := strings.Join(strings.Fields(screen), " "); !strings.Contains(got, refusal.Error()) || strings.Count(screen, "\n") != 14 {
 		t.Errorf("%s", screen)
+	}
+}
+
+// TestCutSentence: a text whose lines don't all fit ends with a mark, and one that does doesn't.
+func TestCutSentence(t *testing.T) {
+	text := strings.Repeat("word ", 40)
+	lines := append(append(hang("  ", text, 40, dim), hang("! ", "short", 40, normal)...), hang("  ", text, 40, normal)...)
+	first := len(wrap(text, 38))
+	for height := 2; height < len(lines); height++ {
+		shown, _ := scrolled(lines, 0, height, 0, "↑ ↓")
+		whole := height == first+1 || height == first+2 // what is last above how many more there are
+		if last := plainText(shown[height-2]); strings.HasSuffix(last, "…") == whole {
+			t.Errorf("of height %d the last line is %q", height, last)
+		}
+		if got := plainText(allLetters.screen(shown, 40)); strings.Count(got, "…") > 1 {
+			t.Errorf("%s", got)
+		}
 	}
 }

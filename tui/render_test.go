@@ -28,7 +28,8 @@ func busy(t testing.TB) *bench.Snapshot {
 	}
 	s := &bench.Snapshot{
 		Phase: bench.PhaseMeasure, At: 32 * time.Second, Begin: 2 * time.Second, End: 62 * time.Second,
-		Open: 984, Planned: 1000, Rate: 98_432, Headline: bench.Delivery, Quantiles: bench.Quantiles{Samples: 2_953_120, P50: 2 * ms, P99: 48 * ms, Max: 2150 * ms},
+		Open: 984, Down: 15, Ended: 1, Planned: 1000, Rate: 98_432, Headline: bench.Delivery, Quantiles: bench.Quantiles{Samples: 2_953_120, P50: 2 * ms, P99: 48 * ms, Max: 2150 * ms},
+		Unmeasured: map[bench.Metric]string{bench.Outage: "no"},
 		Judgements: []bench.Judgement{
 			{Threshold: threshold("p99(delivery) < 250ms"), Figure: bench.Figure{Value: 48e6}, Passed: true},
 			{Threshold: threshold("lost == 0"), Figure: bench.Figure{Value: 4096}},
@@ -47,8 +48,7 @@ func busy(t testing.TB) *bench.Snapshot {
 			{Q: .95, Value: 21 * ms, Verdict: bench.Bounded}, {Q: .99, Value: 48 * ms, Verdict: bench.UpperBound}, {Q: .999, Value: 2100 * ms, AtLeast: true, Verdict: bench.UpperBound},
 			{Q: .9999, Unknown: "too few samples: 2953120 of the 36888000 that this quantile needs"},
 		},
-		At: 32 * time.Second, Down: 15, Ended: 1, SeriesStep: time.Second, Health: bench.Health{Shared: .0213, Unstamped: 0, Stalled: 120 * time.Millisecond, ClockStep: -3},
-		Unmeasured: map[bench.Metric]string{bench.Outage: "no"},
+		At: 32 * time.Second, SeriesStep: time.Second, Health: bench.Health{Shared: .0213, Unstamped: 0, Stalled: 120 * time.Millisecond, ClockStep: -3},
 		Resumption: &bench.Resumption{Verdict: bench.ExactlyOnce, Judged: 100, Correct: 100},
 		Target:     &bench.TargetUse{Source: "the process 4711", CPU: 3 * time.Second, Length: 20 * time.Second, Most: 65_000_000},
 		Errors: []bench.ErrorGroup{
@@ -112,9 +112,9 @@ func followed(s *bench.Snapshot) *bench.Snapshot {
 
 // refused is a run to which nothing has ever connected.
 func refused(t testing.TB) *bench.Snapshot {
-	s := &bench.Snapshot{Phase: bench.PhaseMeasure, At: 5 * time.Second, Begin: time.Second, End: 11 * time.Second, Planned: 100, LastError: "refused"}
+	s := &bench.Snapshot{Phase: bench.PhaseMeasure, At: 5 * time.Second, Begin: time.Second, End: 11 * time.Second, Down: 100, Planned: 100, LastError: "refused"}
 	s.Counts[int(bench.ConnectErrors)-len(bench.Timings())] = 300
-	s.Detail = &bench.Detail{Down: 100, SeriesStep: time.Second, Errors: []bench.ErrorGroup{{Class: client.ClassRefused, Key: "refused", Count: 299, Last: 4 * time.Second, Text: "dial tcp 127.0.0.1:8080: connect: connection \x1b[31mrefused"}, {Key: "timeout", Count: 1}}}
+	s.Detail = &bench.Detail{SeriesStep: time.Second, Errors: []bench.ErrorGroup{{Class: client.ClassRefused, Key: "refused", Count: 299, Last: 4 * time.Second, Text: "dial tcp 127.0.0.1:8080: connect: connection \x1b[31mrefused"}, {Key: "timeout", Count: 1}}}
 	return s
 }
 
@@ -141,7 +141,9 @@ func TestPanes(t *testing.T) {
 	for p := range numPanes {
 		views[strings.ToLower(panes[p].name)] = view{s: s, pane: p, speed: 1.5}
 	}
-	views["connection"] = view{s: followed(s), pane: connections, followed: 997, filter: "price\x1b"}
+	filtered := followed(s)
+	filtered.Detail.Followed.Holding = "price\x1b"
+	views["connection"] = view{s: filtered, pane: connections, followed: 997, filter: "price\x1b"}
 	views["event"] = view{s: s, pane: events, opened: &s.Detail.Followed.Events[37]}
 	views["event-raw"] = view{s: s, pane: events, opened: &s.Detail.Followed.Events[34]}
 	views["help"] = view{s: s, help: true}

@@ -34,7 +34,11 @@ func (m *model) save() tea.Cmd {
 			err = errors.Join(err, failed)
 		}
 	}
-	return m.tell("saved as "+file.Name(), errors.Join(err, file.Close()))
+	said := "saved as " + file.Name()
+	if s := m.view.s; s != nil && s.Detail != nil && s.Detail.Followed == nil {
+		said += " without single events, which are told only while 5 shows them"
+	}
+	return m.tell(said, errors.Join(err, file.Close()))
 }
 
 // newFile makes a file that there wasn't, with a number behind its name where there was one of that name.

@@ -88,6 +88,20 @@ func TestSaveConnection(t *testing.T) {
 	}
 }
 
+// TestSaveWithoutEvents: where no single events are saved it is said why.
+func TestSaveWithoutEvents(t *testing.T) {
+	s := busy(t)
+	for _, want := range []bool{false, true} {
+		m := newModel(&fakeRun{s: s}, Screen{})
+		m.Update(tea.WindowSizeMsg{Width: 60, Height: 15})
+		m.Update(pulled{})
+		if saved(t, m); strings.Contains(m.view.said, "without single events, which are told only while 5 shows them") != want {
+			t.Errorf("%q", m.view.said)
+		}
+		s.Detail.Followed = nil
+	}
+}
+
 // TestSaveOver: a file that is there stays as it is.
 func TestSaveOver(t *testing.T) {
 	t.Chdir(t.TempDir())

@@ -187,11 +187,17 @@ func hints(keys ...[2]string) (line string) {
 func hang(head, text string, width int, t tint) (lines block) {
 	indent := ansi.StringWidth(head)
 	for _, line := range wrap(text, width-indent) {
+		if last := len(lines) - 1; last >= 0 {
+			lines[last] += goesOn
+		}
 		lines = append(lines, head+t.paint(line))
 		head = strings.Repeat(" ", indent)
 	}
 	return lines
 }
+
+// goesOn ends a line of a text that goes on in the next one, for those who cut between them. It isn't seen.
+const goesOn = "\x1b[m\x1b[m"
 
 // wrap breaks a text into lines of a width, between words, as flags are that a hyphen joins.
 func wrap(text string, width int) (lines block) {

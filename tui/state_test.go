@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
+
 	"github.com/rtbench/rtbench/bench"
 )
 
@@ -83,6 +85,11 @@ func TestTrouble(t *testing.T) {
 			t.Errorf("%s", plainText(got))
 		}
 	}
+	other := refused(t)
+	other.Detail.Errors[1].Last = 4500 * time.Millisecond
+	if v := (&view{s: other, followed: -1}); !strings.Contains(plainText(v.render(80, 24)), "nothing is open  1 × timeout, and others") {
+		t.Errorf("it isn't the latest error: %s", plainText(v.render(80, 24)))
+	}
 	silent := refused(t)
 	silent.Detail.Errors = nil
 	v := view{s: silent, followed: -1}
@@ -103,5 +110,28 @@ func TestStreams(t *testing.T) {
 	}
 	if line := Line(s, 0); !strings.Contains(line, "80/120 done  7 failed") {
 		t.Errorf("%q", line)
+	}
+}
+
+// TestMissing: as long as events are missing that may be lost, no condition on loss has the mark of one that holds.
+func TestMissing(t *testing.T) {
+	s := busy(t)
+	s.Counts[int(bench.Lost)-len(bench.Timings())], s.Missing = 0, 1083
+	s.Judgements[1].Value, s.Judgements[1].Passed, s.Judgements[1].Missing = 0, true, 1083
+	for _, size := range sizes {
+		m := newModel(&fakeRun{s: s}, Screen{})
+		m.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		m.Update(pulled{})
+		got := readThrough(m)
+		for _, want := range []string{"✓ p99(delivery) < 250ms", "· lost == 0 0, 1,083 missing so far", "lost 0, 1,083 missing so far"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%v: no %q in %s", size, want, got)
+			}
+		}
+	}
+	s.Unmeasured = map[bench.Metric]string{bench.Lost: "no"}
+	v := view{s: s, followed: -1}
+	if got := plainText(strings.Join(v.deliveryFacts(80), "\n")); strings.Contains(got, "missing") {
+		t.Errorf("%s", got)
 	}
 }

@@ -46,10 +46,15 @@ func (v *view) row() int {
 
 // tailed are the events of those that are followed, as far as they are what is to be shown.
 func (v *view) tailed() []bench.SeenEvent {
-	if v.s == nil || v.s.Detail == nil || v.s.Detail.Followed == nil || v.s.Detail.Followed.Connection != v.followed {
+	if v.s == nil || v.s.Detail == nil || !v.told(v.s.Detail.Followed) {
 		return nil
 	}
 	return v.s.Detail.Followed.Events
+}
+
+// told reports whether the events that are told are those that were asked for last.
+func (v *view) told(f *bench.Followed) bool {
+	return f != nil && f.Connection == v.followed && f.Holding == v.filter
 }
 
 // marked is the place of the event that is marked; -1 where none is. Where it isn't kept any more it is the oldest.
@@ -66,7 +71,7 @@ func (v *view) tail(width, height int) block {
 	title := bold.paint("events") + "  "
 	f := v.s.Detail.Followed
 	switch {
-	case f != nil && f.Connection == v.followed:
+	case v.told(f):
 	case v.filed:
 		return hang(title, "single ones are told only while somebody looks at them", width, dim)
 	case v.frozen:
@@ -74,12 +79,15 @@ func (v *view) tail(width, height int) block {
 	default:
 		return append(block{title}, waiting()...)
 	}
-	about := "↑ ↓ and enter for one, / filters"
+	about := "↑ ↓ and enter for one, / filters, ? explains"
 	if v.mark > 0 {
 		about = "enter shows all of it, esc the latest"
 	}
 	if v.filter != "" {
 		title += "with " + yellow.paint(report.Plain(v.filter)) + "  "
+		if v.mark == 0 {
+			about = "↑ ↓ and enter for one, esc shows all"
+		}
 	}
 	if f.Skipped > 0 {
 		about += fmt.Sprintf("; %s came too fast", numberText(int(f.Skipped)))
@@ -91,7 +99,7 @@ func (v *view) tail(width, height int) block {
 	}
 	marked := v.marked(list)
 	if !v.filed {
-		room := max(0, height-len(lines))
+		room := max(0, height-len(lines)-1)
 		from := len(list) - room
 		if marked >= 0 {
 			from = min(from, marked-room/2)
@@ -99,7 +107,8 @@ func (v *view) tail(width, height int) block {
 		from = max(0, from)
 		list, marked = list[from:min(len(list), from+room)], marked-from
 	}
-	names := v.nameWidth(list)
+	names := v.nameWidth(list, width)
+	lines = append(lines, v.eventHeading(names))
 	for i := range list {
 		line := v.eventLine(&list[i], names)
 		if !v.filed {
@@ -113,23 +122,40 @@ func (v *view) tail(width, height int) block {
 	return lines
 }
 
-// nameWidth is how wide a column of the names of events has to be: one of few widths, so that it doesn't jump.
-func (v *view) nameWidth(list []bench.SeenEvent) (width int) {
+// nameWidth is how wide a column of the names of events has to be: one of few widths, so that it doesn't jump, and no more than half
+// of what there is beside the times, where that is much; as wide as the widest in a file.
+func (v *view) nameWidth(list []bench.SeenEvent, width int) int {
+	const least, step, times, always = 10, 8, 30, 18 // columns
+	widest := 0
 	for i := range list {
-		if name := v.eventName(&list[i]); name != "" {
-			for _, width = range []int{max(width, 10), 18} {
-				if ansi.StringWidth(name) <= width {
-					break
-				}
-			}
-		}
+		widest = max(widest, ansi.StringWidth(v.eventName(&list[i])))
 	}
-	return width
+	if widest == 0 || v.filed {
+		return widest
+	}
+	return min(least+(max(0, widest-least)+step-1)/step*step, max(always, (width-times)/2))
 }
 
 // eventName is the kind of an event, and its id.
 func (v *view) eventName(ev *bench.SeenEvent) string {
-	return strings.TrimSpace(v.plain(ev.Kind) + " " + v.plain(ev.ID))
+	plain := v.plain
+	if v.filed {
+		plain = v.whole
+	}
+	return strings.TrimSpace(plain(ev.Kind) + " " + plain(ev.ID))
+}
+
+// eventHeading is above the columns of events.
+func (v *view) eventHeading(names int) string {
+	line := ""
+	if v.followed < 0 {
+		line = fitRight("had by", 7) + " "
+	}
+	line += fitRight("at", 8) + "  " + fitRight("delivery", 8) + "  "
+	if names > 0 {
+		line += fit("kind, id", names) + "  "
+	}
+	return dim.paint(line + "payload")
 }
 
 // tookText is how long an event took.

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -155,7 +156,75 @@ func TestRawEvent(t *testing.T) {
 		if done := run.taken(); done != `follow -1 "1b 5b"` {
 			t.Errorf("%v: %s", size, done)
 		}
+		s.Detail.Followed.Holding = "1b 5b"
 		if text := saved(t, m); !strings.Contains(text, "hex 00 1b 5b 32 4a ff 48 49") || !strings.Contains(text, "30 35 39 …") {
+			t.Errorf("%v: %s", size, text)
+		}
+	}
+}
+
+// TestFilter: no rows of another filter stand below the heading of one, and none of those can be marked.
+func TestFilter(t *testing.T) {
+	for _, size := range sizes {
+		run := &fakeRun{s: tailing(t, 100, true)}
+		m := newModel(run, Screen{})
+		m.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		m.Update(pulled{})
+		shows := func(filter string, rows bool) {
+			t.Helper()
+			got := plainText(m.View().Content)
+			if strings.Contains(got, "with "+filter) != (rows && filter != "") || strings.Contains(got, "payload 100") != rows {
+				t.Errorf("%v: %s", size, got)
+			}
+		}
+		press(m, "5")
+		shows("", true)
+		press(m, "/", "payload 1", "enter")
+		shows("payload 1", false)
+		if press(m, "up"); m.view.mark > 0 {
+			t.Errorf("%v: %d is marked", size, m.view.mark)
+		}
+		next := tailing(t, 100, true)
+		next.Detail.Followed.Holding = "payload 1"
+		run.set(next)
+		m.Update(pulled{})
+		shows("payload 1", true)
+		if !strings.Contains(plainText(m.View().Content), "esc shows all") {
+			t.Errorf("%v: nothing says how the filter goes", size)
+		}
+		press(m, "esc")
+		shows("", false)
+	}
+}
+
+// TestEventNames: the names of events have the room that there is, their columns a heading, and what stands there is explained.
+func TestEventNames(t *testing.T) {
+	s := tailing(t, 100, true)
+	name := "orders.updated.eu-central 0198c3a2-7d5e-7cc1-a8b4-1f"
+	for i := range s.Detail.Followed.Events {
+		s.Detail.Followed.Events[i].Kind, s.Detail.Followed.Events[i].ID, _ = strings.Cut(name, " ")
+	}
+	for _, size := range sizes {
+		m := newModel(&fakeRun{s: s}, Screen{})
+		m.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		m.Update(pulled{})
+		press(m, "5")
+		got := plainText(m.View().Content)
+		shown := max(18, (size[0]-30)/2)
+		if want := name[:min(len(name), shown-1)]; !strings.Contains(got, want) || strings.Contains(got, name) != (len(name) <= shown) {
+			t.Errorf("%v: no %q in %s", size, want, got)
+		}
+		if !regexp.MustCompile(` had by +at +delivery  kind, id +payload\n`).MatchString(got) {
+			t.Errorf("%v: %s", size, got)
+		}
+		press(m, "?")
+		got = readThrough(m)
+		for _, want := range []string{"× 19: it came to 19 connections", "at when it arrived, after the start", "delivery how long it took", "came too fast only some are shown", "show all events again where a filter was set"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%v: no %q in %s", size, want, got)
+			}
+		}
+		if text := saved(t, m); !strings.Contains(text, name+"  payload 1 ") {
 			t.Errorf("%v: %s", size, text)
 		}
 	}

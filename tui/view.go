@@ -194,7 +194,19 @@ func (v *view) helpText(width int) block {
 			lines = append(lines, hang("  "+bold.paint(fit(k.keys, 9)), k.does, width, normal)...)
 		}
 	}
+	lines = append(lines, "", "  "+bold.paint("In a list of events"))
+	for _, said := range eventsHelp {
+		lines = append(lines, hang("  "+bold.paint(fit(said[0], 9)), said[1], width, normal)...)
+	}
 	return append(append(lines, ""), hang("  ", "Whatever changes the load is noted in the report, which then says that the run was steered by hand.", width, dim)...)
+}
+
+// eventsHelp explains what stands in a list of events.
+var eventsHelp = [][2]string{
+	{"had by", "× 19: it came to 19 connections in a row, and is shown once"},
+	{"at", "when it arrived, after the start of the run"},
+	{"delivery", "how long it took from when it was due, or stamped, until then; – where that isn't known"},
+	{"too fast", "of events that came too fast only some are shown, and how many weren't; all of them are measured"},
 }
 
 // plain is a text of the server's as it may be shown.
@@ -218,10 +230,8 @@ func (v *view) span() span {
 
 // figureText is a count, or a dash where it isn't known.
 func (v *view) figureText(m bench.Metric) string {
-	if d := v.s.Detail; d != nil {
-		if _, unmeasured := d.Unmeasured[m]; unmeasured {
-			return "–"
-		}
+	if _, unmeasured := v.s.Unmeasured[m]; unmeasured {
+		return "–"
 	}
 	return report.Scale(float64(v.s.Count(m)), m.Unit())
 }
