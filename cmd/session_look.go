@@ -45,7 +45,7 @@ func (form *sessionForm) look(ctx context.Context, at int, values []string) tui.
 			first = p
 		}
 	}
-	l := looker{rest, form.giver(values)}
+	l := looker{rest, form.giver(values, first)}
 	p, scheme, err := l.look(ctx, first, written)
 	if failed, ok := errors.AsType[*failure](err); ok && failed.code == exitUsage {
 		return found
@@ -69,9 +69,10 @@ func (form *sessionForm) look(ctx context.Context, at int, values []string) tui.
 	return found
 }
 
-// giver gives the flags with which the form's command opens a stream of a protocol: its own, or those of a side of a comparison,
-// which nothing but the comparison says.
-func (form *sessionForm) giver(values []string) func(*loadFlags, *protocol) error {
+// giver gives the flags with which the form's command opens a stream of a protocol: its own, or those of the side of a
+// comparison that is to speak first, which nothing but the comparison says. Those of the other side are for another host, and
+// may hold secrets.
+func (form *sessionForm) giver(values []string, first *protocol) func(*loadFlags, *protocol) error {
 	more, _ := words("", values[form.place(otherFlags)])
 	if form.place(aProtocol) >= 0 {
 		return func(f *loadFlags, _ *protocol) error {
@@ -85,8 +86,11 @@ func (form *sessionForm) giver(values []string) func(*loadFlags, *protocol) erro
 	wrong := fromEnvironment(compare.set)
 	both, _ := words("", compare.both)
 	return func(f *loadFlags, p *protocol) error {
-		own, _ := compare.own(p)
-		parseKnown(f.set, slices.Concat(both, own))
+		if own, err := compare.own(first); p == first && err == nil {
+			parseKnown(f.set, slices.Concat(both, own))
+		} else {
+			parseKnown(f.set, both)
+		}
 		return wrong
 	}
 }
@@ -104,13 +108,24 @@ type looker struct {
 	give func(*loadFlags, *protocol) error // gives the flags
 }
 
+// bare is a looker that sends no secret: what was to be sent over TLS isn't without it.
+func (l looker) bare() looker {
+	rest, _, _ := strings.Cut(l.rest, "?")
+	host, path, _ := strings.Cut(rest, "/")
+	return looker{host[strings.LastIndex(host, "@")+1:] + "/" + path, func(*loadFlags, *protocol) error { return nil }}
+}
+
 // look tries a protocol, then the others, and then TLS where it was written without, or the other way round. An error is of the
 // protocol and scheme that were likeliest meant.
 func (l looker) look(ctx context.Context, first *protocol, written string) (p *protocol, scheme string, err error) {
 	secure := secured(written)
 	p, err = l.protocol(ctx, first, secure)
 	if mistakesTLS(err, secure) {
-		if other, failed := l.protocol(ctx, first, !secure); failed == nil || speaks(failed) {
+		again := l
+		if secure {
+			again = l.bare()
+		}
+		if other, failed := again.protocol(ctx, first, !secure); failed == nil || speaks(failed) {
 			p, err, secure = other, failed, !secure
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -268,13 +269,17 @@ func TestLookAtBoth(t *testing.T) {
 // TestLookTakesFlags: a look is made with the flags that say how connections are made, and has as long as they say.
 func TestLookTakesFlags(t *testing.T) {
 	const more = "--timeout 30s --bearer t1 -H 'X-A: b' --origin http://o --cacert ca.pem --cert c.pem --key k.pem --connect-to localhost:1 --source-ip 127.0.0.2 --last-event-id 7"
-	looks := map[string]looker{
-		"measure": {give: measureForm().giver([]string{"", "sse", "", "", "", "", more + " --insecure"})},
-		"compare": {give: compareForm().giver([]string{"", "", "", "", "", "", "--both \"" + more + "\" --sse -k --ws -k"})},
+	looks := map[string]func(*protocol) func(*loadFlags, *protocol) error{
+		"measure": func(p *protocol) func(*loadFlags, *protocol) error {
+			return measureForm().giver([]string{"", "sse", "", "", "", "", more + " --insecure"}, p)
+		},
+		"compare": func(p *protocol) func(*loadFlags, *protocol) error {
+			return compareForm().giver([]string{"", "", "", "", "", "", "--both \"" + more + "\" --sse -k --ws -k"}, p)
+		},
 	}
-	for name, look := range looks {
+	for name, giver := range looks {
 		for _, p := range protocols {
-			f, err := look.flags(p)
+			f, err := looker{give: giver(p)}.flags(p)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -284,8 +289,43 @@ func TestLookTakesFlags(t *testing.T) {
 			}
 		}
 	}
-	if f, err := (looker{give: measureForm().giver([]string{"", "sse", "", "", "", "", "--bearer t1"})}).flags(protocols[0]); err != nil || f.timeout != lookLimit {
+	if f, err := (looker{give: measureForm().giver([]string{"", "sse", "", "", "", "", "--bearer t1"}, protocols[0])}).flags(protocols[0]); err != nil || f.timeout != lookLimit {
 		t.Errorf("%v, %v", f.timeout, err)
+	}
+}
+
+// TestLookKeepsSecrets: what one side of a comparison sends goes to no other host, and what was to go over TLS not without it.
+func TestLookKeepsSecrets(t *testing.T) {
+	var mu sync.Mutex
+	var heard []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		heard = append(heard, fmt.Sprint(r.URL, r.Header))
+		http.NotFound(w, r)
+	}))
+	defer server.Close()
+	host := strings.TrimPrefix(server.URL, "http://")
+	for _, row := range []struct {
+		at     int
+		target string
+		more   string
+		tells  bool // what is secret
+	}{
+		{1, "ws://" + host + "/a", "--sse '--bearer SECRET'", false},
+		{0, "http://" + host + "/a", "--ws '-H X-Key:SECRET'", false},
+		{1, "wss://u:SECRET@" + host + "/a?token=SECRET", "--both '--bearer SECRET'", false},
+		{1, "wss://" + host, "--ws '--bearer SECRET'", false},
+		{1, "ws://" + host + "/a", "--ws '--bearer SECRET'", true},
+		{1, "ws://" + host + "/a", "--both '--bearer SECRET'", true},
+	} {
+		values := []string{"one", "other", "feed", "", "10", "2s", row.more}
+		values[row.at] = row.target
+		heard = nil
+		compareForm().look(t.Context(), row.at, values)
+		if all := strings.Join(heard, "\n"); len(heard) == 0 || strings.Contains(all, "SECRET") != row.tells || strings.Contains(all, "Basic") {
+			t.Errorf("%s %s: %s", row.target, row.more, all)
+		}
 	}
 }
 
