@@ -321,9 +321,12 @@ func TestLookKeepsSecrets(t *testing.T) {
 	} {
 		values := []string{"one", "other", "feed", "", "10", "2s", row.more}
 		values[row.at] = row.target
-		heard = nil
 		compareForm().look(t.Context(), row.at, values)
-		if all := strings.Join(heard, "\n"); len(heard) == 0 || strings.Contains(all, "SECRET") != row.tells || strings.Contains(all, "Basic") {
+		mu.Lock()
+		all := strings.Join(heard, "\n")
+		heard = nil
+		mu.Unlock()
+		if all == "" || strings.Contains(all, "SECRET") != row.tells || strings.Contains(all, "Basic") {
 			t.Errorf("%s %s: %s", row.target, row.more, all)
 		}
 	}
