@@ -34,15 +34,23 @@ func TestUnderWayAtTheBegin(t *testing.T) {
 	})
 }
 
+// twoListeners is a world in which two connections receive what a run publishes for two seconds, and that run.
+func twoListeners() (*publishWorld, *Runner) {
+	w := &publishWorld{posted: make(map[uint64]*posted), places: []*place{{}, {}}, end: 4 * second}
+	w.lives, w.replays, w.retires = make([][]time.Duration, 2), make([][]bool, 2), make([]time.Duration, 2)
+	w.plan = Plan{Stages: []Stage{{0, 2}}, Duration: 2 * second, Warmup: -1, Send: Sending{Rate: 100, Publishers: []Publisher{worldPublisher{w, 0}}}}
+	w.server = newFakeServer(w.dial)
+	w.start = w.server.start
+	return w, &Runner{Plan: w.plan, fakable: true, Dialer: func(conn int) (client.Dialer, error) {
+		return worldDialer{w, &fakeDialer{w.server, conn}}, nil
+	}}
+}
+
 // TestOthersAmongOwn: where the run itself publishes, another run's messages on the same streams, stamped by another
 // clock and due by another schedule, are no deliveries of it.
 func TestOthersAmongOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &publishWorld{posted: make(map[uint64]*posted), places: []*place{{}, {}}, end: 4 * second}
-		w.lives, w.replays, w.retires = make([][]time.Duration, 2), make([][]bool, 2), make([]time.Duration, 2)
-		w.plan = Plan{Stages: []Stage{{0, 2}}, Duration: 2 * second, Warmup: -1, Send: Sending{Rate: 100, Publishers: []Publisher{worldPublisher{w, 0}}}}
-		w.server = newFakeServer(nil)
-		w.start = w.server.start
+		w, r := twoListeners()
 		w.server.dial = func(a attempt) (*fakeStream, error) {
 			s, err := w.dial(a)
 			s.remote = "203.0.113.5:80"
@@ -52,10 +60,7 @@ func TestOthersAmongOwn(t *testing.T) {
 			})
 			return s, err
 		}
-		runner := &Runner{Plan: w.plan, fakable: true, Dialer: func(conn int) (client.Dialer, error) {
-			return worldDialer{w, &fakeDialer{w.server, conn}}, nil
-		}}
-		result, err := runner.Run(t.Context())
+		result, err := r.Run(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,14 +74,7 @@ func TestOthersAmongOwn(t *testing.T) {
 // many never came, and no quantile has a verdict.
 func TestBlurredIsDoubted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &publishWorld{posted: make(map[uint64]*posted), places: []*place{{}, {}}, end: 4 * second}
-		w.lives, w.replays, w.retires = make([][]time.Duration, 2), make([][]bool, 2), make([]time.Duration, 2)
-		w.plan = Plan{Stages: []Stage{{0, 2}}, Duration: 2 * second, Warmup: -1, Send: Sending{Rate: 100, Publishers: []Publisher{worldPublisher{w, 0}}}}
-		w.server = newFakeServer(w.dial)
-		w.start = w.server.start
-		r := &Runner{Plan: w.plan, fakable: true, Dialer: func(conn int) (client.Dialer, error) {
-			return worldDialer{w, &fakeDialer{w.server, conn}}, nil
-		}}
+		_, r := twoListeners()
 		run := newRun(r)
 		run.publish()
 		run.own.own.dense = true
@@ -96,14 +94,8 @@ func TestBlurredIsDoubted(t *testing.T) {
 // so, is one of those that count.
 func TestSentAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &publishWorld{posted: make(map[uint64]*posted), places: []*place{{}, {}}, end: 4 * second}
-		w.lives, w.replays, w.retires = make([][]time.Duration, 2), make([][]bool, 2), make([]time.Duration, 2)
-		w.plan = Plan{Stages: []Stage{{0, 2}}, Duration: 2 * second, Warmup: -1, Send: Sending{Rate: 100, Publishers: []Publisher{worldPublisher{w, 0}}}}
-		w.server = newFakeServer(w.dial)
-		w.start = w.server.start
-		run := newRun(&Runner{Plan: w.plan, fakable: true, Dialer: func(conn int) (client.Dialer, error) {
-			return worldDialer{w, &fakeDialer{w.server, conn}}, nil
-		}})
+		w, r := twoListeners()
+		run := newRun(r)
 		run.publish()
 		run.startAll()
 		run.collectUntilEnd(t.Context())
@@ -134,16 +126,9 @@ func (p *slowProbe) Use(ctx context.Context) (Use, error) {
 // still says what it uses.
 func TestEndedBesideASlowProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &publishWorld{posted: make(map[uint64]*posted), places: []*place{{}, {}}, end: 4 * second}
-		w.lives, w.replays, w.retires = [][]time.Duration{{3020 * millisecond}, nil}, make([][]bool, 2), make([]time.Duration, 2)
-		w.replays[0] = []bool{false}
-		w.plan = Plan{Stages: []Stage{{0, 2}}, Duration: 2 * second, Warmup: -1, Send: Sending{Rate: 100, Publishers: []Publisher{worldPublisher{w, 0}}},
-			Target: &slowProbe{scriptedProbe{uses: []*Use{{second, 100}}}}}
-		w.server = newFakeServer(w.dial)
-		r := &Runner{Plan: w.plan, fakable: true, Dialer: func(conn int) (client.Dialer, error) {
-			return worldDialer{w, &fakeDialer{w.server, conn}}, nil
-		}}
-		w.start = w.server.start
+		w, r := twoListeners()
+		w.lives[0], w.replays[0] = []time.Duration{3020 * millisecond}, []bool{false}
+		r.Plan.Target = &slowProbe{scriptedProbe{uses: []*Use{{second, 100}}}}
 		result, err := r.Run(t.Context())
 		if err != nil {
 			t.Fatal(err)
