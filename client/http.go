@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -58,17 +57,16 @@ func parseURL(s string) (*url.URL, error) {
 // EscapeQuery encodes those bytes of a query that must not stand in one, such as spaces, as a browser does (WHATWG URL, the
 // special-query percent-encode set). url.Parse takes them as they are, and so would a request have them.
 func EscapeQuery(query string) string {
-	return odd.ReplaceAllStringFunc(query, func(bytes string) string {
-		var encoded []byte
-		for _, b := range []byte(bytes) {
-			encoded = fmt.Appendf(encoded, "%%%02X", b)
+	var escaped strings.Builder
+	for _, b := range []byte(query) {
+		if b <= ' ' || b > '~' || strings.IndexByte(`"#'<>`, b) >= 0 {
+			fmt.Fprintf(&escaped, "%%%02X", b)
+		} else {
+			escaped.WriteByte(b)
 		}
-		return string(encoded)
-	})
+	}
+	return escaped.String()
 }
-
-// odd are runs of these. It matches ill-formed UTF-8, too, as U+FFFD.
-var odd = regexp.MustCompile("[^!$-&(-;=?-~]+")
 
 // parsed is what url.Parse gave, with an error that doesn't quote the URL: it may hold secrets.
 func parsed(u *url.URL, err error) (*url.URL, error) {
