@@ -85,12 +85,13 @@ func (form *sessionForm) giver(values []string, first *protocol) func(*loadFlags
 	parseKnown(compare.set, more)
 	wrong := fromEnvironment(compare.set)
 	both, _ := words("", compare.both)
+	own, _ := compare.own(first)
 	return func(f *loadFlags, p *protocol) error {
-		if own, err := compare.own(first); p == first && err == nil {
-			parseKnown(f.set, slices.Concat(both, own))
-		} else {
-			parseKnown(f.set, both)
+		args := both
+		if p == first {
+			args = slices.Concat(both, own)
 		}
+		parseKnown(f.set, args)
 		return wrong
 	}
 }
