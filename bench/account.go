@@ -113,7 +113,7 @@ func less(n, by uint64) uint64 { return n - min(n, by) }
 func (s *subscriber) missingBefore(t *tracked) uint64 {
 	last, owed := t.feed.before.Load(), t.owed
 	if s.retired && t.tracker.next <= last { // what it didn't stay for is no loss
-		owed -= min(owed, last+1-t.tracker.next)
+		owed = less(owed, last+1-t.tracker.next)
 	}
 	return s.unexcused(t, owed, last)
 }
@@ -133,7 +133,7 @@ func (s *subscriber) unexcused(t *tracked, gaps, last uint64) uint64 {
 			}
 		}
 	}
-	return gaps - min(gaps, excused)
+	return less(gaps, excused)
 }
 
 // spoke notes that the connection has published an event. Whether it is one of its account isn't known before that has
