@@ -25,25 +25,23 @@ type batches struct {
 
 // A history is what one slot recorded.
 type history struct {
-	tick    counts                                        // what belongs to the tick that has not ended
-	fresh   counts                                        // what belongs to the latest batch, and not to its part yet
-	batch   int                                           // that batch
-	parts   []*hdrhistogram.PackedHistogram               // one for each batch; nil, or missing at the end, where nothing was recorded
-	others  [maxBatches / 2]*hdrhistogram.PackedHistogram // what some batches recorded besides, since they were joined
+	tick    counts                 // what belongs to the tick that has not ended
+	fresh   counts                 // what belongs to the latest batch, and not to its part yet
+	batch   int                    // that batch
+	parts   []packed               // one for each batch; empty, or missing at the end, where nothing was recorded
+	others  [maxBatches / 2]packed // what some batches recorded besides, since they were joined
+	sum     *counts                // to join them in; of all slots
 	medians trace
 }
 
 // newBatches has its first tick begin at begin, after the start of the run.
 func newBatches(slots int, begin time.Duration) *batches {
 	b := &batches{slots: make([]history, slots), begins: []time.Duration{begin}, perBatch: 1}
+	sum := new(counts)
 	for i := range b.slots {
-		b.slots[i].medians.span = 1
+		b.slots[i].medians.span, b.slots[i].sum = 1, sum
 	}
 	return b
-}
-
-func newPacked() *hdrhistogram.PackedHistogram {
-	return hdrhistogram.NewPacked(lowest, highest, digits)
 }
 
 // add puts values into the tick that has not ended. It does not keep them.
@@ -80,26 +78,23 @@ func (s *history) next(batch int) {
 	s.tick.clear()
 }
 
-// pack adds what is fresh to its part. That is done once a batch, since it takes longer than counting.
+// pack adds what is fresh to its part.
 func (s *history) pack() {
 	if s.fresh.empty() {
 		return
 	}
 	for len(s.parts) <= s.batch {
-		s.parts = append(s.parts, nil)
+		s.parts = append(s.parts, packed{})
 	}
-	if s.parts[s.batch] == nil {
-		s.parts[s.batch] = newPacked()
-	}
-	s.fresh.into(s.parts[s.batch])
-	s.parts[s.batch].Compact()
+	s.fresh.unpack(s.parts[s.batch])
+	s.parts[s.batch] = s.fresh.packed()
 	s.fresh.clear()
 }
 
-// part is what one batch recorded; nil for nothing.
-func (s *history) part(batch int) *hdrhistogram.PackedHistogram {
+// part is what one batch recorded.
+func (s *history) part(batch int) packed {
 	if s.pack(); batch >= len(s.parts) {
-		return nil
+		return packed{}
 	}
 	s.join(batch)
 	return s.parts[batch]
@@ -107,11 +102,13 @@ func (s *history) part(batch int) *hdrhistogram.PackedHistogram {
 
 // join ends the joining of two batches to one.
 func (s *history) join(batch int) {
-	if batch < len(s.others) && s.others[batch] != nil {
-		s.parts[batch].Merge(s.others[batch])
-		s.parts[batch].Compact()
-		s.others[batch] = nil
+	if batch >= len(s.others) || s.others[batch].empty() {
+		return
 	}
+	s.sum.unpack(s.parts[batch])
+	s.sum.unpack(s.others[batch])
+	s.parts[batch], s.others[batch] = s.sum.packed(), packed{}
+	s.sum.clear()
 }
 
 // halve joins the batches in pairs.
@@ -120,11 +117,7 @@ func (b *batches) halve() {
 		s := &b.slots[i]
 		half := (len(s.parts) + 1) / 2
 		for j := range half {
-			first, second := s.part(2*j), s.part(2*j+1)
-			if first == nil {
-				first, second = second, nil
-			}
-			s.parts[j], s.others[j] = first, second
+			s.parts[j], s.others[j] = s.part(2*j), s.part(2*j+1)
 		}
 		clear(s.parts[half:])
 		s.parts = s.parts[:half]
@@ -152,7 +145,7 @@ func (b *batches) began(from int) time.Duration { return b.begins[from] }
 // last is the latest batch in which a slot recorded something; 0 where there is none.
 func (b *batches) last(slot int) int {
 	for i := len(b.begins) - 1; i > 0; i-- {
-		if b.slots[slot].part(i) != nil {
+		if !b.slots[slot].part(i).empty() {
 			return i
 		}
 	}
@@ -166,17 +159,17 @@ func (b *batches) merged(slot, from int) *hdrhistogram.Histogram {
 		if h == nil {
 			h = NewHistogram()
 		}
-		part.MergeInto(h)
+		part.into(h)
 	}
 	return h
 }
 
 // from yields the batches that have recorded something.
-func (s *history) from(batch int) iter.Seq[*hdrhistogram.PackedHistogram] {
-	return func(yield func(*hdrhistogram.PackedHistogram) bool) {
+func (s *history) from(batch int) iter.Seq[packed] {
+	return func(yield func(packed) bool) {
 		s.pack()
 		for i := batch; i < len(s.parts); i++ {
-			if part := s.part(i); part != nil && !yield(part) {
+			if part := s.part(i); !part.empty() && !yield(part) {
 				return
 			}
 		}
@@ -196,7 +189,7 @@ func (b *batches) independent(slot, from int, h *hdrhistogram.Histogram, q float
 	var above, orAt means
 	for part := range b.slots[slot].from(from) {
 		var over, same, last int64 // same is of the last bucket up to at, which need not be the one that holds it
-		for v, count := range part.ForEachBucket {
+		for v, count := range part.all {
 			if v > at {
 				over += count
 			} else {
@@ -206,8 +199,8 @@ func (b *batches) independent(slot, from int, h *hdrhistogram.Histogram, q float
 		if !h.ValuesAreEquivalent(last, at) {
 			same = 0
 		}
-		above.add(over, part.TotalCount())
-		orAt.add(over+same, part.TotalCount())
+		above.add(over, part.total())
+		orAt.add(over+same, part.total())
 	}
 	if groups = len(above.of); groups < minBatches {
 		return float64(groups), groups
@@ -262,8 +255,8 @@ func orderStatistics(h *hdrhistogram.Histogram, n float64, groups int, q float64
 func (b *batches) drift(slot, from int, q float64) (drift, bool) {
 	var at, values []float64
 	for i := from; i < b.ticks/b.perBatch; i++ {
-		if part := b.slots[slot].part(i); part != nil {
-			at, values = append(at, float64(i)), append(values, float64(part.ValueAtPercentile(100*q)))
+		if part := b.slots[slot].part(i); !part.empty() {
+			at, values = append(at, float64(i)), append(values, float64(part.quantile(q)))
 		}
 	}
 	if len(values) < minBatches {

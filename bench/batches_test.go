@@ -337,7 +337,7 @@ func BenchmarkTick(b *testing.B) {
 		s := &kept.slots[i]
 		size += 4 * (cap(s.tick.held) + cap(s.fresh.held) + cap(s.medians.values))
 		for part := range kept.slots[i].from(0) {
-			size += part.GetMemorySize()
+			size += 2*cap(part.buckets) + 4*cap(part.counts)
 		}
 	}
 	i := 600

@@ -1,6 +1,11 @@
 package bench
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
 
 // The buckets are those of every Histogram, by the same arithmetic: 1,024 of each power of two, but that the lowest ones
 // are all as wide as the unit.
@@ -82,10 +87,25 @@ func (c *counts) merge(more *counts) {
 		}
 		sum, more := c.in(to), more.in(from)
 		for i := range sum {
-			sum[i] += more[i]
+			sum[i] = sumOf(sum[i], more[i])
 		}
 	}
 }
+
+// unpack adds what was packed.
+func (c *counts) unpack(p packed) {
+	for i, bucket := range p.buckets {
+		page := c.pages[bucket>>pageBits]
+		if page == 0 {
+			page = c.page(int(bucket >> pageBits))
+		}
+		count := &c.held[int(page-1)<<pageBits|int(bucket&pageMask)]
+		*count = sumOf(*count, p.counts[i])
+	}
+}
+
+// sumOf is the sum of two counts, or the highest that there is.
+func sumOf(a, b uint32) uint32 { return a + min(b, math.MaxUint32-a) }
 
 // in gives the counts of a page.
 func (c *counts) in(page uint16) *[1 << pageBits]uint32 {
@@ -125,8 +145,30 @@ func (c *counts) median() int64 {
 	return 0
 }
 
+// packed gives them as small as can be.
+func (c *counts) packed() packed {
+	used := 0
+	for _, count := range c.held {
+		if count > 0 {
+			used++
+		}
+	}
+	p := packed{make([]uint16, 0, used), make([]uint32, 0, used)}
+	for n, page := range c.pages {
+		if page == 0 {
+			continue
+		}
+		for i, count := range c.in(page) {
+			if count > 0 {
+				p.buckets, p.counts = append(p.buckets, uint16(n<<pageBits|i)), append(p.counts, count)
+			}
+		}
+	}
+	return p
+}
+
 // into adds them to a histogram.
-func (c *counts) into(h interface{ RecordValues(ns, n int64) error }) {
+func (c *counts) into(h *hdrhistogram.Histogram) {
 	for ns, count := range c.all {
 		_ = h.RecordValues(ns, count) // it is in range
 	}

@@ -32,11 +32,9 @@ func TestCounts(t *testing.T) {
 			}
 			c.merge(&other)
 			other.clear()
-			got, packed := NewHistogram(), newPacked()
+			got, again := NewHistogram(), NewHistogram()
 			c.into(got)
-			c.into(packed)
-			again := NewHistogram()
-			packed.MergeInto(again)
+			c.packed().into(again)
 			if !got.Equals(want) || !again.Equals(want) || c.total() != want.TotalCount() || c.empty() != (want.TotalCount() == 0) {
 				t.Fatalf("it holds %s, want %s", show(got), show(want))
 			}

@@ -201,7 +201,7 @@ func (k *clocks) aboveBestPath(b *batches, slot, from int, until time.Duration) 
 	h = NewHistogram()
 	for batch := from; batch < len(b.begins); batch++ {
 		part := b.slots[slot].part(batch)
-		if part == nil {
+		if part.empty() {
 			continue
 		}
 		begin, end := b.span(batch, until)
@@ -228,7 +228,7 @@ func (k *clocks) corrected(b *batches, m Metric, from int, most int64, until tim
 	lower, _ := lowerSlot(m)
 	for batch := from; batch < len(b.begins); batch++ {
 		part := b.slots[m].part(batch)
-		if part == nil {
+		if part.empty() {
 			continue
 		}
 		begin, end := b.span(batch, until)
@@ -251,8 +251,8 @@ func (k *clocks) corrected(b *batches, m Metric, from int, most int64, until tim
 
 // shift adds to a histogram what a part of a timing holds, each by so much more, and no less than 0. It fails where that
 // is out of range.
-func shift(to *hdrhistogram.Histogram, part *hdrhistogram.PackedHistogram, by int64) bool {
-	for v, n := range part.ForEachBucket {
+func shift(to *hdrhistogram.Histogram, part packed, by int64) bool {
+	for v, n := range part.all {
 		if to.RecordValues(max(0, v+by), n) != nil {
 			return false
 		}

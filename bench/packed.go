@@ -1,0 +1,47 @@
+package bench
+
+import "github.com/HdrHistogram/hdrhistogram-go"
+
+// A packed is what counts were, as small as can be: the buckets that aren't empty, in ascending order, and how much is in
+// each. It is never changed. The zero value is empty.
+type packed struct {
+	buckets []uint16
+	counts  []uint32
+}
+
+func (p packed) empty() bool { return len(p.buckets) == 0 }
+
+// all yields the lowest value of each bucket, and its count, in ascending order.
+func (p packed) all(yield func(ns, count int64) bool) {
+	for i, bucket := range p.buckets {
+		if !yield(lowestOf(int(bucket)), int64(p.counts[i])) {
+			return
+		}
+	}
+}
+
+// total is how many values there are.
+func (p packed) total() (n int64) {
+	for _, count := range p.counts {
+		n += int64(count)
+	}
+	return n
+}
+
+// quantile is what a Histogram gives for q (0 to 1); 0 where there are no values.
+func (p packed) quantile(q float64) int64 {
+	left := max(1, int64(q*float64(p.total())+0.5))
+	for i, count := range p.counts {
+		if left -= int64(count); left <= 0 {
+			return lowestOf(int(p.buckets[i])+1) - 1
+		}
+	}
+	return 0
+}
+
+// into adds them to a histogram.
+func (p packed) into(h *hdrhistogram.Histogram) {
+	for ns, count := range p.all {
+		_ = h.RecordValues(ns, count) // it is in range
+	}
+}
