@@ -127,7 +127,12 @@ func (s *loggingStream) Events() iter.Seq2[client.Event, error] {
 }
 
 func (s *loggingStream) Push(to client.Sink) bool {
-	return s.Stream.(client.Pusher).Push(client.SinkFunc(s.logged(to.Take)))
+	return s.Stream.(client.Pusher).Push(client.SinkFunc(s.logged(func(ev client.Event, err error) bool {
+		if err != nil {
+			return to.Take(nil, err)
+		}
+		return to.Take(&ev, nil)
+	})))
 }
 
 func fetchTruth(t *testing.T, base string) (truth server.Truth) {

@@ -80,7 +80,7 @@ func (l *longRun) tick() {
 			s.Opened(client.Opened{At: time.Now(), Info: client.Info{Started: time.Now(), Resumed: true}})
 			continue
 		}
-		s.Received(ev)
+		s.Received(&ev)
 	}
 	if r.gather(); l.ticks%looks == 0 {
 		r.collect()

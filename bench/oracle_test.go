@@ -184,7 +184,8 @@ func (w *world) play(t *testing.T) *Result {
 			s.retired = true
 			s.leave()
 		case "gets":
-			s.Received(w.event(r, h.n, now))
+			ev := w.event(r, h.n, now)
+			s.Received(&ev)
 		case "collects":
 			r.collect()
 		case "closes":

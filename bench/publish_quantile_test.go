@@ -77,8 +77,8 @@ func TestPublishedAllocates(t *testing.T) {
 		ordinal := r.announce(due, 0)
 		token, _ = r.stamp(token[:0], 0, ordinal, due)
 		ev := client.Event{Data: token, Retry: -1, Arrival: client.Arrival{User: r.start.Add(due + millisecond)}}
-		first.Received(ev)
-		second.Received(ev)
+		first.Received(&ev)
+		second.Received(&ev)
 	}
 	for range 2 * maxSlots {
 		receive()

@@ -282,7 +282,7 @@ func TestFeedsAreBounded(t *testing.T) {
 	r, s := newTestSubscriber(t, Plan{Stages: []Stage{{0, 1}}, Duration: time.Hour})
 	for n := range 1000 {
 		stamp := client.Stamp{Run: 7, Source: uint32(n), Seq: 1}
-		s.Received(client.Event{Data: client.AppendStamp(nil, stamp), Arrival: client.Arrival{User: time.Now()}})
+		s.Received(&client.Event{Data: client.AppendStamp(nil, stamp), Arrival: client.Arrival{User: time.Now()}})
 	}
 	if len(r.feeds) != maxFeeds || len(s.tracked) != maxFeeds || !r.crowded.Load() {
 		t.Errorf("%d feeds, %d tracked", len(r.feeds), len(s.tracked))

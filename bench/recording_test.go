@@ -68,7 +68,7 @@ func (x *audience) receive() {
 	ev.Arrival.Kernel += int64(at)*3000 + lag
 	ev.Arrival.Earliest = ev.Arrival.Kernel
 	ev.Arrival.User = x.run.start.Add(time.Duration(ev.Arrival.Kernel - x.run.wall + lag/2))
-	x.all[at].Received(ev)
+	x.all[at].Received(&ev)
 	x.received++
 }
 

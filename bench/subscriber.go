@@ -147,12 +147,12 @@ func (s *subscriber) Opened(o client.Opened) {
 }
 
 // Received implements client.Observer.
-func (s *subscriber) Received(ev client.Event) {
+func (s *subscriber) Received(ev *client.Event) {
 	s.shard.mu.Lock()
 	if s.slow {
-		s.slowly(s.shard.cell, &ev)
+		s.slowly(s.shard.cell, ev)
 	} else {
-		s.received(s.shard.cell, &ev, s.run.arrival(&ev.Arrival))
+		s.received(s.shard.cell, ev, s.run.arrival(&ev.Arrival))
 	}
 	s.shard.mu.Unlock() // without defer, which takes longer
 }

@@ -97,7 +97,7 @@ func onPath(t testing.TB, plan Plan, event func(*run, int) client.Event) (receiv
 		if plan.Send.Unstamped {
 			s.pending.add(awaited{maphash.Bytes(r.seed, events[n].Data), int64(n), uint64(n)})
 		}
-		s.Received(events[n])
+		s.Received(&events[n])
 		n++
 	}
 }
@@ -164,7 +164,7 @@ func BenchmarkBroadcast(b *testing.B) {
 			ev.Data = fmt.Appendf(ev.Data[:0], `{"seq":%d,"stamp":"%s"}`, n, stampOf(r, 7, n/connections+1))
 			ev.Arrival.User = r.start.Add(2*second + time.Duration(n/connections)*millisecond)
 		}
-		all[n%connections].Received(ev)
+		all[n%connections].Received(&ev)
 	}
 }
 

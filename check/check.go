@@ -149,7 +149,7 @@ func (t *tracer) publish(ctx context.Context, done <-chan struct{}, o *Options) 
 
 func (t *tracer) Closed(c client.Closed) { t.show(Step{At: t.at(c.At), Kind: Closed, Closed: c}) }
 
-func (t *tracer) Received(ev client.Event) {
+func (t *tracer) Received(ev *client.Event) {
 	if t.stopped {
 		return // it was on its way already
 	}
@@ -160,7 +160,7 @@ func (t *tracer) Received(ev client.Event) {
 	case client.Hint:
 		kind = Hint
 	}
-	t.show(Step{At: t.at(ev.Arrival.User), Kind: kind, Event: ev})
+	t.show(Step{At: t.at(ev.Arrival.User), Kind: kind, Event: *ev})
 	if kind == Event && t.left > 0 {
 		if t.left--; t.left == 0 {
 			t.stopped = true

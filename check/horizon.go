@@ -317,7 +317,7 @@ func (r *reference) Closed(c client.Closed) {
 	}
 }
 
-func (r *reference) Received(ev client.Event) {
+func (r *reference) Received(ev *client.Event) {
 	s := r.s
 	if ev.Type != client.Message {
 		return

@@ -23,9 +23,9 @@ func newBreakLog() *breakLog {
 	return &breakLog{make(chan Opened, 10), make(chan string, 100), make(chan Closed, 10)}
 }
 
-func (l *breakLog) Opened(o Opened)   { l.opened <- o }
-func (l *breakLog) Received(ev Event) { l.received <- string(ev.Data) }
-func (l *breakLog) Closed(c Closed)   { l.closed <- c }
+func (l *breakLog) Opened(o Opened)    { l.opened <- o }
+func (l *breakLog) Received(ev *Event) { l.received <- string(ev.Data) }
+func (l *breakLog) Closed(c Closed)    { l.closed <- c }
 
 // What a peer hears of a connection that is broken off, and what the session makes of it, over real sockets.
 func TestBreak(t *testing.T) {

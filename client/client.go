@@ -48,15 +48,20 @@ type Pusher interface {
 
 // A Sink takes what a stream brings. It isn't a function, since each event would touch what that has captured.
 type Sink interface {
-	// Take takes an event, or why there are no more, and says whether it wants more.
-	Take(ev Event, err error) (more bool)
+	// Take takes an event, which is valid while it runs, or why there are no more, and says whether it wants more.
+	Take(ev *Event, err error) (more bool)
 }
 
 // A SinkFunc is a function as a Sink.
 type SinkFunc func(ev Event, err error) (more bool)
 
 // Take implements Sink.
-func (f SinkFunc) Take(ev Event, err error) (more bool) { return f(ev, err) }
+func (f SinkFunc) Take(ev *Event, err error) (more bool) {
+	if err != nil {
+		return f(Event{}, err)
+	}
+	return f(*ev, nil)
+}
 
 // A Sender is a Stream that can also send.
 type Sender interface {
@@ -103,6 +108,12 @@ type Event struct {
 	Binary  bool          // a binary WebSocket message
 	Retry   time.Duration // reconnection time the server asked for; negative if none
 	Wire    int           // bytes read from the socket since the event before
+}
+
+// fill makes it an event of a type that has data and nothing else; its arrival stays. Set field by field, it isn't made
+// elsewhere and copied.
+func (ev *Event) fill(typ Type, data []byte) {
+	ev.Type, ev.ID, ev.OwnID, ev.Kind, ev.Data, ev.Binary, ev.Retry, ev.Wire = typ, nil, false, "", data, false, -1, 0
 }
 
 // Arrival says when the last byte of an event reached this host. The kernel stamps segments that come over TCP on

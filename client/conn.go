@@ -140,8 +140,9 @@ func (c *conn) top() net.Conn {
 
 // A reader is what reads a stream.
 type reader interface {
-	// take takes what was read, which is valid while it runs, and says whether it wants more. It must not wait.
-	take(p []byte) (more bool)
+	// take takes what was read, which is valid while it runs, and says whether it wants more. It puts each event where ev
+	// is. It must not wait.
+	take(p []byte, ev *Event) (more bool)
 	// end is told why reading has ended, nil where take wanted no more. It may wait.
 	end(err error)
 }
@@ -151,7 +152,8 @@ const pumpSize = 4 << 10
 
 // pump reads for r until that wants no more, or reading ends.
 func (c *conn) pump(r reader) {
-	if !c.takePending(r) {
+	ev := new(Event)
+	if !c.takePending(r, ev) {
 		r.end(nil)
 		return
 	}
@@ -159,7 +161,7 @@ func (c *conn) pump(r reader) {
 	for {
 		n, err := c.Read(buf[:c.throttle.piece(len(buf))])
 		switch {
-		case n > 0 && !r.take(buf[:n]):
+		case n > 0 && !r.take(buf[:n], ev):
 			r.end(nil)
 			return
 		case err != nil:
@@ -173,10 +175,10 @@ func (c *conn) pump(r reader) {
 }
 
 // takePending has r take what was read with the head, be that nothing: a body may have no bytes.
-func (c *conn) takePending(r reader) (more bool) {
+func (c *conn) takePending(r reader, ev *Event) (more bool) {
 	p := c.pending
 	c.pending = nil
-	return r.take(p)
+	return r.take(p, ev)
 }
 
 func (c *conn) idleError() error {
@@ -237,18 +239,17 @@ func (c *conn) noteRead(at time.Time) {
 	}
 }
 
-// arrival is that of an event which ended in the bytes handed out last. shared says that the read of the socket that
-// brought its end held more.
-func (c *conn) arrival(shared bool) Arrival {
-	a := Arrival{User: c.lastRead, Shared: shared}
+// arrived sets the arrival of an event which ended in the bytes handed out last. shared says that the read of the socket
+// that brought its end held more.
+func (c *conn) arrived(a *Arrival, shared bool) {
+	a.User, a.Kernel, a.Earliest, a.Shared = c.lastRead, 0, 0, shared
 	if c.receipt == nil {
-		return a
+		return
 	}
 	a.Kernel, a.Earliest = c.receipt.stamp, c.receipt.stamp
-	if a.Shared {
+	if shared {
 		a.Earliest = c.receipt.earliest()
 	}
-	return a
 }
 
 // more reports whether the last read of the socket held, or might have held, more than was handed out so far and the

@@ -142,8 +142,14 @@ func (d *Decoder) LastID() Cursor { return d.lastID }
 // Next gives the next event of the bytes fed; ok is false where they hold no more. An event's ID and Data are valid
 // until the next call. After an error the decoder is done and repeats it.
 func (d *Decoder) Next() (ev Event, ok bool, err error) {
+	ok, err = d.next(&ev)
+	return ev, ok, err
+}
+
+// next is Next into ev, whose arrival stays.
+func (d *Decoder) next(ev *Event) (ok bool, err error) {
 	if d.stopped != nil {
-		return Event{}, false, d.stopped
+		return false, d.stopped
 	}
 	for {
 		line, lasts, ok := d.nextLine()
@@ -151,19 +157,20 @@ func (d *Decoder) Next() (ev Event, ok bool, err error) {
 			for p := range numParts {
 				d.own(p)
 			}
-			return Event{}, false, d.stopped
+			return false, d.stopped
 		}
 		if len(line) == 0 {
-			if ev, ok = d.dispatch(); ok {
-				return ev, true, nil
+			if d.dispatch(ev) {
+				return true, nil
 			}
 			continue
 		}
 		if line[0] == ':' {
-			return d.comment(line[1:]), true, nil
+			d.comment(ev, line[1:])
+			return true, nil
 		}
 		if !d.field(line, lasts) {
-			return Event{}, false, d.tooBig()
+			return false, d.tooBig()
 		}
 	}
 }
@@ -273,12 +280,13 @@ func retryMillis(value []byte) (time.Duration, bool) {
 	return ms * time.Millisecond, true
 }
 
-// dispatch ends a block. ok is false where it holds nothing that anybody needs to know.
-func (d *Decoder) dispatch() (Event, bool) {
+// dispatch ends a block. It reports false where that holds nothing that anybody needs to know.
+func (d *Decoder) dispatch(ev *Event) (useful bool) {
 	if d.has[partID] {
 		d.lastID = append(d.lastID[:0], wellFormed(d.parts[partID], &d.fixed)...)
 	}
-	ev := Event{ID: d.lastID, OwnID: d.has[partID], Retry: d.retry}
+	ev.fill(Message, nil)
+	ev.ID, ev.OwnID, ev.Retry = d.lastID, d.has[partID], d.retry
 	// The standard drops a block whose data buffer is empty; a lone "data" line leaves it with one LF, which is
 	// taken off at the end, so that block does count.
 	if d.has[partData] {
@@ -287,13 +295,14 @@ func (d *Decoder) dispatch() (Event, bool) {
 	} else {
 		ev.Type = Hint
 	}
-	useful := d.has[partData] || d.has[partID] || d.retry >= 0
+	useful = d.has[partData] || d.has[partID] || d.retry >= 0
 	d.has, d.retry = [numParts]bool{}, -1
-	return ev, useful
+	return useful
 }
 
-func (d *Decoder) comment(text []byte) Event {
-	return Event{Type: Comment, ID: d.lastID, Data: wellFormed(text, &d.fixed), Retry: -1}
+func (d *Decoder) comment(ev *Event, text []byte) {
+	ev.fill(Comment, wellFormed(text, &d.fixed))
+	ev.ID = d.lastID
 }
 
 // kindName gives the event's name as a string, made once for each name.

@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -312,5 +313,19 @@ func TestDecoderMemoryIsBounded(t *testing.T) {
 	}
 	if held > 24*max {
 		t.Errorf("the decoder holds %d bytes at a limit of %d", held, max)
+	}
+}
+
+// What stood in the event that a decoder fills is gone, whatever the block was.
+func TestDecoderFillsTheWholeEvent(t *testing.T) {
+	for _, block := range []string{": ping\n", "data\n\n", "id: 1\n\n", "event: a\ndata: b\n\n", "retry: 5\n\n"} {
+		fresh, used := NewDecoder(1<<10, Cursor("0")), NewDecoder(1<<10, Cursor("0"))
+		fresh.Feed([]byte(block))
+		used.Feed([]byte(block))
+		want, _, _ := fresh.Next()
+		got := Event{Type: Hint, ID: Cursor("x"), OwnID: true, Kind: "x", Data: []byte("x"), Binary: true, Retry: 7, Wire: 7}
+		if ok, err := used.next(&got); !ok || err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %+v, want %+v", block, got, want)
+		}
 	}
 }

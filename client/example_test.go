@@ -52,7 +52,7 @@ type printer struct {
 
 func (p *printer) Opened(o client.Opened) { fmt.Printf("opened from %q\n", o.From) }
 
-func (p *printer) Received(e client.Event) {
+func (p *printer) Received(e *client.Event) {
 	fmt.Printf("%s\n", e.Data)
 	if p.events++; p.events == 5 {
 		p.session.Finish()

@@ -60,7 +60,8 @@ const readSize = 64 << 10
 // A reading is what a socket is read with.
 type reading struct {
 	scratch
-	buf []byte
+	buf   []byte
+	event Event
 }
 
 func newReading() *reading {

@@ -482,8 +482,8 @@ func TestPushedSocketErrors(t *testing.T) {
 // A silentReader takes everything and tells the end.
 type silentReader struct{ ended chan error }
 
-func (silentReader) take([]byte) bool { return true }
-func (r silentReader) end(err error)  { r.ended <- err }
+func (silentReader) take([]byte, *Event) bool { return true }
+func (r silentReader) end(err error)          { r.ended <- err }
 
 // Whoever sends faster than is read is read for a turn, after which Close is looked for.
 func TestSocketTakesTurns(t *testing.T) {

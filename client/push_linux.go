@@ -36,7 +36,7 @@ func (c *conn) pushed() bool { return c.socket.reader != nil }
 
 // begin reads what has come by now, and leaves the rest to the loop.
 func (s *socket) begin() {
-	if !s.owner.takePending(s.reader) {
+	if !s.owner.takePending(s.reader, new(Event)) {
 		s.ended(nil)
 		return
 	}
@@ -62,7 +62,7 @@ func (c *conn) takeReady(x *reading, r reader) (more, over bool, err error) {
 			c.given += n
 			c.filled = n == len(x.buf)
 			c.noteRead(time.Now())
-			if !r.take(x.buf[:n]) {
+			if !r.take(x.buf[:n], &x.event) {
 				return false, true, nil
 			}
 			x.clock = c.lastRead.UnixNano()

@@ -175,7 +175,7 @@ func (l *scenarioLog) Opened(o Opened) {
 	l.add(theSession, "opened #%d from %q", o.Attempt, o.From)
 }
 
-func (l *scenarioLog) Received(e Event) { l.add(theSession, "%s", show(e)) }
+func (l *scenarioLog) Received(ev *Event) { l.add(theSession, "%s", show(*ev)) }
 
 func (l *scenarioLog) Closed(c Closed) {
 	line := "failed: " + outcome(c.Err)

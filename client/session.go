@@ -46,7 +46,7 @@ type Session struct {
 // must not block, and must not keep what Received hands it.
 type Observer interface {
 	Opened(Opened)
-	Received(Event)
+	Received(*Event)
 	Closed(Closed)
 }
 
@@ -169,7 +169,7 @@ func (s *Session) push(ctx context.Context, stream Stream) bool {
 type pushing Session
 
 // Take implements Sink.
-func (p *pushing) Take(ev Event, err error) (more bool) {
+func (p *pushing) Take(ev *Event, err error) (more bool) {
 	s := (*Session)(p)
 	if err != nil {
 		s.pushed(err)
@@ -270,16 +270,18 @@ func (s *Session) publish(stream Stream) bool {
 }
 
 func (s *Session) read(stream Stream) error {
+	var kept Event // one for all: an observer has its address
 	for ev, err := range stream.Events() {
 		if err != nil {
 			return err
 		}
-		s.received(ev)
+		kept = ev
+		s.received(&kept)
 	}
 	return errors.New("the stream ended without saying why")
 }
 
-func (s *Session) received(ev Event) {
+func (s *Session) received(ev *Event) {
 	s.cursor = append(s.cursor[:0], ev.ID...)
 	if ev.Retry >= 0 {
 		s.hint = ev.Retry

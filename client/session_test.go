@@ -324,15 +324,15 @@ func TestSessionEndsDuringASend(t *testing.T) {
 // A signal is an observer that tells the first event.
 type signal chan bool
 
-func (s signal) Opened(Opened)  {}
-func (s signal) Received(Event) { close(s) }
-func (s signal) Closed(Closed)  {}
+func (s signal) Opened(Opened)   {}
+func (s signal) Received(*Event) { close(s) }
+func (s signal) Closed(Closed)   {}
 
 // A tellTale is an observer that tells what happens in a word.
 type tellTale chan string
 
-func (t tellTale) Opened(o Opened)  { t <- fmt.Sprintf("opened from %q", o.From) }
-func (t tellTale) Received(e Event) { t <- show(e) }
+func (t tellTale) Opened(o Opened)    { t <- fmt.Sprintf("opened from %q", o.From) }
+func (t tellTale) Received(ev *Event) { t <- show(*ev) }
 func (t tellTale) Closed(c Closed) {
 	t <- fmt.Sprintf("closed %s, asked %v, final %v", outcome(c.Err), c.Asked, c.Final)
 }

@@ -39,7 +39,7 @@ func ParseEndMarker(s string) (EndMarker, error) {
 // IsZero reports whether the marker recognises nothing.
 func (m EndMarker) IsZero() bool { return m.kind == "" && len(m.data) == 0 }
 
-func (m EndMarker) matches(ev Event) bool {
+func (m EndMarker) matches(ev *Event) bool {
 	if ev.Type != Message {
 		return false
 	}
@@ -162,14 +162,14 @@ func (s *sseStream) reader(to Sink) reader {
 }
 
 // take implements reader.
-func (s *sseStream) take(p []byte) (more bool) {
+func (s *sseStream) take(p []byte, ev *Event) (more bool) {
 	data, err := s.body.take(p)
 	s.decoder.Feed(data)
 	if now := s.conn.in.Load(); now != s.read {
 		s.read, s.shared = now, false
 	}
 	for {
-		ev, ok, bad := s.decoder.Next()
+		ok, bad := s.decoder.next(ev)
 		if bad != nil {
 			s.failed = bad
 			return false
@@ -179,8 +179,8 @@ func (s *sseStream) take(p []byte) (more bool) {
 			return err == nil
 		}
 		// One read held several events if another came before this one in it, or if bytes are left.
-		ev.Arrival = s.conn.arrival(s.shared || s.decoder.Buffered() || s.framed(len(data)-s.decoder.unread()) || s.conn.more(s.tail()))
-		s.shared = ev.Arrival.Shared
+		s.shared = s.shared || s.decoder.Buffered() || s.framed(len(data)-s.decoder.unread()) || s.conn.more(s.tail())
+		s.conn.arrived(&ev.Arrival, s.shared)
 		if ev.Type == Comment {
 			s.conn.beat()
 		}
@@ -204,7 +204,7 @@ func (s *sseStream) end(err error) {
 	case s.failed == nil:
 		s.failed = s.body.ended(err)
 	}
-	s.to.Take(Event{}, s.failed)
+	s.to.Take(nil, s.failed)
 }
 
 // framed reports whether framing followed the event in its read, which took so many bytes of data up to the event's end:

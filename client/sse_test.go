@@ -325,7 +325,7 @@ func TestSSEEndMarker(t *testing.T) {
 	if _, err := ParseEndMarker("event:"); err == nil {
 		t.Error("a marker without a name was taken")
 	}
-	if (EndMarker{}).matches(Event{}) || !(EndMarker{}).IsZero() {
+	if (EndMarker{}).matches(new(Event)) || !(EndMarker{}).IsZero() {
 		t.Error("the zero marker recognises something")
 	}
 }

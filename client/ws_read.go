@@ -146,11 +146,11 @@ var errReason = &Error{Class: ClassProtocol, Detail: "the reason in a Close fram
 var errLeft = errors.New("left")
 
 // take implements reader.
-func (s *wsStream) take(p []byte) (more bool) {
-	if s.pings > 0 && !s.emitEarly() {
+func (s *wsStream) take(p []byte, ev *Event) (more bool) {
+	if s.pings > 0 && !s.emitEarly(ev) {
 		return false
 	}
-	return s.taken(s.frames(p, s.emit))
+	return s.taken(s.frames(p, ev, s.emit))
 }
 
 // taken notes how far the bytes that were read have been taken apart.
@@ -163,9 +163,11 @@ func (s *wsStream) taken(rest []byte, err error) (more bool) {
 }
 
 // emitEarly hands on the heartbeats that came while the stream was being opened.
-func (s *wsStream) emitEarly() (more bool) {
+func (s *wsStream) emitEarly(ev *Event) (more bool) {
 	for i := range s.pings {
-		if !s.emit(Event{Type: Comment, Arrival: s.early[min(i, len(s.early)-1)], Retry: -1}) {
+		ev.fill(Comment, nil)
+		ev.Arrival = s.early[min(i, len(s.early)-1)]
+		if !s.emit(ev) {
 			s.failed = errLeft
 			return false
 		}
@@ -175,7 +177,7 @@ func (s *wsStream) emitEarly() (more bool) {
 }
 
 // emit hands on what has come.
-func (s *wsStream) emit(ev Event) (more bool) {
+func (s *wsStream) emit(ev *Event) (more bool) {
 	if ev.Type == Message {
 		if id, ok := s.id.Text(ev.Data); ok {
 			s.lastID, ev.OwnID = append(s.lastID[:0], id...), true
@@ -189,7 +191,7 @@ func (s *wsStream) emit(ev Event) (more bool) {
 // end implements reader.
 func (s *wsStream) end(err error) {
 	if err = s.conclude(err); err != nil {
-		s.to.Take(Event{}, s.readError(err))
+		s.to.Take(nil, s.readError(err))
 	}
 }
 
@@ -225,9 +227,9 @@ type wsAwait struct {
 }
 
 // take implements reader.
-func (a *wsAwait) take(p []byte) (more bool) { return a.taken(a.frames(p, a.emit)) }
+func (a *wsAwait) take(p []byte, ev *Event) (more bool) { return a.taken(a.frames(p, ev, a.emit)) }
 
-func (a *wsAwait) emit(ev Event) (more bool) {
+func (a *wsAwait) emit(ev *Event) (more bool) {
 	if ev.Type == Comment {
 		a.pings++
 		a.early = append(a.early[:min(len(a.early), maxPinged-1)], ev.Arrival)
@@ -246,8 +248,8 @@ func (a *wsAwait) end(err error) {
 	a.failed = nil
 }
 
-// frames takes the next bytes apart, and gives back those that it didn't come to.
-func (s *wsStream) frames(p []byte, emit func(Event) bool) (rest []byte, err error) {
+// frames takes the next bytes apart, hands on each event in ev, and gives back the bytes that it didn't come to.
+func (s *wsStream) frames(p []byte, ev *Event, emit func(*Event) bool) (rest []byte, err error) {
 	if in := s.conn.in.Load(); in != s.scanned { // TLS may give in pieces what one read brought
 		s.scanned, s.events = in, 0
 	}
@@ -278,7 +280,7 @@ func (s *wsStream) frames(p []byte, emit func(Event) bool) (rest []byte, err err
 			if s.inside {
 				return nil, nil
 			}
-			if err := s.heard(len(p) > 0, emit); err != nil {
+			if err := s.heard(len(p) > 0, ev, emit); err != nil {
 				return p, err
 			}
 			continue
@@ -295,7 +297,10 @@ func (s *wsStream) frames(p []byte, emit func(Event) bool) (rest []byte, err err
 		typ := s.message
 		s.message = opcodeContinuation
 		s.events++
-		more := emit(Event{Arrival: s.arrival(len(p) > 0), Data: data, Binary: typ == opcodeBinary, Retry: -1})
+		ev.fill(Message, data)
+		ev.Binary = typ == opcodeBinary
+		s.arrived(ev, len(p) > 0)
+		more := emit(ev)
 		if s.buf = s.buf[:0]; !more {
 			return p, errLeft
 		}
@@ -336,22 +341,23 @@ func (s *wsStream) gather(piece []byte) (data []byte, err error) {
 	return data, nil
 }
 
-// arrival is that of what ended in the read before; more bytes came behind it, or didn't.
-func (s *wsStream) arrival(more bool) Arrival {
-	return s.conn.arrival(s.events > 1 || more || s.conn.more(0))
+// arrived sets the arrival of what ended in the read before; more bytes came behind it, or didn't.
+func (s *wsStream) arrived(ev *Event, more bool) {
+	s.conn.arrived(&ev.Arrival, s.events > 1 || more || s.conn.more(0))
 }
 
 // heard takes a control frame.
-func (s *wsStream) heard(more bool, emit func(Event) bool) error {
+func (s *wsStream) heard(more bool, ev *Event, emit func(*Event) bool) error {
 	payload := s.control
 	s.control = s.control[:0]
 	switch s.frame {
 	case opcodePing:
 		s.events++
-		arrival := s.arrival(more) // before the answer takes its time
+		ev.fill(Comment, nil)
+		s.arrived(ev, more) // before the answer takes its time
 		s.conn.beat()
 		s.pong(payload)
-		if !emit(Event{Type: Comment, Arrival: arrival, Retry: -1}) {
+		if !emit(ev) {
 			return errLeft
 		}
 	case opcodeClose:
