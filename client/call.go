@@ -196,7 +196,7 @@ func (k *caller) end(c *conn, kept bool) {
 	if !kept {
 		c.Close()
 	}
-	now := wire{c.in.Load(), c.out.Load()}
+	now := wire{c.in, c.out.Load()}
 	k.mu.Lock()
 	k.wire.in += now.in - c.told.in
 	k.wire.out += now.out - c.told.out

@@ -19,7 +19,7 @@ import (
 //
 // It has first what each read touches, since that is seldom in a cache where there are many connections.
 type conn struct {
-	in       atomic.Uint64
+	in       uint64      // bytes read of tcp
 	lastRead time.Time   // when the last read with bytes returned
 	given    int         // bytes of data handed out since tcp was read
 	filled   bool        // the last read of data filled its buffer
@@ -63,7 +63,7 @@ func (k countingConn) Read(p []byte) (n int, err error) {
 		n, err = k.c.tcp.Read(p)
 	}
 	if n > 0 {
-		k.c.in.Add(uint64(n))
+		k.c.in += uint64(n)
 		k.c.given = 0
 		if k.c.records != nil {
 			k.c.records.Scan(p[:n])

@@ -114,7 +114,7 @@ func (x *exchange) roundTrip(ctx context.Context, req *http.Request) error {
 		return headError(err)
 	}
 	addPhase(&x.phases.Upgrade, c.lastRead.Sub(began))
-	c.headIn = c.in.Load() - uint64(len(c.pending))
+	c.headIn = c.in - uint64(len(c.pending))
 	if c.begun = len(c.pending) > 0; c.begun {
 		c.firstByte = c.lastRead
 	} else {
@@ -374,10 +374,10 @@ func (x *exchange) follow(ctx context.Context, req *http.Request, body []byte) e
 
 // push has a loop read the connection for r, which is the stream that x is of, and hands what comes to a sink. What only
 // opening needed isn't kept meanwhile.
-func (x *exchange) push(r reader, to Sink) bool {
+func (x *exchange) push(r reader, bytes uintptr, to Sink) bool {
 	resp := x.resp
 	x.resp = &http.Response{Proto: resp.Proto}
-	if x.conn.push(r, unsafe.Pointer(&x.conn), to) {
+	if x.conn.push(r, unsafe.Pointer(&x.conn), bytes, to) {
 		return true
 	}
 	x.resp = resp
@@ -389,7 +389,7 @@ func (x *exchange) info() Info {
 	c := x.conn
 	info := Info{
 		Phases: x.phases, Started: x.started, Proto: x.resp.Proto, Header: x.resp.Header,
-		FirstByte: c.firstByte, LastByte: c.lastRead, WireIn: c.in.Load(), WireOut: c.out.Load(), HeadIn: c.headIn,
+		FirstByte: c.firstByte, LastByte: c.lastRead, WireIn: c.in, WireOut: c.out.Load(), HeadIn: c.headIn,
 		Remote: addrPort(c.raw.RemoteAddr()), Local: addrPort(c.raw.LocalAddr()),
 	}
 	if c.secure != nil {

@@ -459,7 +459,7 @@ func TestPushedSocketErrors(t *testing.T) {
 			ended := make(chan error, 1)
 			if i == 1 {
 				c, _ := socketPair(t)
-				if !c.push(&silentReader{ended}, nil, nil) {
+				if !c.push(&silentReader{ended}, nil, 0, nil) {
 					t.Fatal("it can't be pushed")
 				}
 				ours = c.tcp

@@ -5,23 +5,41 @@ import (
 	"unsafe"
 )
 
-// near is where the memory is that each event of a pushed stream touches: addresses in its connection, in the stream, in
-// its sink, and in the observer where that is a session's; 0 for none. Of many streams none of that is in a cache when
+// near is where the memory is that each event of a pushed stream touches: lines in its connection, in the stream, in
+// its sink, and in the observer where that is a session's. Of many streams none of that is in a cache when
 // the turn comes to one of them. The loop asks for it while it reads the stream before, since waiting for it takes longer
 // than all else that is done for an event.
 //
 // It keeps nothing alive: asking for memory that is no more, or not ours, does nothing.
-type near [4]uintptr
+type near [4]stretch
 
-// nearLines is how many lines of 64 bytes are touched from each of them on: all these types have first, or from there on,
-// what an event needs. Asked for a few too many is no harm.
-var nearLines = [len(near{})]int{3, 6, 2, 5}
+// A stretch is some lines of 64 bytes in a row: the address of the first, and in its lowest bits how many. 0 is none.
+type stretch uintptr
 
-// nearOf finds what is touched by the events of c, whose stream needs what follows hot, and which a sink takes.
-func nearOf(c *conn, hot unsafe.Pointer, to Sink) near {
-	n := near{uintptr(unsafe.Pointer(c)), uintptr(hot), address(to)}
+const lineBits = 64 - 1
+
+// stretchOf has the bytes from an address on. Go's allocator gives most objects no line of their own to begin with.
+func stretchOf(at, bytes uintptr) stretch {
+	if at == 0 {
+		return 0
+	}
+	return stretch(at&^lineBits | (at&lineBits+bytes+lineBits)/(lineBits+1))
+}
+
+// What events touch, in bytes: all these types have that first.
+const (
+	connBytes    = unsafe.Offsetof(conn{}.socket) + unsafe.Offsetof(socket{}.busy)
+	sessionBytes = unsafe.Offsetof(Session{}.attempts)
+	// observerBytes are of what is not known here.
+	observerBytes = 264
+)
+
+// nearOf finds what is touched by the events of c, whose stream needs so many bytes from hot on, and which a sink takes.
+func nearOf(c *conn, hot unsafe.Pointer, bytes uintptr, to Sink) near {
+	n := near{stretchOf(uintptr(unsafe.Pointer(c)), connBytes), stretchOf(uintptr(hot), bytes)}
 	if session, ok := to.(*pushing); ok {
-		n[3] = address(session.Observer)
+		n[2] = stretchOf(address(session), sessionBytes)
+		n[3] = stretchOf(address(session.Observer), observerBytes)
 	}
 	return n
 }
@@ -36,9 +54,9 @@ func address(x any) uintptr {
 
 // fetch asks for it.
 func (n *near) fetch() {
-	for i, at := range n {
-		if at != 0 {
-			prefetch(at, nearLines[i])
+	for _, s := range n {
+		if s != 0 {
+			prefetch(uintptr(s)&^lineBits, int(s&lineBits))
 		}
 	}
 }

@@ -8,23 +8,21 @@ import (
 // TestNear: what is fetched ahead is what is touched, it is known from when a stream is pushed until it is closed, and it
 // may be gone.
 func TestNear(t *testing.T) {
-	var c conn
-	var sse sseStream
-	var ws wsStream
-	var session Session
 	for _, test := range []struct {
-		name  string
-		which int
-		first uintptr // in an object that begins with a line
-		end   uintptr // of what each event needs
+		at, bytes uintptr
+		want      stretch
 	}{
-		{"connection", 0, 0, unsafe.Offsetof(c.socket) + unsafe.Offsetof(c.socket.scratch)},
-		{"event stream", 1, unsafe.Offsetof(sse.conn), unsafe.Offsetof(sse.decoder) + unsafe.Offsetof(sse.decoder.line)},
-		{"WebSocket", 1, unsafe.Offsetof(ws.conn), unsafe.Offsetof(ws.subprotocol)},
-		{"session", 2, unsafe.Offsetof(session.Observer), unsafe.Offsetof(session.attempts)},
+		{0, 100, 0},
+		{0x1000, 1, 0x1001},
+		{0x1000, 64, 0x1001},
+		{0x1000, 65, 0x1002},
+		{0x1008, 64, 0x1002}, // an object behind its header
+		{0x1038, 8, 0x1001},
+		{0x1038, 188, 0x1004},
+		{0x1000, 0, 0x1000},
 	} {
-		if last := test.first/64 + uintptr(nearLines[test.which]); test.end > last*64 {
-			t.Errorf("%s: lines from %d to %d are fetched, and %d bytes needed", test.name, test.first/64, last, test.end)
+		if got := stretchOf(test.at, test.bytes); got != test.want {
+			t.Errorf("%x: %x, want %x", test, got, test.want)
 		}
 	}
 
@@ -47,7 +45,7 @@ func TestNear(t *testing.T) {
 			defer socket.loop.mu.Unlock()
 			return socket.loop.places[at].near
 		}
-		if got := of(); got[0] != uintptr(unsafe.Pointer(socket.owner)) || got[1] <= address(s) {
+		if got := of(); got[0] != stretchOf(address(socket.owner), connBytes) || got[1] <= stretchOf(address(s), 1) {
 			t.Errorf("%x", got)
 		}
 		s.Close()
@@ -57,15 +55,19 @@ func TestNear(t *testing.T) {
 		}
 	})
 
-	observer := new(breakLog)
+	var c conn
+	var sse sseStream
+	session, observer := new(Session), new(breakLog)
 	session.Observer = observer
-	got := nearOf(&c, unsafe.Pointer(&sse.conn), (*pushing)(&session))
-	if got != (near{address(&c), address(&sse) + unsafe.Offsetof(sse.conn), address(&session), address(observer)}) {
+	got := nearOf(&c, unsafe.Pointer(&sse.conn), sseBytes, (*pushing)(session))
+	if got != (near{stretchOf(address(&c), connBytes), stretchOf(address(&sse)+unsafe.Offsetof(sse.conn), sseBytes),
+		stretchOf(address(session), sessionBytes), stretchOf(address(observer), observerBytes)}) {
 		t.Errorf("%x", got)
 	}
-	if got := nearOf(&c, nil, SinkFunc(nil)); got != (near{address(&c)}) {
+	if got := nearOf(&c, nil, 0, SinkFunc(nil)); got != (near{stretchOf(address(&c), connBytes)}) {
 		t.Errorf("%x of a function", got)
 	}
-	nowhere := near{1, ^uintptr(0) - 70, ^uintptr(0)/2 + 1, 12345678}
-	nowhere.fetch()
+	for _, at := range []uintptr{1, ^uintptr(0) - 70, ^uintptr(0)/2 + 1, 12345678} {
+		(&near{stretchOf(at, 200)}).fetch()
+	}
 }

@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// push has a loop read the connection from now on, for r, which has from hot on what it needs for each event, and hands
-// that to a sink. It reports false where that can't be, as where reading is to wait; then nothing has changed. Nobody may
+// push has a loop read the connection from now on, for r, which has in so many bytes from hot on what it needs for each
+// event, and hands that to a sink. It reports false where that can't be, as where reading is to wait; then nothing has changed. Nobody may
 // read or write meanwhile.
-func (c *conn) push(r reader, hot unsafe.Pointer, to Sink) bool {
+func (c *conn) push(r reader, hot unsafe.Pointer, bytes uintptr, to Sink) bool {
 	s := &c.socket
 	if c.tcp != s || c.throttle != nil {
 		return false
 	}
-	s.loop.foresee(s, nearOf(c, hot, to))
+	s.loop.foresee(s, nearOf(c, hot, bytes, to))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -87,7 +87,7 @@ func (c *conn) readReady(x *reading) (n int, err error) {
 		return n, err
 	}
 	if n, err = c.socket.readReady(&x.scratch, x.buf); n > 0 {
-		c.in.Add(uint64(n))
+		c.in += uint64(n)
 		c.given = 0
 	}
 	return n, err
@@ -96,7 +96,11 @@ func (c *conn) readReady(x *reading) (n int, err error) {
 // ready takes what the system has told of, and reads what has come. It reports whether serve has to go on.
 func (s *socket) ready(x *reading, events uint32) (more bool) {
 	hangs := events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
-	s.mu.Lock()
+	if !hangs && !s.owner.deaf.Load() && s.hold.CompareAndSwap(holdFree, holdTaken) {
+		s.empty = false
+		return s.serve(x)
+	}
+	s.lock()
 	s.hangs = s.hangs || hangs
 	switch {
 	case s.closed, s.owner.deaf.Load():
@@ -138,7 +142,10 @@ func (s *socket) serveAlone() {
 func (s *socket) serve(x *reading) (more bool) {
 	for {
 		more, over, err := s.owner.takeReady(x, s.reader)
-		s.mu.Lock()
+		if !over && (more && s.hold.Load() == holdTaken || s.hold.CompareAndSwap(holdTaken, holdFree)) {
+			return more
+		}
+		s.lock()
 		switch {
 		case !over && s.closed:
 			over, err = true, s.opError("read", net.ErrClosed)
@@ -153,6 +160,9 @@ func (s *socket) serve(x *reading) (more bool) {
 		case !over:
 			s.busy = false
 			s.users--
+			if s.owner.secure == nil { // else somebody may have to wait until TLS can be written
+				s.hold.Store(holdFree)
+			}
 			s.mu.Unlock()
 			return false
 		}
@@ -165,7 +175,7 @@ func (s *socket) serve(x *reading) (more bool) {
 // ended tells the reader that reading has ended, where whoever has ended it is a user of the descriptor.
 func (s *socket) ended(err error) {
 	s.loop.ignoreSilence(s)
-	s.mu.Lock()
+	s.lock()
 	s.over, s.busy = true, false
 	s.mu.Unlock()
 	s.leave()
@@ -175,7 +185,7 @@ func (s *socket) ended(err error) {
 // silent reports whether nothing has come for too long, and else until when that is not so. Where it is, nobody reads
 // any more, and the caller is a user of the descriptor.
 func (s *socket) silent(now time.Time) (until time.Time, over bool) {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	if s.over || s.closed || s.busy {
 		return now.Add(max(silenceLook, s.owner.silence.limit())), false

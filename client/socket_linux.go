@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -26,11 +27,15 @@ type socket struct {
 	receipt receipt
 	before  int64 // when not all that had come was read yet, ns since the epoch
 	owner   *conn
-	reader  reader // what it is pushed to; nil until then
-	waited  bool   // the read found the queue empty first
-	hung    bool   // the peer won't send any more: it is read until that is told
-	empty   bool   // all that had come was read, since the system told of something last
+	reader  reader   // what it is pushed to; nil until then
+	waited  bool     // the read found the queue empty first
+	hung    bool     // the peer won't send any more: it is read until that is told
+	empty   bool     // all that had come was read, since the system told of something last
+	scratch *scratch // of the read under way of a connection with TLS, where that doesn't wait; nil elsewhere
+	fd      int
+	hold    atomic.Int32
 
+	// The mutex guards these, where hold says so.
 	busy    bool // somebody reads what is pushed
 	again   bool // more came meanwhile
 	hangs   bool // the peer has sent its end
@@ -39,9 +44,7 @@ type socket struct {
 	writing bool // somebody waits until it can be written
 	mu      sync.Mutex
 	users   int32 // of the descriptor
-	fd      int
 
-	scratch       *scratch // of the read under way of a connection with TLS, where that doesn't wait; nil elsewhere
 	loop          *eventLoop
 	input, output side
 	stirred       *sync.Cond // for whoever waits for a side; nil while nobody does
@@ -55,6 +58,23 @@ type socket struct {
 	began         time.Time // to be pushed
 	stamped       bool      // the kernel says when what is read arrived
 	local, remote netip.AddrPort
+}
+
+// A socket's hold says who reads what is pushed, as long as nobody else wants anything of it: so its loop does without the
+// mutex, and without waiting twice an event for all memory that was written before.
+const (
+	holdLocked int32 = iota // what the mutex guards says it
+	holdFree                // nobody does, and its loop may
+	holdTaken               // its loop, which is busy and a user of the descriptor
+)
+
+// lock locks the mutex, and sees to it that what is below it says who reads.
+func (s *socket) lock() {
+	s.mu.Lock()
+	if s.hold.Swap(holdLocked) == holdTaken {
+		s.busy = true
+		s.users++
+	}
 }
 
 // A side is input or output, for whoever waits for it.
@@ -236,7 +256,7 @@ func (s *socket) release() {
 
 // Close implements net.Conn.
 func (s *socket) Close() error {
-	s.mu.Lock()
+	s.lock()
 	if s.closed {
 		s.mu.Unlock()
 		return s.opError("close", net.ErrClosed)

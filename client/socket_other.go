@@ -37,7 +37,7 @@ func (n *Net) dialSystem(ctx context.Context, to netip.AddrPort, source netip.Ad
 }
 
 // push reports that whoever reads the connection has to wait for it.
-func (c *conn) push(reader, unsafe.Pointer, Sink) bool { return false }
+func (c *conn) push(reader, unsafe.Pointer, uintptr, Sink) bool { return false }
 
 // pushed reports whether a loop reads the connection.
 func (c *conn) pushed() bool { return false }

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unsafe"
 )
 
 // ErrDone is how a stream ends that met its end marker.
@@ -154,7 +155,10 @@ func (s *sseStream) Events() iter.Seq2[Event, error] {
 }
 
 // Push implements Pusher.
-func (s *sseStream) Push(to Sink) bool { return s.push(s.reader(to), to) }
+func (s *sseStream) Push(to Sink) bool { return s.push(s.reader(to), sseBytes, to) }
+
+// sseBytes are what each event touches, from conn on.
+const sseBytes = unsafe.Offsetof(sseStream{}.decoder) + unsafe.Offsetof(Decoder{}.line) - unsafe.Offsetof(sseStream{}.conn)
 
 func (s *sseStream) reader(to Sink) reader {
 	s.to, s.wire, s.read = to, s.conn.headIn, s.conn.headIn
@@ -165,7 +169,7 @@ func (s *sseStream) reader(to Sink) reader {
 func (s *sseStream) take(p []byte, ev *Event) (more bool) {
 	data, err := s.body.take(p)
 	s.decoder.Feed(data)
-	if now := s.conn.in.Load(); now != s.read {
+	if now := s.conn.in; now != s.read {
 		s.read, s.shared = now, false
 	}
 	for {
@@ -188,7 +192,7 @@ func (s *sseStream) take(p []byte, ev *Event) (more bool) {
 			s.failed = ErrDone
 			return false
 		}
-		now := s.conn.in.Load()
+		now := s.conn.in
 		ev.Wire, s.wire = int(now-s.wire), now
 		if s.left = !s.to.Take(ev, nil); s.left {
 			return false

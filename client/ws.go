@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // WebSocket dials WebSocket streams (RFC 6455, RFC 7692).
@@ -253,8 +254,11 @@ func (s *wsStream) Events() iter.Seq2[Event, error] {
 // Push implements Pusher.
 func (s *wsStream) Push(to Sink) bool {
 	s.to, s.wire = to, s.conn.headIn
-	return s.push(s, to)
+	return s.push(s, wsBytes, to)
 }
+
+// wsBytes are what each event touches, from conn on.
+const wsBytes = unsafe.Offsetof(wsStream{}.subprotocol) - unsafe.Offsetof(wsStream{}.conn)
 
 // readError says why reading ended.
 func (s *wsStream) readError(err error) error {

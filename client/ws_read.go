@@ -183,7 +183,7 @@ func (s *wsStream) emit(ev *Event) (more bool) {
 			s.lastID, ev.OwnID = append(s.lastID[:0], id...), true
 		}
 	}
-	now := s.conn.in.Load()
+	now := s.conn.in
 	ev.ID, ev.Wire, s.wire = s.lastID, int(now-s.wire), now
 	return s.to.Take(ev, nil)
 }
@@ -250,7 +250,7 @@ func (a *wsAwait) end(err error) {
 
 // frames takes the next bytes apart, hands on each event in ev, and gives back the bytes that it didn't come to.
 func (s *wsStream) frames(p []byte, ev *Event, emit func(*Event) bool) (rest []byte, err error) {
-	if in := s.conn.in.Load(); in != s.scanned { // TLS may give in pieces what one read brought
+	if in := s.conn.in; in != s.scanned { // TLS may give in pieces what one read brought
 		s.scanned, s.events = in, 0
 	}
 	for {
