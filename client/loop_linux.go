@@ -89,7 +89,7 @@ func (l *eventLoop) add(s *socket, events uint32) error {
 		at = len(l.places)
 		l.places = append(l.places, place{})
 	}
-	event := unix.EpollEvent{Events: events | unix.EPOLLRDHUP | unix.EPOLLET&0xFFFFFFFF, Fd: int32(at), Pad: l.places[at].uses}
+	event := unix.EpollEvent{Events: events | unix.EPOLLRDHUP | unix.EPOLLPRI | unix.EPOLLET&0xFFFFFFFF, Fd: int32(at), Pad: l.places[at].uses}
 	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(l.epoll), unix.EPOLL_CTL_ADD, uintptr(s.fd), uintptr(unsafe.Pointer(&event)), 0, 0)
 	l.count++
 	if errno != 0 {

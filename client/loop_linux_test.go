@@ -171,6 +171,56 @@ func TestPushClosedWhileYielding(t *testing.T) {
 	})
 }
 
+// urgent sends a byte that isn't part of what the peer sends.
+func (p *peer) urgent(t *testing.T) {
+	c := p.Conn
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { err = unix.Sendto(int(fd), []byte("!"), unix.MSG_OOB, nil) })
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// What comes behind urgent data, at which the system stops a read, is read with what came before it.
+func TestPushReadsBehindUrgentData(t *testing.T) {
+	eachKind(t, func(t *testing.T, n *Net, open func(testing.TB, *Net, func(*peer)) Stream, kind stampedKind) {
+		pushed, held, sent, received := make(chan bool), make(chan bool), make(chan bool), make(chan bool, 4)
+		s := open(t, n, func(p *peer) {
+			p.write(kind.event(1))
+			<-pushed
+			p.write(kind.event(2))
+			<-held // so the loop looks for nothing more
+			p.write(kind.event(3))
+			p.urgent(t)
+			p.write(kind.event(4))
+			close(sent)
+			p.wait()
+		})
+		count := 0
+		push(t, s, func(_ Event, err error) bool {
+			if err != nil {
+				return true
+			}
+			if count++; count == 2 {
+				close(held)
+				<-sent
+			}
+			received <- true
+			return true
+		})
+		<-received
+		close(pushed)
+		for range 3 {
+			<-received
+		}
+	})
+}
+
 // A descriptor is closed once: by then another connection may have its number.
 func TestPushClosesItsDescriptorOnce(t *testing.T) {
 	eachKind(t, func(t *testing.T, n *Net, open func(testing.TB, *Net, func(*peer)) Stream, kind stampedKind) {

@@ -95,7 +95,7 @@ func (c *conn) readReady(x *reading) (n int, err error) {
 
 // ready takes what the system has told of, and reads what has come. It reports whether serve has to go on.
 func (s *socket) ready(x *reading, events uint32) (more bool) {
-	hangs := events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
+	hangs := events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR|unix.EPOLLPRI) != 0
 	if !hangs && !s.owner.deaf.Load() && s.hold.CompareAndSwap(holdFree, holdTaken) {
 		s.empty = false
 		return s.serve(x)

@@ -16,7 +16,7 @@ import (
 // A scratch is what a read needs, and what comes of it. It has its message header, since that of unix.Recvmsg costs an
 // allocation.
 type scratch struct {
-	control [64]byte // room for both control messages; first, so that it is aligned
+	control [32]byte // room for a control message; first, so that it is aligned
 	message unix.Msghdr
 	vector  unix.Iovec
 	clock   int64 // ns since the epoch, read last before the read
@@ -24,7 +24,7 @@ type scratch struct {
 	n     int
 	errno syscall.Errno
 	stamp int64
-	left  int // bytes in the queue after it
+	left  int // bytes that stayed in the queue
 }
 
 func (x *scratch) init() {
@@ -40,18 +40,16 @@ var scratches = sync.Pool{New: func() any {
 	return x
 }}
 
-// askStamps sets the options. Only TCP knows TCP_INQ, which is younger than recvmsg as a call of its own.
+// askStamps asks for them.
 func askStamps(fd int) error {
-	if err := setOption(fd, unix.IPPROTO_TCP, unix.TCP_INQ, 1); err != nil {
-		return err
-	}
 	if setOption(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1) == nil {
 		return nil
 	}
 	return setOption(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1) // before Linux 5.1
 }
 
-// recv tries to read once. It reports false where the queue is empty.
+// recv tries to read once. It reports false where the queue is empty. A read that isn't full has emptied it, but before
+// urgent data, at which the system stops.
 func (s *socket) recv(x *scratch, p []byte) bool {
 	x.vector.Base = &p[0]
 	x.vector.SetLen(len(p))
@@ -69,7 +67,10 @@ func (s *socket) recv(x *scratch, p []byte) bool {
 		x.vector.Base = nil
 		if x.errno = errno; errno == 0 {
 			x.n = int(n)
-			x.stamp, x.left = parseControls(x.control[:min(uint64(x.message.Controllen), uint64(len(x.control)))])
+			x.stamp = parseStamp(x.control[:min(uint64(x.message.Controllen), uint64(len(x.control)))])
+			if x.left = 0; x.n == len(p) || s.hung {
+				x.left = queued(s.fd)
+			}
 		}
 		return true
 	}
@@ -83,11 +84,7 @@ func (s *socket) outcome(x *scratch, size int) (int, error) {
 	case x.n == 0:
 		return 0, io.EOF
 	}
-	left := 0 // what came after a read that wasn't full has stamps of its own
-	if x.n == size {
-		left = x.left
-	}
-	s.receipt = s.receipt.next(x.stamp, s.waited, left)
+	s.receipt = s.receipt.next(x.stamp, s.waited, x.left)
 	return x.n, nil
 }
 
@@ -103,24 +100,28 @@ func (r receipt) next(stamp int64, waited bool, left int) receipt {
 	return n
 }
 
-// parseControls reads the control messages of a recvmsg: the stamp, 0 if there is none, and how many bytes are left in
-// the queue, many if that isn't said.
-func parseControls(b []byte) (stamp int64, left int) {
-	left = math.MaxInt32
+// queued is how many bytes wait to be read, many if the system doesn't say.
+func queued(fd int) int {
+	var n int32
+	if _, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCINQ, uintptr(unsafe.Pointer(&n))); errno != 0 {
+		return math.MaxInt32
+	}
+	return int(n)
+}
+
+// parseStamp reads the control messages of a recvmsg: 0 if none is a stamp.
+func parseStamp(b []byte) int64 {
 	for len(b) >= unix.SizeofCmsghdr {
 		head, data, rest, err := unix.ParseOneSocketControlMessage(b)
 		if err != nil {
 			break
 		}
-		switch {
-		case head.Level == unix.SOL_SOCKET && (head.Type == unix.SO_TIMESTAMPNS_NEW || head.Type == unix.SO_TIMESTAMPNS):
-			stamp = parseTimespec(data)
-		case head.Level == unix.IPPROTO_TCP && head.Type == unix.TCP_CM_INQ && len(data) >= 4:
-			left = int(int32(binary.NativeEndian.Uint32(data)))
+		if head.Level == unix.SOL_SOCKET && (head.Type == unix.SO_TIMESTAMPNS_NEW || head.Type == unix.SO_TIMESTAMPNS) {
+			return parseTimespec(data)
 		}
 		b = rest
 	}
-	return stamp, left
+	return 0
 }
 
 // parseTimespec reads seconds and nanoseconds, of 64 bits each, or of 32 from before Linux 5.1 on a 32-bit system.

@@ -29,7 +29,7 @@ type socket struct {
 	owner   *conn
 	reader  reader   // what it is pushed to; nil until then
 	waited  bool     // the read found the queue empty first
-	hung    bool     // the peer won't send any more: it is read until that is told
+	hung    bool     // the peer won't send any more, or has sent urgent data: it is read until that is told
 	empty   bool     // all that had come was read, since the system told of something last
 	scratch *scratch // of the read under way of a connection with TLS, where that doesn't wait; nil elsewhere
 	fd      int
@@ -38,7 +38,7 @@ type socket struct {
 	// The mutex guards these, where hold says so.
 	busy    bool // somebody reads what is pushed
 	again   bool // more came meanwhile
-	hangs   bool // the peer has sent its end
+	hangs   bool // the peer has sent its end, or urgent data
 	over    bool // nobody reads any more what was pushed
 	closed  bool
 	writing bool // somebody waits until it can be written
