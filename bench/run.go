@@ -82,6 +82,7 @@ type run struct {
 	tally                 tally
 	series                series
 	stepFrom              time.Duration
+	nextVisit             time.Duration // no sooner
 	phase                 Phase
 	stop                  Stop
 	stopText              string

@@ -65,19 +65,41 @@ func (r *run) gather() {
 // collect takes stock of what was gathered, adds to the series and publishes a snapshot.
 func (r *run) collect() {
 	now := time.Duration(r.now())
-	r.joinSilent()
+	if now >= r.nextVisit {
+		r.visit()
+	}
 	if now-r.stepFrom >= r.series.step {
 		r.series.add(r.stepFrom, r.open(), &r.tally)
 		r.stepFrom = now.Truncate(r.series.step)
 	}
-	r.account()
 	r.endNow()
 	r.publish()
+}
+
+// visitShare is what part of the time goes into visits at most.
+const visitShare = 0.02
+
+// visit looks at every connection. Of many, none is in a cache by then, and each takes as long as the host's memory does:
+// next time is only after so long that this doesn't become what the tester does.
+func (r *run) visit() {
+	began := time.Duration(r.now())
+	r.joinSilent()
+	r.account()
+	r.nextVisit = began + apart(time.Duration(r.now())-began)
+}
+
+// apart is how far visits are to be apart at least that take so long; 0 where each look may have one.
+func apart(took time.Duration) time.Duration {
+	if apart := time.Duration(float64(took) / visitShare); apart > looks*tick {
+		return apart
+	}
+	return 0
 }
 
 // enter goes on to another phase, and shows it.
 func (r *run) enter(phase Phase) {
 	r.phase = phase
+	r.nextVisit = 0
 	r.gather()
 	r.collect()
 }

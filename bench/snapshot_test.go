@@ -195,3 +195,32 @@ func BenchmarkAccount(b *testing.B) {
 		r.account()
 	}
 }
+
+// Visiting many connections takes long, and is done the more seldom; not where a phase ends.
+func TestVisitsTakeAShare(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{0: 0, 4 * time.Millisecond: 0, 5 * time.Millisecond: 250 * time.Millisecond} {
+		if got := apart(took); got != want {
+			t.Errorf("after %v they are %v apart, want %v", took, got, want)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := newTestSubscriber(t, Plan{Stages: []Stage{{0, 1}}, Duration: time.Hour})
+		visits := func(what string, want bool, collect func()) {
+			t.Helper()
+			r.states = states{ended: 7}
+			collect()
+			if got := r.states.ended != 7; got != want {
+				t.Errorf("%s: visited %v", what, got)
+			}
+		}
+		visits("at first", true, r.collect)
+		r.nextVisit = time.Duration(r.now()) + 250*time.Millisecond
+		visits("too early", false, r.collect)
+		time.Sleep(200 * time.Millisecond)
+		visits("still too early", false, r.collect)
+		time.Sleep(50 * time.Millisecond)
+		visits("in time", true, r.collect)
+		r.nextVisit = time.Hour
+		visits("in a new phase", true, func() { r.enter(PhaseMeasure) })
+	})
+}
