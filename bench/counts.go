@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"iter"
 	"math"
 	"math/bits"
 
@@ -134,15 +135,23 @@ func (c *counts) total() (n int64) {
 	return n
 }
 
-// median is what a Histogram gives for it; 0 where there are no values.
-func (c *counts) median() int64 {
-	left := (c.total() + 1) / 2
-	for ns, count := range c.all {
+// quantile is what a Histogram gives for q (0 to 1), total being how many values there are; 0 where that is none.
+func quantile(values iter.Seq2[int64, int64], total int64, q float64) int64 {
+	left := max(1, int64(q*float64(total)+0.5))
+	for ns, count := range values {
 		if left -= count; left <= 0 {
 			return lowestOf(bucketOf(ns)+1) - 1
 		}
 	}
 	return 0
+}
+
+func (c *counts) median() int64 { return quantile(c.all, c.total(), 0.5) }
+
+// quantiles are those that a Histogram has.
+func (c *counts) quantiles() Quantiles {
+	n := c.total()
+	return Quantiles{Samples: n, P50: quantile(c.all, n, 0.5), P99: quantile(c.all, n, 0.99), Max: quantile(c.all, n, 1)}
 }
 
 // packed gives them as small as can be.

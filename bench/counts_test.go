@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"reflect"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -38,8 +39,11 @@ func TestCounts(t *testing.T) {
 			if !got.Equals(want) || !again.Equals(want) || c.total() != want.TotalCount() || c.empty() != (want.TotalCount() == 0) {
 				t.Fatalf("it holds %s, want %s", show(got), show(want))
 			}
-			if c.median() != want.ValueAtPercentile(50) {
-				t.Fatalf("median %d, want %d", c.median(), want.ValueAtPercentile(50))
+			if got, want := c.quantiles(), quantiles(want); got != want || c.median() != want.P50 {
+				t.Fatalf("%+v, median %d, want %+v", got, c.median(), want)
+			}
+			if got, want := spreadOf(c.all), spreadOf(samplesOf(want)); !reflect.DeepEqual(got, want) {
+				t.Fatalf("spread %+v, want %+v", got, want)
 			}
 		}
 	})

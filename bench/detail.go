@@ -365,7 +365,7 @@ func (r *run) describe(s *Snapshot, figures *figures) *Detail {
 		}
 	}
 	if h := r.tally.timings[s.Headline]; s.Quantiles.Samples > 0 && h != nil {
-		d.Spread = spreadOf(h)
+		d.Spread = spreadOf(samplesOf(h))
 	}
 	d.Series = r.series.shown(s.Headline)
 	d.Estimates, d.Doubts = r.soFar(s)

@@ -28,16 +28,7 @@ func (p packed) total() (n int64) {
 	return n
 }
 
-// quantile is what a Histogram gives for q (0 to 1); 0 where there are no values.
-func (p packed) quantile(q float64) int64 {
-	left := max(1, int64(q*float64(p.total())+0.5))
-	for i, count := range p.counts {
-		if left -= int64(count); left <= 0 {
-			return lowestOf(int(p.buckets[i])+1) - 1
-		}
-	}
-	return 0
-}
+func (p packed) quantile(q float64) int64 { return quantile(p.all, p.total(), q) }
 
 // into adds them to a histogram.
 func (p packed) into(h *hdrhistogram.Histogram) {

@@ -262,7 +262,7 @@ func (t *tally) batch(m Metric, values, lower *counts) {
 // stepTally is the part that belongs to the current step of the series.
 type stepTally struct {
 	metric Metric // the headline so far
-	timing *hdrhistogram.Histogram
+	timing counts
 }
 
 // collect swaps every shard's cell for its spare and adds what was in them to the tally. A connection waits for the
@@ -345,23 +345,20 @@ func (t *tally) headline() (Metric, bool) {
 }
 
 func (s *stepTally) add(m Metric, values *counts) {
-	if s.timing == nil {
-		s.timing = NewHistogram()
-	}
 	if s.metric != m {
-		s.timing.Reset()
+		s.timing.clear()
 		s.metric = m
 	}
-	values.into(s.timing)
+	s.timing.merge(values)
 }
 
 // take gives the step's figures and starts the next one.
 func (s *stepTally) take() (Metric, Quantiles, Spread) {
-	if s.timing == nil || s.timing.TotalCount() == 0 {
+	if s.timing.empty() {
 		return s.metric, Quantiles{}, Spread{}
 	}
-	q, spread := quantiles(s.timing), spreadOf(s.timing)
-	s.timing.Reset()
+	q, spread := s.timing.quantiles(), spreadOf(s.timing.all)
+	s.timing.clear()
 	return s.metric, q, spread
 }
 

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"iter"
 	"math"
 	"math/bits"
 
@@ -34,22 +35,30 @@ func LevelFrom(level int) float64 {
 	return math.Pow(2, 10+float64(level-1)/2)
 }
 
-// spreadOf is how a histogram's samples are spread.
-func spreadOf(h *hdrhistogram.Histogram) (s Spread) {
-	for _, bar := range h.Distribution() {
-		if bar.Count == 0 {
-			continue
-		}
-		level := LevelOf(bar.From)
+// spreadOf is how samples are spread, of which it is given some of about the same time at once, in ascending order.
+func spreadOf(samples iter.Seq2[int64, int64]) (s Spread) {
+	for ns, count := range samples {
+		level := LevelOf(ns)
 		if s.Counts == nil {
 			s.First = level
 		}
 		for len(s.Counts) <= level-s.First {
 			s.Counts = append(s.Counts, 0)
 		}
-		s.Counts[level-s.First] += uint64(bar.Count)
+		s.Counts[level-s.First] += uint64(count)
 	}
 	return s
+}
+
+// samplesOf gives those of a histogram.
+func samplesOf(h *hdrhistogram.Histogram) iter.Seq2[int64, int64] {
+	return func(yield func(ns, count int64) bool) {
+		for _, bar := range h.Distribution() {
+			if bar.Count > 0 && !yield(bar.From, bar.Count) {
+				return
+			}
+		}
+	}
 }
 
 // join is the spread of the samples of both.

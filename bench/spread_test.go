@@ -31,7 +31,7 @@ func TestSpreadJoins(t *testing.T) {
 				_ = b.RecordValue(ns)
 			}
 		}
-		got, want := spreadOf(a).join(spreadOf(b)), spreadOf(all)
+		got, want := spreadOf(samplesOf(a)).join(spreadOf(samplesOf(b))), spreadOf(samplesOf(all))
 		if got.First != want.First || !slices.Equal(got.Counts, want.Counts) {
 			t.Fatalf("%+v, want %+v", got, want)
 		}
