@@ -11,6 +11,7 @@ import (
 func (r *run) account() {
 	var pairs, echoes pairs
 	r.lostBefore.pairs, r.unsure, r.missing, r.states = 0, 0, 0, states{}
+	r.accounted = r.now()
 	over := r.phase == PhaseFinish
 	feeds := len(r.allFeeds())
 	for _, s := range r.everybody() {
@@ -391,7 +392,7 @@ func (r *run) endNow() {
 		return
 	}
 	r.openAtEnd, r.blind, r.silence = r.open(), r.blindEnd(), 0
-	if gap := r.now() - r.latest; gap > r.silenceLimit() {
+	if gap := r.accounted - r.latest; gap > r.silenceLimit() {
 		r.silence = time.Duration(gap)
 	}
 	r.unseen = r.unseenEnd()

@@ -82,7 +82,8 @@ type run struct {
 	tally                 tally
 	series                series
 	stepFrom              time.Duration
-	nextVisit             time.Duration // no sooner
+	nextAccount           time.Duration // no sooner
+	accounted             int64         // when the last one was made
 	phase                 Phase
 	stop                  Stop
 	stopText              string

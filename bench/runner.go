@@ -71,7 +71,8 @@ func (r *Runner) Run(ctx context.Context) (*Result, error) {
 }
 
 // Snapshot gives the run as it was at the last collection, at most a fifth of a second ago; nil before Run. It is
-// immutable.
+// immutable. What takes a look at each connection, which are Open, Down, Ended, Missing and what is lost, may be of a second
+// before where they are many.
 func (r *Runner) Snapshot() *Snapshot { return r.live.Load() }
 
 // collectUntilEnd gathers what was recorded, until something ends the run.

@@ -17,7 +17,7 @@ type Snapshot struct {
 	Phase      Phase
 	At         time.Duration // after the start
 	Begin, End time.Duration // of the measured window, as planned
-	Open       int           // connections open now
+	Open       int           // connections that are open
 	Down       int           // that were started and are not open: they connect, or wait before they do
 	Ended      int           // that ended for good
 	Planned    int           // connections the plan has at its peak, or that were wished by hand
@@ -52,6 +52,7 @@ func (r *run) gather() {
 	if r.phase == PhaseRamp && now >= r.times.begin {
 		r.phase = PhaseMeasure
 		r.markBegin()
+		r.nextAccount = 0 // what was lost before is told from what is lost from now on
 	}
 	if r.phase == PhaseRamp {
 		r.watch.ramp(now)
@@ -65,33 +66,27 @@ func (r *run) gather() {
 // collect takes stock of what was gathered, adds to the series and publishes a snapshot.
 func (r *run) collect() {
 	now := time.Duration(r.now())
-	if now >= r.nextVisit {
-		r.visit()
-	}
+	r.joinSilent()
 	if now-r.stepFrom >= r.series.step {
 		r.series.add(r.stepFrom, r.open(), &r.tally)
 		r.stepFrom = now.Truncate(r.series.step)
+	}
+	if began := time.Duration(r.now()); began >= r.nextAccount {
+		r.account()
+		r.nextAccount = began + apart(time.Duration(r.now())-began)
 	}
 	r.endNow()
 	r.publish()
 }
 
-// visitShare is what part of the time goes into visits at most.
-const visitShare = 0.02
+// accountShare is what part of the time goes into accounts at most, as long as that doesn't make them rarer than one a
+// second. Of many connections none is in a cache by then, and each takes as long as the host's memory does.
+const accountShare = 0.02
 
-// visit looks at every connection. Of many, none is in a cache by then, and each takes as long as the host's memory does:
-// next time is only after so long that this doesn't become what the tester does.
-func (r *run) visit() {
-	began := time.Duration(r.now())
-	r.joinSilent()
-	r.account()
-	r.nextVisit = began + apart(time.Duration(r.now())-began)
-}
-
-// apart is how far visits are to be apart at least that take so long; 0 where each look may have one.
+// apart is how far accounts are to be apart that take so long; 0 where each look may have one.
 func apart(took time.Duration) time.Duration {
-	if apart := time.Duration(float64(took) / visitShare); apart > looks*tick {
-		return apart
+	if apart := time.Duration(float64(took) / accountShare); apart > looks*tick {
+		return min(apart, time.Second)
 	}
 	return 0
 }
@@ -99,7 +94,7 @@ func apart(took time.Duration) time.Duration {
 // enter goes on to another phase, and shows it.
 func (r *run) enter(phase Phase) {
 	r.phase = phase
-	r.nextVisit = 0
+	r.nextAccount = 0
 	r.gather()
 	r.collect()
 }

@@ -196,31 +196,51 @@ func BenchmarkAccount(b *testing.B) {
 	}
 }
 
-// Visiting many connections takes long, and is done the more seldom; not where a phase ends.
-func TestVisitsTakeAShare(t *testing.T) {
-	for took, want := range map[time.Duration]time.Duration{0: 0, 4 * time.Millisecond: 0, 5 * time.Millisecond: 250 * time.Millisecond} {
+// An account of many connections takes long, and is made the more seldom; not where a phase ends, nor as the window begins,
+// which decides what is lost in it. What it would say of the moment isn't said of another.
+func TestAccountsTakeAShare(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{0: 0, 4 * time.Millisecond: 0, 5 * time.Millisecond: 250 * time.Millisecond, time.Minute: time.Second} {
 		if got := apart(took); got != want {
 			t.Errorf("after %v they are %v apart, want %v", took, got, want)
 		}
 	}
 	synctest.Test(t, func(t *testing.T) {
-		r, _ := newTestSubscriber(t, Plan{Stages: []Stage{{0, 1}}, Duration: time.Hour})
-		visits := func(what string, want bool, collect func()) {
+		r, s := newTestSubscriber(t, Plan{Stages: []Stage{{0, 1}}, Warmup: 5 * time.Second, Duration: time.Hour})
+		accounts := func(what string, want bool, collect func()) {
 			t.Helper()
 			r.states = states{ended: 7}
 			collect()
 			if got := r.states.ended != 7; got != want {
-				t.Errorf("%s: visited %v", what, got)
+				t.Errorf("%s: %v", what, got)
 			}
 		}
-		visits("at first", true, r.collect)
-		r.nextVisit = time.Duration(r.now()) + 250*time.Millisecond
-		visits("too early", false, r.collect)
+		accounts("at first", true, r.collect)
+		r.nextAccount = time.Duration(r.now()) + 250*time.Millisecond
+		accounts("too early", false, r.collect)
 		time.Sleep(200 * time.Millisecond)
-		visits("still too early", false, r.collect)
+		accounts("still too early", false, r.collect)
 		time.Sleep(50 * time.Millisecond)
-		visits("in time", true, r.collect)
-		r.nextVisit = time.Hour
-		visits("in a new phase", true, func() { r.enter(PhaseMeasure) })
+		accounts("in time", true, r.collect)
+		r.nextAccount = time.Hour
+		accounts("in a new phase", true, func() { r.enter(PhaseRamp) })
+		r.nextAccount = time.Hour
+		time.Sleep(5 * time.Second)
+		accounts("as the window begins", true, func() { r.gather(); r.collect() })
+		for range 3 {
+			s.Received(&client.Event{Arrival: client.Arrival{User: time.Now()}, Retry: -1})
+			time.Sleep(100 * time.Millisecond)
+		}
+		r.gather()
+		r.nextAccount = 0
+		r.collect()
+		r.nextAccount = time.Hour
+		time.Sleep(10 * time.Second)
+		if r.collect(); r.silence != 0 {
+			t.Errorf("silent for %v, which no account has seen", r.silence)
+		}
+		r.nextAccount = 0
+		if r.collect(); r.silence < 10*time.Second {
+			t.Errorf("silent for %v", r.silence)
+		}
 	})
 }
