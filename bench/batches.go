@@ -117,7 +117,8 @@ func (b *batches) halve() {
 		s := &b.slots[i]
 		half := (len(s.parts) + 1) / 2
 		for j := range half {
-			s.parts[j], s.others[j] = s.part(2*j), s.part(2*j+1)
+			first, second := s.part(2*j), s.part(2*j+1)
+			s.parts[j], s.others[j] = first, second
 		}
 		clear(s.parts[half:])
 		s.parts = s.parts[:half]
@@ -159,7 +160,7 @@ func (b *batches) merged(slot, from int) *hdrhistogram.Histogram {
 		if h == nil {
 			h = NewHistogram()
 		}
-		part.into(h)
+		part.into(h, 0)
 	}
 	return h
 }

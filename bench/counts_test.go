@@ -35,7 +35,7 @@ func TestCounts(t *testing.T) {
 			other.clear()
 			got, again := NewHistogram(), NewHistogram()
 			c.into(got)
-			c.packed().into(again)
+			c.packed().into(again, 0)
 			if !got.Equals(want) || !again.Equals(want) || c.total() != want.TotalCount() || c.empty() != (want.TotalCount() == 0) {
 				t.Fatalf("it holds %s, want %s", show(got), show(want))
 			}

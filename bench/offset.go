@@ -207,7 +207,7 @@ func (k *clocks) aboveBestPath(b *batches, slot, from int, until time.Duration) 
 		begin, end := b.span(batch, until)
 		_, guess := k.guessed(begin, end)
 		low, known := k.oneWay.atLeastNear(min(int64(begin+(end-begin)/2)+guess, k.newest))
-		if !known || !shift(h, part, low-guess) {
+		if !known || !part.into(h, low-guess) {
 			return nil, false
 		}
 	}
@@ -242,22 +242,11 @@ func (k *clocks) corrected(b *batches, m Metric, from int, most int64, until tim
 		}
 		ends.bound.Low, ends.bound.High = min(ends.bound.Low, down), max(ends.bound.High, up)
 		soonest := b.slots[lower].part(batch)
-		if !shift(ends.slowest, part, up-least) || !shift(ends.sooner, soonest, up-least) || !shift(ends.fastest, soonest, down-greatest) {
+		if !part.into(ends.slowest, up-least) || !soonest.into(ends.sooner, up-least) || !soonest.into(ends.fastest, down-greatest) {
 			return between{}, false // over an hour
 		}
 	}
 	return ends, ends.slowest.TotalCount() > 0
-}
-
-// shift adds to a histogram what a part of a timing holds, each by so much more, and no less than 0. It fails where that
-// is out of range.
-func shift(to *hdrhistogram.Histogram, part packed, by int64) bool {
-	for v, n := range part.all {
-		if to.RecordValues(max(0, v+by), n) != nil {
-			return false
-		}
-	}
-	return true
 }
 
 // shiftSeries corrects the steps of a series of deliveries, that were recorded by a guess: to the upper ends where the

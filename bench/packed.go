@@ -30,9 +30,12 @@ func (p packed) total() (n int64) {
 
 func (p packed) quantile(q float64) int64 { return quantile(p.all, p.total(), q) }
 
-// into adds them to a histogram.
-func (p packed) into(h *hdrhistogram.Histogram) {
+// into adds them to a histogram, each by so much more, and no less than 0. It fails where that is out of range.
+func (p packed) into(h *hdrhistogram.Histogram, more int64) bool {
 	for ns, count := range p.all {
-		_ = h.RecordValues(ns, count) // it is in range
+		if h.RecordValues(max(0, ns+more), count) != nil {
+			return false
+		}
 	}
+	return true
 }

@@ -5,25 +5,25 @@ import (
 	"unsafe"
 )
 
-// near is where the memory is that each event of a pushed stream touches: lines in its connection, in the stream, in
-// its sink, and in the observer where that is a session's. Of many streams none of that is in a cache when
+// near is where the memory is that each event of a pushed stream touches: in its connection, in the stream, and, where its
+// sink is a session, in that and in its observer. Of many streams none of that is in a cache when
 // the turn comes to one of them. The loop asks for it while it reads the stream before, since waiting for it takes longer
 // than all else that is done for an event.
 //
 // It keeps nothing alive: asking for memory that is no more, or not ours, does nothing.
 type near [4]stretch
 
-// A stretch is some lines of 64 bytes in a row: the address of the first, and in its lowest bits how many. 0 is none.
+// A stretch is some lines in a row: the address of the first, and in its lowest bits how many. 0 is none.
 type stretch uintptr
 
-const lineBits = 64 - 1
+const line = 64 // bytes
 
 // stretchOf has the bytes from an address on. Go's allocator gives most objects no line of their own to begin with.
 func stretchOf(at, bytes uintptr) stretch {
 	if at == 0 {
 		return 0
 	}
-	return stretch(at&^lineBits | (at&lineBits+bytes+lineBits)/(lineBits+1))
+	return stretch(at&^(line-1) | (at%line+bytes+line-1)/line)
 }
 
 // What events touch, in bytes: all these types have that first.
@@ -56,7 +56,7 @@ func address(x any) uintptr {
 func (n *near) fetch() {
 	for _, s := range n {
 		if s != 0 {
-			prefetch(uintptr(s)&^lineBits, int(s&lineBits))
+			prefetch(uintptr(s)&^(line-1), int(s%line))
 		}
 	}
 }

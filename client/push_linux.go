@@ -10,8 +10,8 @@ import (
 )
 
 // push has a loop read the connection from now on, for r, which has in so many bytes from hot on what it needs for each
-// event, and hands that to a sink. It reports false where that can't be, as where reading is to wait; then nothing has changed. Nobody may
-// read or write meanwhile.
+// event, and hands that to a sink. It reports false where that can't be, as where reading is to wait; then nothing has
+// changed. Nobody may read or write meanwhile.
 func (c *conn) push(r reader, hot unsafe.Pointer, bytes uintptr, to Sink) bool {
 	s := &c.socket
 	if c.tcp != s || c.throttle != nil {

@@ -76,8 +76,8 @@ func (s *socket) recv(x *scratch, p []byte) bool {
 	}
 }
 
-// outcome is that of a recv into so many bytes, which it takes the receipt of.
-func (s *socket) outcome(x *scratch, size int) (int, error) {
+// outcome is that of a recv, which it takes the receipt of.
+func (s *socket) outcome(x *scratch) (int, error) {
 	switch {
 	case x.errno != 0:
 		return 0, s.opError("read", os.NewSyscallError("read", x.errno))

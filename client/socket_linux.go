@@ -303,7 +303,7 @@ func (s *socket) Read(p []byte) (int, error) {
 			return 0, s.opError("read", err)
 		}
 	}
-	return s.outcome(x, len(p))
+	return s.outcome(x)
 }
 
 // readReady reads what has come, without waiting.
@@ -317,7 +317,7 @@ func (s *socket) readReady(x *scratch, p []byte) (int, error) {
 		s.empty, s.waited, s.before = true, true, s.receipt.seen
 		return 0, os.ErrDeadlineExceeded
 	}
-	n, err := s.outcome(x, len(p))
+	n, err := s.outcome(x)
 	if err == nil {
 		s.waited, s.empty, s.before = false, x.left == 0, before
 	}
