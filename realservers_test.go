@@ -99,6 +99,11 @@ var realServers = []realServer{
 		want: []string{"inter_arrival", "lag_behind_first"},
 	},
 	{
+		name: "django in batches that are rarer than subscribers", server: "django", lost: true, env: []string{"POLL=1.5"},
+		args: []string{"sse", "http://SERVER/dashboard"},
+		want: []string{"inter_arrival", "lag_behind_first"},
+	},
+	{
 		name: "django channels", server: "django", lost: true,
 		args: []string{"ws", "ws://SERVER/ws/feed", "--stamp", "json:sent", "--seq", "json:seq"},
 		want: []string{"delivery"},

@@ -34,6 +34,7 @@ type feed struct {
 	dawn     uint64                      // the ordinal from which there was one again
 	line     atomic.Uint64               // the first ordinal that doesn't count any more; 0 while the run goes on
 	before   atomic.Uint64               // the last ordinal that was due before the window; 0 while it has not begun
+	waves    waves                       // where it isn't known when events were due
 	distinct atomic.Uint64               // different events
 	repeats  atomic.Uint64               // times an event was seen by a further connection
 	foreign  atomic.Uint64               // of them, with another content: then it isn't the same event
@@ -55,6 +56,7 @@ type slot struct {
 	ordinal  uint64
 	content  uint64
 	when     int64   // due, or the earliest arrival; ns after the start
+	after    int64   // it was published after that, as far as is known; ns after the start
 	due      bool    // when is due, by our clock
 	origin   int64   // the arrival recorded first, which may not be the earliest; ns after the start
 	lags     []int64 // arrivals relative to that one, until it is settled
@@ -109,6 +111,28 @@ func (o *openings) before(at int64) int {
 	return i
 }
 
+// wave is how long what a server sends at once may take to arrive.
+const wave = int64(50 * time.Millisecond)
+
+// waves are the arrivals of new events, together where they are close: a server that looks for news now and then sends all
+// of it at once, and when it was published isn't known but that it was after the wave before. Safe for concurrent use.
+type waves struct {
+	mu          sync.Mutex
+	begin, last int64 // of this one; ns after the start
+	before      int64 // the last arrival of the one before
+}
+
+// add takes the arrival of a new event, and says after which time it was published.
+func (w *waves) add(at int64) (after int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if at-w.begin > wave {
+		w.begin, w.before = at, w.last
+	}
+	w.last = max(w.last, at)
+	return w.before
+}
+
 // A sighted is one event as one connection saw it.
 type sighted struct {
 	ordinal uint64
@@ -140,7 +164,9 @@ func (f *feed) seeIn(s *slot, ev *sighted, open, subscribed int, c *cell) (behin
 		s.renew(ev.ordinal, ev.at)
 		s.content = ev.content
 		if ev.known {
-			s.when, s.due = ev.due, ev.exact
+			s.when, s.due, s.after = ev.due, ev.exact, ev.due
+		} else {
+			s.after = f.waves.add(ev.at)
 		}
 		s.audience = f.openings.before(s.when)
 		f.distinct.Add(1)
@@ -262,7 +288,7 @@ func (f *feed) withdraw(ordinal uint64) {
 
 // renew gives the slot to another event.
 func (s *slot) renew(ordinal uint64, at int64) {
-	s.ordinal, s.when, s.due, s.origin, s.lags, s.arrivals, s.wanted = ordinal, at, false, at, s.lags[:0], 0, 0
+	s.ordinal, s.when, s.after, s.due, s.origin, s.lags, s.arrivals, s.wanted = ordinal, at, at, false, at, s.lags[:0], 0, 0
 	s.seen, s.void, s.first, s.held, s.settled = false, false, 0, false, false
 }
 
@@ -525,7 +551,8 @@ func (f *feed) dueBy(at int64) uint64 {
 }
 
 // head finds which events before its first one a connection should have seen, that was open since opened (ns after
-// the start): those of race after that at the earliest. boundary is how many fell into the race of subscribing.
+// the start): those that were surely published race after that at the earliest. boundary is how many fell into the race of
+// subscribing, or may have.
 func (f *feed) head(first uint64, opened int64, race time.Duration) (expect, boundary uint64) {
 	if f.own != nil {
 		begin, end := f.own.after(opened), f.own.after(opened+int64(race))
@@ -535,13 +562,13 @@ func (f *feed) head(first uint64, opened int64, race time.Duration) (expect, bou
 	for n := first - 1; n > 0 && first-n < uint64(len(f.slots)); n-- {
 		s := f.slot(n)
 		s.mu.Lock()
-		ordinal, when := s.ordinal, s.when
+		ordinal, when, after := s.ordinal, s.when, s.after
 		s.mu.Unlock()
 		switch {
 		case ordinal < n: // nobody has seen it
 		case ordinal > n || when <= opened:
 			return expect, boundary
-		case when > opened+int64(race):
+		case after >= opened+int64(race):
 			expect, boundary = n, 0
 		default:
 			boundary++

@@ -170,7 +170,7 @@ func TestFeedHead(t *testing.T) {
 		{"one after it", 5001, 4989 * second / 10, 5000, 10},
 		{"several", 5001, 4900 * second / 10, 4911, 10},
 		{"nobody saw those that were due in the race", 5001, 4976 * second / 10, 4987, 5},
-		{"nobody saw the first after the race", 5001, 4970 * second / 10, 4985, 9},
+		{"nobody saw the first after the race, and the next may be from within it", 5001, 4970 * second / 10, 4986, 10},
 		{"more than is remembered", 5001, 0, 5001 - maxSlots + 1, 0},
 		{"the very first", 1, 0, 1, 0},
 		{"the very first, and nobody has seen it", 1, second * 1000, 1, 0},
@@ -178,6 +178,36 @@ func TestFeedHead(t *testing.T) {
 		if expect, boundary := f.head(row.first, row.opened, race); expect != row.expect || boundary != row.boundary {
 			t.Errorf("%s: expect %d, boundary %d; want %d, %d", row.name, expect, boundary, row.expect, row.boundary)
 		}
+	}
+}
+
+// TestFeedHeadOfBatches: a server that looks for news every two seconds, for each connection since that was opened, sends
+// what was published before a subscription long after it, to those who were there. That isn't what the new one should see;
+// what comes in a later batch is.
+func TestFeedHeadOfBatches(t *testing.T) {
+	const ms, period = int64(1e6), int64(2e9)
+	f, c := newFeed(feedKey{kind: byNumber}, 40, nil), openCell(never)
+	opened := func(conn int64) int64 { return conn * 5 * ms }
+	published := func(ordinal uint64) int64 { return int64(ordinal) * 50 * ms }
+	for poll := int64(1); poll <= 3; poll++ {
+		for conn := range int64(40) {
+			at := opened(conn) + poll*period
+			for n := uint64(1); published(n) <= at; n++ {
+				if since := at - period; published(n) > since {
+					f.see(&sighted{ordinal: n, at: at + int64(n)*ms/10, since: opened(conn)}, 40, 40, c) // some segments
+				}
+			}
+		}
+	}
+	for conn := range int64(40) {
+		first := uint64(opened(conn)/(50*ms)) + 1
+		if expect, _ := f.head(first, opened(conn), race); expect != first {
+			t.Errorf("of connection %d, open since %d ms, %d is expected, though it was to see nothing before %d", conn, opened(conn)/ms, expect, first)
+		}
+	}
+	// One that has its first event in the third batch was to have all of the second, but not what it shares with the first.
+	if expect, _ := f.head(90, 0, race); expect < 41 || expect > 45 {
+		t.Errorf("from %d on is expected of one that has missed the second batch, which begins with 41", expect)
 	}
 }
 

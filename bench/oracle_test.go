@@ -219,8 +219,9 @@ func (w *world) event(r *run, n int, now time.Time) client.Event {
 //   - A subscriber expects everything from its first event up to the line, except that one that the plan ended
 //     expects nothing after its own last event; and so do all where it isn't known that they see the same events.
 //   - Before its first event it expects, going back, what others had seen by then, as long as that was after it was
-//     open, down to the last event that was more than a second after that. Where an event's due time isn't known, the
-//     time is that of its first arrival anywhere. One that has seen nothing yet takes this look back at every
+//     open, down to the last event that was a second or more after that. Where an event's due time isn't known, it was
+//     open when the event first arrived anywhere, and a second before what had arrived anywhere before that, apart by
+//     50 ms from the first that came with the event. One that has seen nothing yet takes this look back at every
 //     collection, too, until it finds something.
 //   - 256 events behind the newest is the limit beyond which an arrival is neither a duplicate nor late but ancient,
 //     and its event, if it was missing, lost; but where a member has had such events and lacks some, nobody knows whether
@@ -228,7 +229,10 @@ func (w *world) event(r *run, n int, now time.Time) client.Event {
 //     that the plan hasn't ended.
 //   - A delivery is timed for the first arrival of a pair, if the event was due after the subscription was open.
 func (w *world) count() *account {
-	b := &books{world: w, first: make(map[uint64]time.Duration), ordinals: make(map[int]uint64), pages: make([]page, len(w.members))}
+	b := &books{
+		world: w, first: make(map[uint64]time.Duration), after: make(map[uint64]time.Duration), together: []time.Duration{0},
+		ordinals: make(map[int]uint64), pages: make([]page, len(w.members)),
+	}
 	for i := range b.pages {
 		b.pages[i].seen = make(map[uint64]bool)
 	}
@@ -267,6 +271,9 @@ type books struct {
 	*world
 	sum           account
 	first         map[uint64]time.Duration // when an event that counts was, by ordinal: due, or seen by anybody
+	after         map[uint64]time.Duration // it was published then or later
+	together      []time.Duration          // first arrivals of the last events that came together, or the start
+	apart         time.Duration            // the last one before those
 	ordinals      map[int]uint64
 	highest, line uint64
 	repeats       int
@@ -336,9 +343,14 @@ func (b *books) arrives(h happening) {
 func (b *books) sees(p *page, ordinal uint64, at, due time.Duration) {
 	first, repeat := b.first[ordinal]
 	if !repeat {
-		b.first[ordinal] = at
+		if at > b.together[0]+50*time.Millisecond {
+			b.apart = slices.Max(b.together)
+			b.together = nil
+		}
+		b.together = append(b.together, at)
+		b.first[ordinal], b.after[ordinal] = at, b.apart
 		if b.kind == byStamp {
-			b.first[ordinal] = due
+			b.first[ordinal], b.after[ordinal] = due, due
 		}
 		b.highest = max(b.highest, ordinal)
 	} else {
@@ -359,7 +371,7 @@ func (b *books) before(m member, ordinal uint64) uint64 {
 		if seen && when <= m.opened {
 			break
 		}
-		if seen && when > m.opened+race {
+		if seen && b.after[n] >= m.opened+race {
 			expect = n
 		}
 	}

@@ -1,6 +1,7 @@
 """Django on uvicorn (h11, wsproto): SSE with and without ids, and Django Channels on its in-memory layer."""
 
 import json
+import os
 import time
 
 import django
@@ -24,6 +25,8 @@ settings.configure(
     ROOT_URLCONF=__name__,
 )
 django.setup()
+
+POLL = float(os.environ.get("POLL", "1"))  # s between two looks of /dashboard
 
 feed = Feed()
 ledger = Ledger()
@@ -49,7 +52,7 @@ async def clock(request):
 
 
 async def dashboard(request):
-    """What the feed published since, once a second and in one write."""
+    """What the feed published since, once every POLL seconds and in one write."""
     after = feed.start(request.headers.get("Last-Event-ID"))
 
     async def stream(after):
@@ -61,7 +64,7 @@ async def dashboard(request):
                     after = batch[-1]["seq"]
                 for event in batch:
                     subscriber.handed(event["seq"])
-                await subscriber.sleep(1)
+                await subscriber.sleep(POLL)
 
     return event_stream(stream(after))
 
