@@ -205,11 +205,15 @@ func (r *run) joinSilent() {
 	if only == nil {
 		return
 	}
-	for _, s := range r.everybody() {
+	all := r.everybody()
+	r.unjoined = append(r.unjoined, all[r.newest:]...)
+	r.newest = len(all)
+	now := r.now()
+	r.unjoined = slices.DeleteFunc(r.unjoined, func(s *subscriber) bool {
 		s.shard.mu.Lock()
-		s.join(only, r.now())
-		s.shard.mu.Unlock()
-	}
+		defer s.shard.mu.Unlock()
+		return s.join(only, now)
+	})
 }
 
 // trusts reports whether gaps in a feed's ordinals mean loss: the numbers are consecutive by declaration, and were not

@@ -47,6 +47,9 @@ func newBatches(slots int, begin time.Duration) *batches {
 // add puts values into the tick that has not ended. It does not keep them.
 func (b *batches) add(slot int, values *counts) { b.slots[slot].tick.merge(values) }
 
+// take is add, which may leave nothing of the values.
+func (b *batches) take(slot int, values *counts) { b.slots[slot].tick.take(values) }
+
 // next ends the tick, at so long after the start of the run. Nothing is seen of a tick until it ends.
 func (b *batches) next(at time.Duration) {
 	batch := b.ticks / b.perBatch
@@ -73,7 +76,7 @@ func (s *history) next(batch int) {
 		return
 	}
 	s.medians.add(float64(s.tick.median()))
-	s.fresh.merge(&s.tick)
+	s.fresh.take(&s.tick)
 	s.batch = batch
 	s.tick.clear()
 }

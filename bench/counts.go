@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"iter"
 	"math"
 	"math/bits"
 
@@ -29,6 +28,9 @@ func lowestOf(bucket int) int64 {
 	power := max(0, bucket>>halfBits-1)
 	return int64(bucket-power<<halfBits) << (power + unitBits)
 }
+
+// highestOf is the highest value of a bucket.
+func highestOf(bucket int) int64 { return lowestOf(bucket+1) - 1 }
 
 // counts are those of a Histogram's buckets, for a short while: they take as much room, and as long to go through, as
 // the values are spread, and no more. The zero value is empty.
@@ -74,6 +76,15 @@ func (c *counts) clear() {
 	clear(c.held)
 	c.held = c.held[:0]
 	c.pages = [numPages]uint16{}
+}
+
+// take adds others to them, and leaves of those what it likes: it is quick where there were none.
+func (c *counts) take(more *counts) {
+	if c.empty() {
+		*c, *more = *more, *c
+		return
+	}
+	c.merge(more)
 }
 
 // merge adds others to them.
@@ -128,52 +139,72 @@ func (c *counts) all(yield func(ns, count int64) bool) {
 }
 
 // total is how many values there are.
-func (c *counts) total() (n int64) {
-	for _, count := range c.held {
+func (c *counts) total() int64 { return sum(c.held) }
+
+func sum(counts []uint32) (n int64) {
+	for _, count := range counts {
 		n += int64(count)
 	}
 	return n
 }
 
-// quantile is what a Histogram gives for q (0 to 1), total being how many values there are; 0 where that is none.
-func quantile(values iter.Seq2[int64, int64], total int64, q float64) int64 {
-	left := max(1, int64(q*float64(total)+0.5))
-	for ns, count := range values {
-		if left -= count; left <= 0 {
-			return lowestOf(bucketOf(ns)+1) - 1
-		}
-	}
-	return 0
-}
+// rank is which of so many values a Histogram gives for a quantile, from 1.
+func rank(total int64, q float64) int64 { return max(1, int64(q*float64(total)+0.5)) }
 
-func (c *counts) median() int64 { return quantile(c.all, c.total(), 0.5) }
+func (c *counts) median() int64 { return c.quantile(c.total(), 0.5) }
 
 // quantiles are those that a Histogram has.
 func (c *counts) quantiles() Quantiles {
 	n := c.total()
-	return Quantiles{Samples: n, P50: quantile(c.all, n, 0.5), P99: quantile(c.all, n, 0.99), Max: quantile(c.all, n, 1)}
+	return Quantiles{Samples: n, P50: c.quantile(n, 0.5), P99: c.quantile(n, 0.99), Max: c.quantile(n, 1)}
+}
+
+// quantile is what a Histogram gives for q (0 to 1), total being how many values there are; 0 where that is none.
+func (c *counts) quantile(total int64, q float64) int64 {
+	left := rank(total, q)
+	for n, page := range c.pages {
+		if page == 0 {
+			continue
+		}
+		counts := c.in(page)
+		if inside := sum(counts[:]); inside < left {
+			left -= inside
+			continue
+		}
+		for i, count := range counts {
+			if left -= int64(count); left <= 0 {
+				return highestOf(n<<pageBits | i)
+			}
+		}
+	}
+	return 0
 }
 
 // packed gives them as small as can be.
 func (c *counts) packed() packed {
 	used := 0
 	for _, count := range c.held {
-		if count > 0 {
+		if count != 0 {
 			used++
 		}
 	}
-	p := packed{make([]uint16, 0, used), make([]uint32, 0, used)}
+	if used == 0 {
+		return packed{}
+	}
+	buckets, counts := make([]uint16, used+1), make([]uint32, used+1)
+	at := 0
 	for n, page := range c.pages {
 		if page == 0 {
 			continue
 		}
-		for i, count := range c.in(page) {
-			if count > 0 {
-				p.buckets, p.counts = append(p.buckets, uint16(n<<pageBits|i)), append(p.counts, count)
+		for i, count := range c.in(page) { // what is empty is written over, which is quicker than to go by what nothing foretells
+			buckets[at], counts[at] = uint16(n<<pageBits|i), count
+			if count != 0 {
+				at++
 			}
 		}
 	}
-	return p
+	return packed{buckets[:used], counts[:used]}
 }
 
 // into adds them to a histogram.

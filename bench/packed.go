@@ -21,14 +21,18 @@ func (p packed) all(yield func(ns, count int64) bool) {
 }
 
 // total is how many values there are.
-func (p packed) total() (n int64) {
-	for _, count := range p.counts {
-		n += int64(count)
-	}
-	return n
-}
+func (p packed) total() int64 { return sum(p.counts) }
 
-func (p packed) quantile(q float64) int64 { return quantile(p.all, p.total(), q) }
+// quantile is what a Histogram gives for q (0 to 1); 0 where there are no values.
+func (p packed) quantile(q float64) int64 {
+	left := rank(p.total(), q)
+	for i, count := range p.counts {
+		if left -= int64(count); left <= 0 {
+			return highestOf(int(p.buckets[i]))
+		}
+	}
+	return 0
+}
 
 // into adds them to a histogram, each by so much more, and no less than 0. It fails where that is out of range.
 func (p packed) into(h *hdrhistogram.Histogram, more int64) bool {

@@ -248,15 +248,15 @@ func lowerSlot(m Metric) (slot int, ok bool) {
 	return int(numTimings) + i, i >= 0
 }
 
-// batch adds values of a timing to the batches, and to the lower ends what those are.
+// batch adds values of a timing to the batches, and to the lower ends what those are. It may leave nothing of the values.
 func (t *tally) batch(m Metric, values, lower *counts) {
 	if t.batches == nil || !m.windowed() {
 		return
 	}
-	t.batches.add(int(m), values)
 	if slot, ok := lowerSlot(m); ok {
 		t.batches.add(slot, lower)
 	}
+	t.batches.take(int(m), values)
 }
 
 // stepTally is the part that belongs to the current step of the series.
@@ -277,13 +277,20 @@ func (r *recorder) collect(t *tally) {
 		if full.heard {
 			t.heard = append(t.heard, full.soonest)
 		}
-		t.sum.merge(full)
+		if len(r.shards) == 1 {
+			t.take(full)
+		} else {
+			t.sum.merge(full)
+		}
 		full.clear()
 	}
-	t.take(&t.sum)
-	t.sum.clear()
+	if len(r.shards) > 1 {
+		t.take(&t.sum)
+		t.sum.clear()
+	}
 }
 
+// take adds what is in a cell, which may leave nothing of it.
 func (t *tally) take(c *cell) {
 	for i, n := range c.counts {
 		t.counts[i] += n
@@ -293,11 +300,15 @@ func (t *tally) take(c *cell) {
 	for m := range numTimings {
 		if values := &c.timings[m]; !values.empty() {
 			t.latest(m, values)
-			t.batch(m, values, values)
 		}
 	}
 	for i, m := range bounded {
 		t.takeEnds(i, m, c)
+	}
+	for m := range numTimings {
+		if values := &c.timings[m]; !values.empty() {
+			t.batch(m, values, values)
+		}
 	}
 }
 

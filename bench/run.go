@@ -109,6 +109,8 @@ type run struct {
 	missing               uint64                         // events of which, as accounted last, it isn't known whether they are lost
 	states                states                         // of the connections, as accounted last
 	latest                int64                          // when anybody received an event last, as accounted last, ns after the start
+	unjoined              []*subscriber                  // that may have to join a feed yet
+	newest                int                            // of the subscribers, how many were looked at for that
 	silence               time.Duration                  // nobody received anything for so long before the end; 0 where that is nothing unusual
 	ownPeak               bool                           // the peak of the process's memory is none of an earlier run's
 	cpu                   time.Duration                  // used before the run

@@ -434,19 +434,26 @@ func (t *tracked) compare(behind int64) {
 	}
 }
 
-// join makes a connection that has received nothing, long after it was opened, a subscriber of a feed.
-func (s *subscriber) join(f *feed, now int64) {
-	if s.slow || s.opened == never || now-int64(race) <= s.opened {
-		return
+// join makes a connection that has received nothing, long after it was opened, a subscriber of a feed. It reports whether
+// there is nothing more to do for that.
+func (s *subscriber) join(f *feed, now int64) (done bool) {
+	if s.slow {
+		return true
+	}
+	if s.opened == never || now-int64(race) <= s.opened {
+		return false
 	}
 	t := s.track(f.key)
 	if t == nil || t.tracker.base != 0 {
-		return
+		return true
 	}
 	next := f.highest.Load() + 1
-	if first, boundary := f.head(next, s.opened, race); first < next {
-		t.begin(first, boundary, s.shard.cell)
+	first, boundary := f.head(next, s.opened, race)
+	if first == next {
+		return false
 	}
+	t.begin(first, boundary, s.shard.cell)
+	return true
 }
 
 // begin sets the first event that the subscriber should see, as long as it has seen none, and how many before it are
