@@ -450,16 +450,16 @@ func (s *slot) measure(f *feed, c *cell) {
 	if f.own != nil && !s.seen {
 		f.own.missed(s.ordinal)
 	}
-	rest := s.lags
-	for i := len(reaches) - 1; i >= 0; i-- {
-		n := int(math.Ceil(reaches[i].share * float64(wanted)))
+	below := 0 // what is before that is lower than the rest
+	for i, reach := range reaches {
+		n := int(math.Ceil(reach.share * float64(wanted)))
 		if n > len(s.lags) {
 			f.short[i].Add(1)
 			continue
 		}
-		nth(rest, n-1)
-		rest = rest[:n] // the lowest: the lesser shares are among them
-		c.time(reaches[i].metric, s.origin+rest[n-1]-from)
+		nth(s.lags[below:], n-1-below)
+		below = n - 1
+		c.time(reach.metric, s.origin+s.lags[below]-from)
 	}
 }
 
