@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -63,6 +64,39 @@ func TestMessages(t *testing.T) {
 		got := fmt.Sprintf("%v %t %d: %s", s.Rate, s.PerConnection, s.Every, s.Message(nil, bench.Outgoing{Connection: 3, Number: 4, Stamp: []byte("S")}))
 		if got != test.want || s.Unstamped {
 			t.Errorf("%s %s:\n%s, want\n%s", test.name, test.line, got, test.want)
+		}
+	}
+}
+
+// TestPieces: a message that is put together from pieces is the one that the template makes, and takes no memory.
+func TestPieces(t *testing.T) {
+	target := &target{vars: []map[string]string{{"user": "ann"}}}
+	for _, test := range []struct {
+		raw    string
+		pieces int // 0: the template makes it
+	}{
+		{"hello", 1}, {"{{.Stamp}}", 2}, {`{"n":{{.N}},"of":{{ .Conn }},"stamp":"{{.Stamp}}"}`, 4}, {"a {{- .N -}} b{{/* no comment */}}c", 2}, {"{{.N}}{{.N}}", 3},
+		{"{{.Vars.user}}", 0}, {"{{if .N}}x{{end}}{{.Stamp}}", 0}, {"{{printf `%05d` .N}}", 0}, {"{{$n := .N}}{{$n}}", 0}, {"{{.Stamp | len}}", 0}, {`{{"x"}}`, 0},
+		{"{{range 3}}{{.}}{{end}}", 0}, {`{{define "x"}}{{.N}}{{end}}{{.N}}`, 2}, {`{{define "x"}}y{{end}}{{template "x" .}}`, 0},
+	} {
+		m, err := parseMessage(test.raw, target)
+		if err != nil {
+			t.Errorf("%s: %v", test.raw, err)
+			continue
+		}
+		outgoing := bench.Outgoing{Connection: 7, Number: math.MaxUint64, Stamp: client.AppendStamp(nil, client.Stamp{Run: 1})}
+		want, err := m.render(messageScope{target.of(7), outgoing.Number, string(outgoing.Stamp)})
+		if err != nil {
+			t.Errorf("%s: %v", test.raw, err)
+		}
+		b := m.append([]byte("before "), outgoing)
+		if string(b) != "before "+want || len(m.pieces) != test.pieces {
+			t.Errorf("%s: %q of %d pieces, want %q of %d", test.raw, b, len(m.pieces), "before "+want, test.pieces)
+		}
+		if test.pieces > 0 {
+			if n := testing.AllocsPerRun(100, func() { b = m.append(b[:0], outgoing) }); n != 0 {
+				t.Errorf("%s: %v allocations", test.raw, n)
+			}
 		}
 	}
 }

@@ -17,6 +17,7 @@ def build(tmp, *names):
         "naive": (["go", "build", "-o", "{}", "./testdata/limit/naive"], root),
         "epoll": (["go", "build", "-o", "{}", "./testdata/limit/epoll"], root),
         "limit": (["cc", "-O2", "-o", "{}", "limit.c"], here),
+        "sender": (["cc", "-O2", "-o", "{}", "sender.c"], here),
         "limit-tls": (["cc", "-O2", "-DTLS", "-o", "{}", "limit.c", "-lssl", "-lcrypto"], here),
     }
     built = {}
