@@ -79,7 +79,8 @@ func TestNoAlarms(t *testing.T) {
 	(*Alarms)(nil).Close()
 }
 
-// A timer that is set again fires for that alone; one that is set to the past fires at once; Close ends a Wait.
+// A timer that is set again fires for that alone; one that is set to the past fires at once; Close ends a Wait. Nothing of it
+// is allocated.
 func TestExactTimer(t *testing.T) {
 	timer, err := NewExactTimer()
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -93,6 +94,13 @@ func TestExactTimer(t *testing.T) {
 		if err := errors.Join(timer.Set(time.Hour), timer.Set(d), timer.Wait()); err != nil || time.Since(start) < d {
 			t.Errorf("%v: %v after %v", d, err, time.Since(start))
 		}
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		if timer.Set(0) != nil || timer.Wait() != nil {
+			t.Error("it failed")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 	ended := make(chan error)
 	go func() { ended <- timer.Wait() }()

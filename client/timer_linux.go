@@ -2,6 +2,7 @@ package client
 
 import (
 	"os"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -17,6 +18,14 @@ import (
 type ExactTimer struct {
 	file *os.File
 	raw  syscall.RawConn
+	arm  func(fd uintptr)      // with value; made once, as what follows, so that a wait allocates nothing
+	read func(fd uintptr) bool // into fired
+
+	mu     sync.Mutex // guards value and failed
+	value  unix.ItimerSpec
+	failed error
+
+	fired [8]byte
 }
 
 // NewExactTimer makes one, which is to be closed. It takes a file descriptor, and fails where there is none left, and with
@@ -36,28 +45,29 @@ func NewExactTimer() (*ExactTimer, error) {
 		file.Close()
 		return nil, err
 	}
-	return &ExactTimer{file, raw}, nil
+	t := &ExactTimer{file: file, raw: raw}
+	t.arm = func(fd uintptr) { t.failed = unix.TimerfdSettime(int(fd), 0, &t.value, nil) }
+	t.read = func(fd uintptr) bool {
+		// RawSyscall, since it doesn't wait: told of each call, Go's scheduler wakes other threads.
+		_, _, errno := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&t.fired)), unsafe.Sizeof(t.fired))
+		return errno != unix.EAGAIN && errno != unix.EINTR
+	}
+	return t, nil
 }
 
 // Set has the timer fire once after d, at once where that isn't positive, instead of when it was set for before.
 func (t *ExactTimer) Set(d time.Duration) error {
-	value := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(d, 1)))} // 0 would disarm it
-	var failed error
-	if err := t.raw.Control(func(fd uintptr) { failed = unix.TimerfdSettime(int(fd), 0, &value, nil) }); err != nil {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.value.Value = unix.NsecToTimespec(int64(max(d, 1))) // 0 would disarm it
+	if err := t.raw.Control(t.arm); err != nil {
 		return err
 	}
-	return os.NewSyscallError("timerfd_settime", failed)
+	return os.NewSyscallError("timerfd_settime", t.failed)
 }
 
 // Wait waits until the timer has fired since the last Wait. It fails once the timer is closed.
-func (t *ExactTimer) Wait() error {
-	var fired [8]byte
-	return t.raw.Read(func(fd uintptr) bool {
-		// RawSyscall, since it doesn't wait: told of each call, Go's scheduler wakes other threads.
-		_, _, errno := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&fired)), unsafe.Sizeof(fired))
-		return errno != unix.EAGAIN && errno != unix.EINTR
-	})
-}
+func (t *ExactTimer) Wait() error { return t.raw.Read(t.read) }
 
 // Close ends the Wait under way.
 func (t *ExactTimer) Close() { t.file.Close() }
