@@ -1,9 +1,14 @@
 package cmd
 
 import (
+	"fmt"
+	"io"
 	"os"
 	"sync"
 )
+
+// maxInput is how much of a file is taken, in bytes: a device or a pipe may never end.
+const maxInput = 64 << 20
 
 // inputs holds what was read of files that can be read but once, such as pipes: scenarios are read before any of them is run, and
 // then each again.
@@ -15,14 +20,14 @@ var inputs struct {
 // readInput reads a file that a flag names.
 func readInput(path string) ([]byte, error) {
 	if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
-		return os.ReadFile(path)
+		return readBounded(path)
 	}
 	inputs.Lock()
 	defer inputs.Unlock()
 	if text, ok := inputs.read[path]; ok {
 		return text, nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := readBounded(path)
 	if err != nil {
 		return nil, err
 	}
@@ -31,4 +36,17 @@ func readInput(path string) ([]byte, error) {
 	}
 	inputs.read[path] = text
 	return text, nil
+}
+
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxInput+1))
+	if len(text) > maxInput {
+		return nil, fmt.Errorf("%s holds more than %d MB", path, maxInput>>20)
+	}
+	return text, err
 }

@@ -45,3 +45,13 @@ func TestInputFiles(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What never ends is not read to its end.
+func TestEndlessInput(t *testing.T) {
+	if _, err := os.Stat("/dev/zero"); err != nil {
+		t.Skip(err)
+	}
+	if _, err := readInput("/dev/zero"); err == nil || err.Error() != "/dev/zero holds more than 64 MB" {
+		t.Error(err)
+	}
+}
