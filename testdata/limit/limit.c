@@ -1,11 +1,11 @@
 // The limit of the machine: a client that opens many streams, counts what arrives, and does nothing else. One thread, one
 // epoll loop, no clock, no allocation after the start. What rtbench costs is held against it.
 //
-//	limit sse|ws HOST PORT PATH CONNECTIONS SECONDS [PID]
+//	limit sse|ws HOST PORT PATH CONNECTIONS SECONDS [PID [PACE]]
 //
-// It prints, for the seconds after all streams are open: messages, CPU seconds (user + system) a million messages, KB of
-// resident memory a connection, and µs of CPU a connect; with the server's PID also what that used, in CPU seconds a
-// million messages. HTTP/1.1, numeric addresses. Where it is compiled with -DTLS (and -lssl -lcrypto), it speaks TLS 1.3,
+// It opens PACE streams a second, 2,000 where nothing is said, evenly spread. It prints, for the seconds after all are open:
+// messages, CPU seconds (user + system) a million messages, KB of resident memory a connection, and µs of CPU a connect; with
+// the server's PID, if that isn't 0, also what that used, in CPU seconds a million messages. HTTP/1.1, numeric addresses. Where it is compiled with -DTLS (and -lssl -lcrypto), it speaks TLS 1.3,
 // resumes sessions, and checks no certificate.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -19,6 +19,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 #ifdef TLS
@@ -199,10 +200,12 @@ static ssize_t put(struct stream *s, const char *p, int n) { return write(s->fd,
 #endif
 
 int main(int argc, char **argv) {
-    if (argc != 7 && argc != 8) {
-        fprintf(stderr, "limit sse|ws HOST PORT PATH CONNECTIONS SECONDS [PID]\n");
+    if (argc < 7 || argc > 9) {
+        fprintf(stderr, "limit sse|ws HOST PORT PATH CONNECTIONS SECONDS [PID [PACE]]\n");
         return 2;
     }
+    const char *pid = argc > 7 && strcmp(argv[7], "0") ? argv[7] : NULL;
+    double pace = argc > 8 ? atof(argv[8]) : 2000;
     websocket = !strcmp(argv[1], "ws");
     int connections = atoi(argv[5]);
     double length = atof(argv[6]);
@@ -214,7 +217,10 @@ int main(int argc, char **argv) {
                                     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
                                   : "Accept: text/event-stream\r\n");
     struct stream *all = calloc(connections, sizeof *all);
-    int epoll = epoll_create1(0);
+    int epoll = epoll_create1(0), timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+    struct epoll_event tells = {.events = EPOLLIN | EPOLLET};
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, timer, &tells))
+        fail("epoll_ctl");
     long before = resident();
     double began = cpu(), due = seconds(CLOCK_MONOTONIC), end = 0, started = 0;
     double connecting = 0, server = 0;
@@ -223,7 +229,7 @@ int main(int argc, char **argv) {
     int dialed = 0;
     for (;;) {
         double now = seconds(CLOCK_MONOTONIC);
-        for (; dialed < connections && dialed < (now - due) * 2000; dialed++) {
+        for (; dialed < connections && dialed <= (now - due) * pace; dialed++) {
             struct stream *s = &all[dialed];
             if ((s->fd = socket(AF_INET, SOCK_STREAM, 0)) < 0 || connect(s->fd, (struct sockaddr *)&address, sizeof address))
                 fail("connect");
@@ -244,16 +250,23 @@ int main(int argc, char **argv) {
         }
         if (started && now >= started) {
             began = cpu();
-            server = cpu_of(argv[7]);
+            server = cpu_of(pid);
             counted = messages;
             started = 0;
         }
         if (end && now >= end)
             break;
-        int n = epoll_wait(epoll, ready, 512, dialed < connections ? 1 : 100);
+        if (dialed < connections) {
+            double next = due + dialed / pace;
+            struct itimerspec at = {.it_value = {(time_t)next, (next - (time_t)next) * 1e9}};
+            timerfd_settime(timer, TFD_TIMER_ABSTIME, &at, NULL);
+        }
+        int n = epoll_wait(epoll, ready, 512, 100);
         for (int i = 0; i < n; i++) {
             struct stream *s = ready[i].data.ptr;
             ssize_t got;
+            if (!s) // the timer
+                continue;
             do { // what TLS holds back, the socket doesn't tell of
                 got = get(s);
                 if (got > 0)
@@ -266,10 +279,10 @@ int main(int argc, char **argv) {
         }
     }
     double used = cpu() - began;
-    server = cpu_of(argv[7]) - server;
+    server = cpu_of(pid) - server;
     counted = messages - counted;
     printf("%llu %.3f %.2f %.1f", (unsigned long long)counted, used / counted * 1e6, (resident() - before) / 1024.0 / connections, connecting);
-    if (argv[7])
+    if (pid)
         printf(" %.3f", server / counted * 1e6);
     printf("\n");
     return 0;
