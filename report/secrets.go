@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/rtbench/rtbench/client"
 )
@@ -18,6 +19,7 @@ type Secrets struct {
 	mu    sync.RWMutex
 	known map[string]bool
 	forms map[string][]string // what a value can look like, by how that begins
+	url   atomic.Value        // the string that was added as a URL last, which most connections have in common
 }
 
 // shortestSecret is how many bytes a value has at least that is hidden: hiding shorter ones would hide words.
@@ -52,6 +54,10 @@ func (s *Secrets) Add(value string) {
 
 // AddURL adds what RedactURL hides of a URL.
 func (s *Secrets) AddURL(raw string) {
+	if s == nil || s.url.Load() == any(raw) {
+		return
+	}
+	defer s.url.Store(raw)
 	redactURL(raw, func(secret string) string {
 		s.addEscaped(secret)
 		return secret
