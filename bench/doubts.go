@@ -25,6 +25,9 @@ func (r *run) doubts(result *Result) (list []Warning) {
 	if r.own != nil && r.own.own.blurred() {
 		doubt("the errors of publishing say why they failed", blurredText)
 	}
+	if why := r.mistaken(result); why != "" {
+		doubt("have {{.Stamp}} in the message: by that each is known", "%s", why)
+	}
 	if r.silence > 0 {
 		doubt(r.silentAdvice(),
 			"nobody received anything in the last %v of the window: the timings describe what came before", r.silence.Round(time.Millisecond))
@@ -35,6 +38,18 @@ func (r *run) doubts(result *Result) (list []Warning) {
 	}
 	result.Health.doubts(doubt)
 	return list
+}
+
+// mistaken says why echoes that are known by their content may have been taken for others; "" where that isn't so.
+func (r *run) mistaken(result *Result) string {
+	switch {
+	case !r.plan.Send.Unstamped || result.Histogram(RoundTrip) == nil:
+	case result.Count(Duplicate) > 0:
+		return "more came back than was sent, twice or from other connections: which of it was the answer can't be told by the text alone"
+	case r.alike.Load() && r.lostEchoes > 0:
+		return "messages with the same text were under way, and some never came back: which of them did can't be told"
+	}
+	return ""
 }
 
 // silentAdvice says what to make of it where nobody received anything as the window ended.

@@ -260,20 +260,37 @@ func TestEchoesAreBounded(t *testing.T) {
 	if len(e.list) != maxPending {
 		t.Errorf("%d are waited for", len(e.list))
 	}
-	if _, ok := e.match(100); ok {
-		t.Error("an old one is still known")
-	}
 	e.drop(4999)
-	for _, want := range []uint64{4996, 4997} {
-		if a, ok := e.match(2498); !ok || a.number != want {
-			t.Errorf("got %+v, want number %d", a, want)
+	for _, row := range []struct {
+		name    string
+		content uint64
+		number  uint64
+		want    match
+	}{
+		{"an old one", 100, 0, noMatch},
+		{"the first of two", 2498, 4996, oldestOf},
+		{"the second", 2498, 4997, onlyMatch},
+		{"a third", 2498, 0, onceTooOften},
+		{"one of which the other was dropped", 2499, 4998, onlyMatch},
+		{"the one that was dropped", 2499, 0, onceTooOften},
+	} {
+		if a, got := e.match(row.content); got != row.want || a.number != row.number {
+			t.Errorf("%s: number %d, %d; want %d, %d", row.name, a.number, got, row.number, row.want)
 		}
 	}
-	if a, ok := e.match(2499); !ok || a.number != 4998 {
-		t.Errorf("got %+v", a)
+	for range lately {
+		e.add(awaited{content: 1})
+		e.match(1)
 	}
-	if _, ok := e.match(2499); ok {
-		t.Error("the one that was dropped is still known")
+	if _, got := e.match(2498); got != noMatch {
+		t.Error("what came long ago is still known")
+	}
+	if e.add(awaited{content: 7}); len(e.list) == 0 {
+		t.Error("nothing is waited for")
+	}
+	e.clear()
+	if _, got := e.match(7); got != noMatch {
+		t.Error("what was sent on a stream that is gone is waited for")
 	}
 }
 

@@ -68,6 +68,7 @@ type run struct {
 	stamped           atomic.Bool  // an event carried its time
 	exhausted         atomic.Bool  // a connection was tried as often as the plan allows, in vain
 	broadcast         atomic.Bool  // a connection saw what another one of this run had sent
+	alike             atomic.Bool  // an echo came that several messages without a stamp may have been the cause of
 	crowded           atomic.Bool  // there are more sequences than are tracked
 	failed            atomic.Int64 // connections whose first attempt failed for what waiting doesn't mend
 	allStarted        atomic.Bool  // every connection of the plan was dialed

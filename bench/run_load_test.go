@@ -175,40 +175,72 @@ func TestGreetingIsNoEcho(t *testing.T) {
 }
 
 // TestUnstampedEcho: messages without a stamp are known again by their content, the oldest first where contents are
-// the same.
+// the same. Where that may be another's, there is no verdict.
 func TestUnstampedEcho(t *testing.T) {
 	const trip = 130 * millisecond
-	for name, row := range map[string]struct {
-		message string
-		trips   samples
+	strays := func(n int, answer line) []line { // number 4 doesn't come back
+		if n == 4 {
+			answer.ev.Data = []byte("what?")
+		}
+		return []line{answer}
+	}
+	twice := func(n int, answer line) []line { return []line{answer, {answer.at + millisecond, answer.ev}} }
+	for _, row := range []struct {
+		name, message string
+		answer        func(n int, answer line) []line
+		want          map[Metric]uint64
+		trips         samples
+		doubt         string
 	}{
-		"contents of their own": {"message %d of %d", samples{trip: 28}},
-		// Once the echo of number 4 is lost, each one that comes is taken for the one before, 200 ms earlier: that it
-		// isn't can't be told.
-		"one content": {"hello", samples{trip: 6, trip + 200*millisecond: 22}},
+		{"contents of their own", "message %d of %d", strays, map[Metric]uint64{Received: 30, Delivered: 28, Lost: 2}, samples{trip: 28}, ""},
+		// Once the echo of number 4 is lost, each one that comes is taken for the one before, 200 ms earlier.
+		{"one content", "hello", strays, map[Metric]uint64{Received: 30, Delivered: 28, Lost: 2}, samples{trip: 6, trip + 200*millisecond: 22}, "some never came back"},
+		{"one content, and nothing is lost", "hello", nil, map[Metric]uint64{Received: 30, Delivered: 30}, samples{trip: 30}, ""},
+		{"twice", "message %d of %d", twice, map[Metric]uint64{Received: 60, Delivered: 30, Duplicate: 30}, samples{trip: 30}, "more came back than was sent"},
+		{"one content, twice", "hello", twice, map[Metric]uint64{Received: 60, Delivered: 30, Duplicate: 30}, samples{trip: 30}, "more came back than was sent"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFakeServer(echo(trip, func(n int, answer line) []line {
-					if n == 4 {
-						answer.ev.Data = []byte("what?")
-					}
-					return []line{answer}
-				}))
-				send := Sending{Rate: 10, Unstamped: true, Message: func(dst []byte, m Outgoing) []byte {
-					if !strings.Contains(row.message, "%") {
-						return append(dst, row.message...)
-					}
-					return fmt.Appendf(dst, row.message, m.Number, m.Connection)
-				}}
-				result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 3 * second, Warmup: -1, Send: send})
-				if result.Count(Received) != 30 || result.Count(Delivered) != 28 || result.Count(Lost) != 2 || result.Count(Sent) != 30 {
-					t.Errorf("received %d, delivered %d, lost %d", result.Count(Received), result.Count(Delivered), result.Count(Lost))
-				}
+				result := newFakeServer(echo(trip, row.answer)).run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 3 * second, Warmup: -1, Send: unstampedSending(row.message)})
+				row.want[Due], row.want[Sent], row.want[Expected], row.want[Late] = 30, 30, 30, 1
+				checkCounts(t, result, without(row.want, result, transport...))
 				checkTiming(t, result, RoundTrip, row.trips)
+				if doubts := fmt.Sprint(result.Doubts); (row.doubt == "") != (len(result.Doubts) == 0) || !strings.Contains(doubts, row.doubt) {
+					t.Errorf("doubts %s, want %q", doubts, row.doubt)
+				}
 			})
 		})
 	}
+}
+
+func unstampedSending(message string) Sending {
+	return Sending{Rate: 10, Unstamped: true, Message: func(dst []byte, m Outgoing) []byte {
+		if !strings.Contains(message, "%") {
+			return append(dst, message...)
+		}
+		return fmt.Appendf(dst, message, m.Number, m.Connection)
+	}}
+}
+
+// TestUnstampedEchoOverDrops: what a stream has taken with it comes on no other one, and isn't what the next echo is of.
+func TestUnstampedEchoOverDrops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const trip = 30 * millisecond
+		answer := echo(trip, nil)
+		f := newFakeServer(func(a attempt) (*fakeStream, error) {
+			s, err := answer(a)
+			if a.n < 4 { // before the echo of the message that is sent then
+				s.end = time.Duration(a.n+1)*500*millisecond + second + 10*millisecond
+			}
+			return s, err
+		})
+		result := f.run(t, Plan{Stages: []Stage{{0, 1}}, Duration: 3 * second, Warmup: -1, Backoff: client.Backoff{Base: 20 * millisecond}, Send: unstampedSending("hello")})
+		if n := result.Count(Lost); n != 4 || result.Count(Drops) != 4 {
+			t.Errorf("%d lost over %d drops", n, result.Count(Drops))
+		}
+		checkTiming(t, result, RoundTrip, samples{trip: int64(result.Count(Delivered))})
+		checkTexts(t, "doubts", result.Doubts)
+	})
 }
 
 // TestChat: what one connection of the run sends reaches the others by one clock, from when it was due.

@@ -317,10 +317,12 @@ func (s *subscriber) delivered(p parcel, number uint64, now int64, err error) {
 	s.shard.cell.time(PublishLateness, now-int64(p.due))
 }
 
-// echoes holds what a connection has sent without a stamp and not yet seen again, oldest first.
+// echoes holds what a connection has sent without a stamp and not yet seen again on its stream, oldest first.
 type echoes struct {
 	mu   sync.Mutex
 	list []awaited
+	came [lately]uint64 // contents of those that were seen again last
+	next int            // in came
 }
 
 // awaited is one of them.
@@ -330,8 +332,12 @@ type awaited struct {
 	number  uint64
 }
 
-// maxPending bounds how many echoes a connection waits for; the oldest is given up first.
-const maxPending = 1024
+const (
+	// maxPending bounds how many echoes a connection waits for; the oldest is given up first.
+	maxPending = 1024
+	// lately is after how many further echoes one that comes twice isn't known any more.
+	lately = 32
+)
 
 func (e *echoes) add(a awaited) {
 	e.mu.Lock()
@@ -348,15 +354,41 @@ func (e *echoes) drop(number uint64) {
 	e.list = slices.DeleteFunc(e.list, func(a awaited) bool { return a.number == number })
 }
 
-// match finds the oldest message that was sent with the same content.
-func (e *echoes) match(content uint64) (awaited, bool) {
+// clear gives up what was sent on a stream that is gone: no other one brings it.
+func (e *echoes) clear() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for i, a := range e.list {
-		if a.content == content {
-			e.list = slices.Delete(e.list, i, i+1)
-			return a, true
-		}
+	e.list = e.list[:0]
+}
+
+// A match is what is made of an event by its content.
+type match uint8
+
+const (
+	noMatch      match = iota
+	onlyMatch          // it is the echo of a message
+	oldestOf           // likewise, or of a later one with the same content
+	onceTooOften       // one more than were sent
+)
+
+// match finds the oldest message that was sent with the same content.
+func (e *echoes) match(content uint64) (awaited, match) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	same := func(a awaited) bool { return a.content == content }
+	i := slices.IndexFunc(e.list, same)
+	switch {
+	case i < 0 && slices.Contains(e.came[:], content):
+		return awaited{}, onceTooOften
+	case i < 0:
+		return awaited{}, noMatch
 	}
-	return awaited{}, false
+	a := e.list[i]
+	e.list = slices.Delete(e.list, i, i+1)
+	e.came[e.next%lately] = content
+	e.next++
+	if slices.ContainsFunc(e.list[i:], same) {
+		return a, oldestOf
+	}
+	return a, onlyMatch
 }

@@ -129,6 +129,7 @@ func (s *subscriber) Opened(o client.Opened) {
 	case o.Info.Resumed:
 		s.run.resumes.late()
 	}
+	s.pending.clear()
 	s.wireIn, s.wireOut = 0, o.Info.WireOut
 	c.add(WireOut, o.Info.WireOut)
 	c.add(HandshakeOut, o.Info.WireOut)
@@ -214,9 +215,17 @@ func (s *subscriber) timing(c *cell, ev *client.Event, a arrival) (due int64, kn
 		return s.own(c, stamp, a), true
 	}
 	if r.plan.Send.Unstamped {
-		if sent, ok := s.pending.match(maphash.Bytes(r.seed, ev.Data)); ok {
+		sent, how := s.pending.match(maphash.Bytes(r.seed, ev.Data))
+		switch how {
+		case oldestOf:
+			r.alike.Store(true)
+			fallthrough
+		case onlyMatch:
 			s.echoed(c, sent.number, sent.due, a)
 			return sent.due, true
+		case onceTooOften:
+			c.add(Duplicate, 1)
+			return 0, false
 		}
 	}
 	field := &r.plan.Stamp
