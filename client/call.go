@@ -20,6 +20,8 @@ const (
 	callerIdle = 4 * time.Second
 	// maxReply is how much of a reply is read, in bytes, so that its connection can be used again.
 	maxReply = 64 << 10
+	// maxRest is how long what comes after the head of a reply is read for that, where nobody waits for it.
+	maxRest = time.Second
 )
 
 // A caller makes HTTP/1.1 requests of one kind, over connections that it keeps. It follows no redirect, uses no proxy,
@@ -31,7 +33,9 @@ type caller struct {
 	mu     sync.Mutex
 	idle   []idleConn // the one used last is at the end
 	closed bool
-	wire   wire // of all requests whose replies have been read, or have failed
+	wire   wire               // of all requests whose replies have been read, or have failed
+	rest   map[*conn]struct{} // those that the rest of a reply is read from, which nobody waits for
+	ending sync.WaitGroup     // of who does that
 }
 
 // wire is bytes on the wire, connecting and TLS included.
@@ -73,7 +77,7 @@ func (k *caller) request(body []byte) (*http.Request, error) {
 	return req, nil
 }
 
-// call makes a request and has take read the reply, where that is 2xx. sent is when the request was handed to the
+// call makes a request and has take read the reply, where that is 2xx; nil where its head says all. sent is when the request was handed to the
 // system; zero if that never came to be.
 func (k *caller) call(ctx context.Context, body []byte, take func(*http.Response) error) (sent time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, k.net.timeout())
@@ -137,15 +141,19 @@ func (k *caller) keep(c *conn) {
 	k.idle = append(k.idle, idleConn{c, time.Now()})
 }
 
-// close closes the connections that are kept, and keeps none any more.
+// close closes the connections that are kept, and keeps none any more. Nor does it wait for the rest of replies.
 func (k *caller) close() {
 	k.mu.Lock()
 	idle := k.idle
 	k.idle, k.closed = nil, true
+	for c := range k.rest {
+		c.Close()
+	}
 	k.mu.Unlock()
 	for _, c := range idle {
 		c.Close()
 	}
+	k.ending.Wait()
 }
 
 // send writes a request in one piece. sent is zero where nothing of it left.
@@ -163,12 +171,17 @@ func send(c *conn, req *http.Request) (sent time.Time, err error) {
 }
 
 // reply reads the reply to what was sent, within ctx, and keeps the connection where it can be used again. What a 2xx
-// has to say goes to take, which may fail; another status is an *Error, and so is whatever Classify makes of a failure.
+// has to say goes to take, which may fail; where that is nil, its head has said it, and what follows isn't waited for.
+// Another status is an *Error, and so is whatever Classify makes of a failure.
 func (k *caller) reply(ctx context.Context, c *conn, req *http.Request, sendErr error, take func(*http.Response) error) error {
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
-	kept := false
-	defer func() { k.end(c, kept) }()
+	kept, later := false, false
+	defer func() {
+		if !later {
+			k.end(c, kept)
+		}
+	}()
 	resp, err := readHead(c, req)
 	if err != nil {
 		if sendErr != nil { // the reply, where there is one, says more
@@ -179,16 +192,58 @@ func (k *caller) reply(ctx context.Context, c *conn, req *http.Request, sendErr 
 	if resp.StatusCode == http.StatusSwitchingProtocols { // nothing bounds reading what follows
 		return &Error{Class: ClassProtocol, Code: resp.StatusCode, Detail: "it switches protocols, which was not asked for"}
 	}
-	resp.Body = io.NopCloser(bodyReader(c, resp))
-	if resp.StatusCode/100 == 2 {
-		err = replyFailure(ctx, take(resp))
-	} else {
-		err = k.net.redacted(replyError(resp))
+	success := resp.StatusCode/100 == 2
+	if success && take == nil && sendErr == nil && !isWhole(resp, c.pending) {
+		later = stop() && k.readRest(c, resp)
+		return nil
 	}
-	_, restErr := io.CopyN(io.Discard, resp.Body, maxReply)
-	ends := resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0
-	kept = ends && restErr == io.EOF && !resp.Close && sendErr == nil && len(c.pending) == 0 && stop()
+	resp.Body = io.NopCloser(bodyReader(c, resp))
+	switch {
+	case !success:
+		err = k.net.redacted(replyError(resp))
+	case take != nil:
+		err = replyFailure(ctx, take(resp))
+	}
+	kept = over(c, resp) && sendErr == nil && stop()
 	return err
+}
+
+// isWhole reports whether what was read with the head of a response is all of its body.
+func isWhole(resp *http.Response, read []byte) bool {
+	if resp.Request.Method == http.MethodHead {
+		return true
+	}
+	_, err := framingOf(resp).take(bytes.Clone(read))
+	return err == io.EOF
+}
+
+// over reads a reply to its end, and reports whether its connection can be used again.
+func over(c *conn, resp *http.Response) bool {
+	_, err := io.CopyN(io.Discard, resp.Body, maxReply)
+	ends := resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0
+	return ends && err == io.EOF && !resp.Close && len(c.pending) == 0
+}
+
+// readRest reads a reply to its end, which nobody waits for, and ends with its connection. It fails where the caller is closed.
+func (k *caller) readRest(c *conn, resp *http.Response) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return false
+	}
+	if k.rest == nil {
+		k.rest = make(map[*conn]struct{})
+	}
+	k.rest[c] = struct{}{}
+	k.ending.Go(func() {
+		resp.Body = io.NopCloser(bodyReader(c, resp))
+		kept := c.raw.SetReadDeadline(time.Now().Add(maxRest)) == nil && over(c, resp) && c.raw.SetReadDeadline(time.Time{}) == nil
+		k.mu.Lock()
+		delete(k.rest, c)
+		k.mu.Unlock()
+		k.end(c, kept)
+	})
+	return true
 }
 
 // end counts what a request and its reply took, and keeps the connection or closes it.

@@ -28,10 +28,7 @@ func (p *Publisher) caller() (*caller, error) {
 	return p.lazy.get(p.Net, p.Request, http.MethodPost)
 }
 
-// accepted takes the reply to a message: its head has said what there is to know.
-func accepted(*http.Response) error { return nil }
-
-// Publish sends one request with the body and waits for the reply, both within Net.Timeout. sent is when the request
+// Publish sends one request with the body and waits for the head of the reply, both within Net.Timeout. sent is when the request
 // was handed to the system; zero if that never came to be. Any 2xx is success, however the reply goes on after its head;
 // another status is an *Error, and so is whatever Classify makes of a failure. body isn't kept.
 func (p *Publisher) Publish(ctx context.Context, body []byte) (sent time.Time, err error) {
@@ -39,7 +36,7 @@ func (p *Publisher) Publish(ctx context.Context, body []byte) (sent time.Time, e
 	if err != nil {
 		return time.Time{}, err
 	}
-	return k.call(ctx, body, accepted)
+	return k.call(ctx, body, nil)
 }
 
 // Post is the quick half of Publish, which waits for nothing: it hands the request to a connection that is idle, whose
@@ -68,7 +65,7 @@ func (p *Publisher) Post(body []byte) (reply func(context.Context) error, sent t
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, p.Net.timeout())
 		defer cancel()
-		return k.reply(ctx, c, req, err, accepted)
+		return k.reply(ctx, c, req, err, nil)
 	}, sent, true
 }
 

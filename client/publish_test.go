@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -213,6 +214,61 @@ func TestPublishAfterHangup(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What follows the head of a reply isn't waited for; where it ends soon, its connection is used again.
+func TestPublishSlowReplies(t *testing.T) {
+	for _, test := range []struct {
+		name, head string
+		rest       []string // one a moment
+		conns      int
+	}{
+		{"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", []string{"2\r\nok", "\r\n0\r\n", "\r\n"}, 1},
+		{"a length", "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nok", []string{"ok", "ok"}, 1},
+		{"endless", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", nil, 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var opened atomic.Int32
+				dial := func(context.Context, string, string) (net.Conn, error) {
+					server, ours := net.Pipe()
+					opened.Add(1)
+					go func() {
+						p := &peer{Conn: server, r: bufio.NewReader(server)}
+						for p.read() {
+							p.write(test.head)
+							for _, rest := range test.rest {
+								time.Sleep(100 * time.Millisecond)
+								p.write(rest)
+							}
+							for test.rest == nil && p.write("2\r\nok\r\n") {
+								time.Sleep(50 * time.Millisecond)
+							}
+						}
+						server.Close()
+					}()
+					return ours, nil
+				}
+				p := publisher(t, &Net{DialTCP: dial}, Request{URL: "http://127.0.0.1/"})
+				for range 3 {
+					start := time.Now()
+					if _, err := p.Publish(t.Context(), []byte("m")); err != nil || time.Since(start) > 0 {
+						t.Errorf("%v after %v", err, time.Since(start))
+					}
+					time.Sleep(2 * time.Second)
+				}
+				if n := opened.Load(); int(n) != test.conns {
+					t.Errorf("%d connections, want %d", n, test.conns)
+				}
+				_, _ = p.Publish(t.Context(), []byte("m"))
+				start := time.Now()
+				if p.Close(); time.Since(start) > 0 {
+					t.Errorf("closing took %v", time.Since(start))
+				}
+				time.Sleep(time.Second) // until the peer has noticed
+			})
+		})
 	}
 }
 
