@@ -39,6 +39,7 @@ type Session struct {
 	unheard   []Stream           // those of before that were black holes: closing them tells the peer
 	stopDial  context.CancelFunc // ends the Dial under way
 	finishing bool
+	asked     time.Time     // when Finish was called
 	wake      chan struct{} // closed by Finish, to end a wait
 }
 
@@ -70,7 +71,7 @@ type Closed struct {
 	Final     bool          // the session won't dial again; one that is asked to end while it waits says no more
 	Wait      time.Duration // until the next attempt, from At on
 	RetryHint time.Duration // reconnection time in force, set by the server; negative if none
-	Info      Info          // of the stream that ended
+	Info      Info          // of the stream that ended; with no first byte where only Finish had one sent
 }
 
 // ErrNotOpen is returned by Send between two streams.
@@ -200,7 +201,7 @@ const heeded = 5 * time.Second
 // ended lets go of a stream.
 func (s *Session) ended(stream Stream, err error) Closed {
 	s.mu.Lock()
-	broken, at := s.broken, s.brokenAt
+	broken, at, asked := s.broken, s.brokenAt, s.asked
 	s.stream, s.broken = nil, ""
 	if broken == BreakBlackhole {
 		s.unheard = append(s.unheard, stream)
@@ -209,6 +210,9 @@ func (s *Session) ended(stream Stream, err error) Closed {
 	info := stream.Info()
 	if broken == BreakHalfClose && info.LastByte.Sub(at) > heeded {
 		broken = ""
+	}
+	if !asked.IsZero() && info.FirstByte.After(asked) {
+		info.FirstByte = time.Time{}
 	}
 	closed := Closed{At: time.Now(), Started: info.Started, Opened: true, Err: err, Broken: broken, BrokenAt: at, Info: info}
 	if broken != BreakBlackhole {
@@ -367,7 +371,7 @@ func (s *Session) finish() Stream {
 	if s.finishing {
 		return nil
 	}
-	s.finishing = true
+	s.finishing, s.asked = true, time.Now()
 	if s.wake == nil {
 		s.wake = make(chan struct{})
 	}

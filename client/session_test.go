@@ -438,13 +438,26 @@ func TestSessionStartedIsAsked(t *testing.T) {
 	}
 }
 
-// lasting is a stream whose last byte came at a time.
+// lasting is a stream whose last byte, and only one, came at a time.
 type lasting struct {
 	*memoryStream
 	last time.Time
 }
 
-func (l lasting) Info() Info { return Info{LastByte: l.last} }
+func (l lasting) Info() Info { return Info{FirstByte: l.last, LastByte: l.last} }
+
+// TestAskedForTheFirstByte: a stream that brought nothing but its end, for which it was asked, has had no first byte.
+func TestAskedForTheFirstByte(t *testing.T) {
+	for after, want := range map[time.Duration]bool{-time.Hour: true, time.Hour: false} {
+		s := &Session{}
+		s.Finish()
+		at := time.Now().Add(after)
+		closed := s.ended(lasting{&memoryStream{closed: make(chan bool)}, at}, io.EOF)
+		if closed.Info.FirstByte.IsZero() == want || !closed.Info.LastByte.Equal(at) {
+			t.Errorf("%v after it was asked: %v", after, closed.Info)
+		}
+	}
+}
 
 // TestHalfCloseIgnored: a peer that goes on sending for long on a stream that is half-closed, and then ends it, has another
 // reason.
