@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/client"
@@ -184,6 +185,9 @@ func wsDialers(f *loadFlags, t *target) (dialerMaker, error) {
 		if err != nil {
 			return nil, usage(fmt.Errorf("--subscribe: %w", err), subscribeFields)
 		}
+		if err := checkUTF8("--subscribe", s); err != nil {
+			return nil, err
+		}
 		subscribe = append(subscribe, parsed)
 	}
 	for _, s := range f.subprotocols {
@@ -244,6 +248,11 @@ func wsSending(f *loadFlags, t *target) (bench.Sending, error) {
 	if sending.Rate == 0 {
 		sending.Rate, sending.PerConnection = 1, true
 	}
+	if !f.binary {
+		if err := checkUTF8(flag, raw); err != nil {
+			return sending, err
+		}
+	}
 	message, err := parseMessage(cmp.Or(raw, defaultMessage), t)
 	if err != nil {
 		return sending, in(flag, err)
@@ -253,4 +262,17 @@ func wsSending(f *loadFlags, t *target) (bench.Sending, error) {
 	}
 	sending.Message = message.append
 	return sending, nil
+}
+
+// checkUTF8 complains of what is sent as a text message, and can't be one (RFC 6455, 5.6): the server would rightly refuse it.
+func checkUTF8(flag, raw string) error {
+	if utf8.ValidString(raw) {
+		return nil
+	}
+	valid := strings.ToValidUTF8(raw, "\x00")
+	at := 0
+	for at < len(valid) && raw[at] == valid[at] {
+		at++
+	}
+	return usage(fmt.Errorf("%s is not valid UTF-8 from byte %d on, as a text message is", flag, at+1), "--binary sends a message as it is")
 }

@@ -68,6 +68,22 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// TestMessagesAreText: what is to go out as a text message is one.
+func TestMessagesAreText(t *testing.T) {
+	for line, want := range map[string]string{
+		"-m a\xff ws://a":                           "--message is not valid UTF-8 from byte 2 on",
+		"--chat 2 -m \xc3{{.Stamp}} ws://a":         "--message is not valid UTF-8 from byte 1 on",
+		"--subscribe a\xed\xa0\x80 ws://a":          "--subscribe is not valid UTF-8 from byte 2 on",
+		"--binary -m \xff ws://a":                   "",
+		"-m \ufffd\u20ac --subscribe \u0000 ws://a": "",
+	} {
+		_, _, _, err := planOf(t, "ws", line)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
+			t.Errorf("%q: %v, want %q", line, err, want)
+		}
+	}
+}
+
 // TestPieces: a message that is put together from pieces is the one that the template makes, and takes no memory.
 func TestPieces(t *testing.T) {
 	target := &target{vars: []map[string]string{{"user": "ann"}}}
