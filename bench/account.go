@@ -97,6 +97,9 @@ func (s *subscriber) missing(t *tracked, gaps uint64) uint64 {
 // it has no stream that brings something, what others have seen since. Its shard's mutex must be held.
 func (s *subscriber) missingSoFar(t *tracked) uint64 {
 	gaps, last := t.tracker.missing(), t.tracker.next-1
+	if t.teller != nil {
+		gaps -= t.teller.excused
+	}
 	if seen := s.lastOf(t); (s.fresh || !s.hears()) && t.feed.shared() && seen > last {
 		gaps, last = gaps+seen-last, seen
 	}

@@ -274,27 +274,27 @@ func TestIdentity(t *testing.T) {
 	x := &f.ids
 	id := func(n int) []byte { return []byte("id-" + strconv.Itoa(n)) }
 	for n := 1; n <= identities; n++ {
-		if got := x.ordinal(x.hash(id(n))); got != uint64(n) {
+		if got := x.ordinal(x.hash(id(n)), new(teller)); got != uint64(n) {
 			t.Fatalf("id %d is ordinal %d", n, got)
 		}
 	}
 	for _, n := range []int{1, 77, identities} {
-		if got := x.ordinal(x.hash(id(n))); got != uint64(n) {
+		if got := x.ordinal(x.hash(id(n)), new(teller)); got != uint64(n) {
 			t.Errorf("id %d is ordinal %d the second time", n, got)
 		}
 	}
 	// The next one pushes out the first, which then is as good as new, and pushes out the second.
-	if got := x.ordinal(x.hash(id(identities + 1))); got != identities+1 {
+	if got := x.ordinal(x.hash(id(identities+1)), new(teller)); got != identities+1 {
 		t.Errorf("ordinal %d", got)
 	}
-	if got := x.ordinal(x.hash(id(1))); got != identities+2 {
+	if got := x.ordinal(x.hash(id(1)), new(teller)); got != identities+2 {
 		t.Errorf("id 1 is ordinal %d after it was forgotten", got)
 	}
-	if got := x.ordinal(x.hash(id(3))); got != 3 {
+	if got := x.ordinal(x.hash(id(3)), new(teller)); got != 3 {
 		t.Errorf("id 3 is ordinal %d", got)
 	}
 	for n := range 3 * identities {
-		x.ordinal(x.hash(id(n + 1e6)))
+		x.ordinal(x.hash(id(n+1e6)), new(teller))
 	}
 	if len(x.known) != identities || len(x.ring) != identities {
 		t.Errorf("%d ids are known, in a ring of %d", len(x.known), len(x.ring))
@@ -311,9 +311,10 @@ func TestFeedConcurrently(t *testing.T) {
 		cells[conn] = openCell(never)
 		group.Go(func() {
 			var tracker Tracker
+			var by teller
 			for n := range events {
 				id := fmt.Appendf(nil, "event %d", n)
-				ordinal := f.ids.ordinal(f.ids.hash(id))
+				ordinal := f.ids.ordinal(f.ids.hash(id), &by)
 				tracker.Observe(ordinal)
 				f.see(&sighted{ordinal: ordinal, content: f.ids.hash(id), at: int64(n*1000 + conn)}, connections, connections, cells[conn])
 				if n%100 == 0 {

@@ -21,6 +21,7 @@ func (r *run) result() *Result {
 		}
 	})
 	r.joinSilent()
+	r.excuse(true)
 	r.recorder.collect(&r.tally)
 	r.tally.batches.next(time.Duration(r.window.end.Load())) // what came in the drain belongs to the end of the window
 	if now := time.Duration(r.now()); now > r.stepFrom {

@@ -8,32 +8,36 @@ import (
 // identities is how many ids a feed knows again.
 const identities = 1 << 16
 
-// identity gives opaque ids ordinals in the order in which anybody first saw them. That is the order of the stream:
-// whoever sees an event has seen, and so numbered, what came before it on the same connection.
+// identity gives opaque ids ordinals in the order in which anybody first saw them. That is the order of the stream, but where
+// standings say otherwise.
 type identity struct {
 	seed  maphash.Seed
 	mu    sync.Mutex
 	known map[uint64]uint64 // hash of the id → ordinal
 	ring  []uint64          // hashes by ordinal, to forget the oldest
 	last  uint64
+	standings
 }
 
 // hash is what is kept of an id: 64 bits, of which two of 65,536 are the same by chance once in 10¹⁰ runs.
 func (x *identity) hash(id []byte) uint64 { return maphash.Bytes(x.seed, id) }
 
-// find gives the ordinal of an id that has one.
-func (x *identity) find(h uint64) (ordinal uint64, known bool) {
+// find gives the ordinal of an id that a connection has seen, where it has one.
+func (x *identity) find(h uint64, by *teller) (ordinal uint64, known bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	ordinal, known = x.known[h]
+	if ordinal, known = x.known[h]; known {
+		x.again(ordinal, by)
+	}
 	return ordinal, known
 }
 
-// ordinal numbers an id.
-func (x *identity) ordinal(h uint64) uint64 {
+// ordinal numbers an id that a connection has seen.
+func (x *identity) ordinal(h uint64, by *teller) uint64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if n, ok := x.known[h]; ok {
+		x.again(n, by)
 		return n
 	}
 	if x.known == nil {
@@ -47,5 +51,6 @@ func (x *identity) ordinal(h uint64) uint64 {
 	}
 	*place = h
 	x.known[h] = x.last
+	x.first(x.last, by)
 	return x.last
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -213,8 +214,11 @@ func (w *world) event(r *run, n int, now time.Time) client.Event {
 // count adds the world up from its log. The definitions leave room for choices; they are:
 //
 //   - The order of events is the publisher's where they carry numbers. Of opaque ids it is the one in which anybody
-//     first saw them; so a connection that is the first to see two events the wrong way round makes the others
-//     reordered.
+//     first saw them, as far as whoever was first with the later one had seen the earlier one, or something that whoever was
+//     first with had seen after it: only then an event that comes after a later one is reordered. So a connection that is
+//     the first to see two events the wrong way round makes the others reordered. And a member misses an event only where
+//     that holds of it and something that the member has seen, or 256 events after the first one that it expects; which is
+//     looked at by each collection, of what 128 events have followed, and in the end.
 //   - The line is the last event that anybody had seen when the window ended. What is beyond it doesn't count.
 //   - A subscriber expects everything from its first event up to the line, except that one that the plan ended
 //     expects nothing after its own last event; and so do all where it isn't known that they see the same events.
@@ -231,10 +235,10 @@ func (w *world) event(r *run, n int, now time.Time) client.Event {
 func (w *world) count() *account {
 	b := &books{
 		world: w, first: make(map[uint64]time.Duration), after: make(map[uint64]time.Duration), together: []time.Duration{0},
-		ordinals: make(map[int]uint64), pages: make([]page, len(w.members)),
+		ordinals: make(map[int]uint64), before: make(map[uint64]map[uint64]bool), pages: make([]page, len(w.members)),
 	}
 	for i := range b.pages {
-		b.pages[i].seen = make(map[uint64]bool)
+		b.pages[i].seen, b.pages[i].excused, b.pages[i].knows = make(map[uint64]bool), make(map[uint64]bool), make(map[uint64]bool)
 	}
 	for _, h := range w.log {
 		switch h.what {
@@ -255,6 +259,7 @@ func (w *world) count() *account {
 			b.arrives(h)
 		case "collects":
 			b.lookBack(h.at)
+			b.excuse(b.highest - min(b.highest, 128))
 		case "retires":
 			b.retired++
 		case "closes":
@@ -263,6 +268,7 @@ func (w *world) count() *account {
 		}
 	}
 	b.lookBack(w.end)
+	b.excuse(b.highest)
 	return b.balance()
 }
 
@@ -270,10 +276,12 @@ func (w *world) count() *account {
 type books struct {
 	*world
 	sum           account
-	first         map[uint64]time.Duration // when an event that counts was, by ordinal: due, or seen by anybody
-	after         map[uint64]time.Duration // it was published then or later
-	together      []time.Duration          // first arrivals of the last events that came together, or the start
-	apart         time.Duration            // the last one before those
+	first         map[uint64]time.Duration   // when an event that counts was, by ordinal: due, or seen by anybody
+	after         map[uint64]time.Duration   // it was published then or later
+	together      []time.Duration            // first arrivals of the last events that came together, or the start
+	apart         time.Duration              // the last one before those
+	before        map[uint64]map[uint64]bool // of opaque ids, by ordinal: what is before it
+	loose         []uint64                   // which of those were numbered though others had been first with something in between
 	ordinals      map[int]uint64
 	highest, line uint64
 	repeats       int
@@ -285,13 +293,74 @@ type books struct {
 }
 
 type page struct {
-	base, newest uint64 // 0 before there is one
+	base, newest uint64          // 0 before there is one
+	knows        map[uint64]bool // what it has seen, and what is before that
+	excused      map[uint64]bool
 	seen         map[uint64]bool
 	level        bool
 	behind       int
 	ancient      int // of those that it expects
 	opened       time.Duration
 	fresh        bool // it has received nothing since
+}
+
+// sawID enters that a member saw an opaque id.
+func (b *books) sawID(p *page, ordinal uint64, first bool) {
+	if first {
+		b.before[ordinal] = maps.Clone(p.knows)
+		for n := max(ordinal, window+1) - window; n < ordinal; n++ {
+			if !p.knows[n] {
+				b.loose = append(b.loose, ordinal)
+				break
+			}
+		}
+	}
+	maps.Copy(p.knows, b.before[ordinal])
+	p.knows[ordinal] = true
+}
+
+// follows reports whether an event is known to be after an earlier one.
+func (b *books) follows(later, earlier uint64) bool {
+	return b.kind != byOpaqueID || b.before[later][earlier]
+}
+
+// excuse has members not miss what isn't known to be after something that they have seen.
+func (b *books) excuse(last uint64) {
+	for len(b.loose) > 0 && b.loose[0] <= last {
+		n := b.loose[0]
+		b.loose = b.loose[1:]
+		for i := range b.pages {
+			p := &b.pages[i]
+			if p.base == 0 || n <= p.base || n-p.base > window || n > p.newest || b.line > 0 && n >= b.line || p.seen[n] || b.started(p, n) {
+				continue
+			}
+			if n+window > p.newest {
+				p.excused[n] = true
+			} else if b.gone(p) {
+				p.ancient++
+			}
+		}
+	}
+}
+
+// started reports whether an event is known to be after something that a member has seen, as far back as is looked.
+func (b *books) started(p *page, event uint64) bool {
+	for n := range b.before[event] {
+		if n >= p.base && n < event && n+window > p.newest && p.seen[n] {
+			return true
+		}
+	}
+	return false
+}
+
+// gone reports whether a member lacks something that is too old to come.
+func (b *books) gone(p *page) bool {
+	for n := p.base; n+window <= p.newest; n++ {
+		if !p.seen[n] && !p.excused[n] {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *books) arrives(h happening) {
@@ -302,10 +371,12 @@ func (b *books) arrives(h happening) {
 		ordinal++ // they may begin with 0
 	}
 	if b.kind == byOpaqueID {
-		if b.ordinals[h.n] == 0 {
+		first := b.ordinals[h.n] == 0
+		if first {
 			b.ordinals[h.n] = uint64(len(b.ordinals) + 1)
 		}
 		ordinal = b.ordinals[h.n]
+		b.sawID(p, ordinal, first)
 	}
 	due := time.Duration(h.n) * b.period
 	fresh := true
@@ -317,18 +388,21 @@ func (b *books) arrives(h happening) {
 			p.ancient++
 		}
 		fresh = false
-	case p.seen[ordinal]:
+	case p.seen[ordinal], p.excused[ordinal]:
 		b.sum.duplicate++
 		fresh = false
 	default:
 		if len(p.seen) == 0 {
-			p.base = min(cmp.Or(p.base, ordinal), b.before(m, ordinal))
+			p.base = min(cmp.Or(p.base, ordinal), b.back(m, ordinal))
 		}
 		if ordinal < p.base {
 			break
 		}
-		if ordinal < p.newest {
-			b.sum.reordered++
+		for later := ordinal + 1; later <= p.newest; later++ {
+			if (p.seen[later] || p.excused[later]) && b.follows(later, ordinal) {
+				b.sum.reordered++
+				break
+			}
 		}
 		p.seen[ordinal] = true
 		p.newest = max(p.newest, ordinal)
@@ -363,8 +437,8 @@ func (b *books) sees(p *page, ordinal uint64, at, due time.Duration) {
 	}
 }
 
-// before is the first event that a member expects whose first one is that.
-func (b *books) before(m member, ordinal uint64) uint64 {
+// back is the first event that a member expects whose first one is that.
+func (b *books) back(m member, ordinal uint64) uint64 {
 	expect := ordinal
 	for n := ordinal - 1; n > 0; n-- {
 		when, seen := b.first[n]
@@ -381,7 +455,7 @@ func (b *books) before(m member, ordinal uint64) uint64 {
 func (b *books) lookBack(now time.Duration) {
 	for i, m := range b.members {
 		if p := &b.pages[i]; b.highest > 0 && p.base == 0 && m.opened+race < now {
-			if expect := b.before(m, b.highest+1); expect <= b.highest {
+			if expect := b.back(m, b.highest+1); expect <= b.highest {
 				p.base = expect
 			}
 		}
@@ -410,6 +484,9 @@ func (b *books) balance() *account {
 		}
 		before := sum.lost
 		for n := p.base; n <= last; n++ {
+			if p.excused[n] {
+				continue
+			}
 			sum.expected++
 			if !p.seen[n] {
 				sum.lost++

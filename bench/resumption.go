@@ -255,14 +255,14 @@ func (p *resuming) another(at int64) {
 func (t *tracked) number(s *subscriber, c *cell, id uint64, seen *sighted) (ordinal uint64, ok bool) {
 	p := t.resuming
 	if p == nil || p.live != 0 || p.max >= p.known || seen.known && seen.due >= p.opened {
-		return t.feed.ids.ordinal(id), true
+		return t.feed.ids.ordinal(id, t.teller), true
 	}
-	if ordinal, ok = t.feed.ids.find(id); ok {
+	if ordinal, ok = t.feed.ids.find(id, t.teller); ok {
 		t.explain(s, c, ordinal)
 		return ordinal, true
 	}
 	if t.explain(s, c, 0); p.live != 0 { // those before it are
-		return t.feed.ids.ordinal(id), true
+		return t.feed.ids.ordinal(id, t.teller), true
 	}
 	if p.odds++; len(p.odd) < maxOddities {
 		p.odd = append(p.odd, oddity{id, *seen})
@@ -287,8 +287,8 @@ func (t *tracked) explain(s *subscriber, c *cell, next uint64) {
 	for len(p.odd) > 0 {
 		o := p.odd[0]
 		if p.live != 0 { // and so is what came after the first live one
-			o.seen.ordinal = t.feed.ids.ordinal(o.id)
-		} else if o.seen.ordinal, _ = t.feed.ids.find(o.id); o.seen.ordinal == 0 {
+			o.seen.ordinal = t.feed.ids.ordinal(o.id, t.teller)
+		} else if o.seen.ordinal, _ = t.feed.ids.find(o.id, t.teller); o.seen.ordinal == 0 {
 			break
 		}
 		p.odd = p.odd[1:]
@@ -320,7 +320,9 @@ func (p *resuming) take(seen *sighted, from, until int64, t *tracked) {
 	switch {
 	case p.live != 0 && n > p.live:
 	case n < p.max:
-		p.swapped++
+		if t.feed.ordered(p.max, n) {
+			p.swapped++
+		}
 		if n < p.first {
 			p.head -= min(p.head, 1)
 		} else {

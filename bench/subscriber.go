@@ -79,6 +79,7 @@ type tracked struct {
 	skipped  uint64    // what was left out before the first event that it expects
 	behind   int64     // events that others had seen long before, while it never was level
 	ancient  uint64    // those of its account that came too late to be told from others
+	teller   *teller   // of the order of events; nil where their numbers say it
 }
 
 // again takes an event whose number is no news. It is another one all the same if it was due later than all before, or has
@@ -400,20 +401,6 @@ func (s *subscriber) observe(c *cell, t *tracked, seen *sighted) (fresh bool) {
 	return true
 }
 
-// overtaken reports whether a late event was to come before any of those that came before it. That holds for all of
-// them, but where the run publishes by several ways at once.
-func (t *tracked) overtaken(ordinal uint64, inTurn bool) bool {
-	if t.feed.own == nil {
-		return true
-	}
-	for later := ordinal + 1; later < t.tracker.next; later++ {
-		if t.tracker.has(later) && t.feed.own.ordered(ordinal, later, inTurn) {
-			return true
-		}
-	}
-	return false
-}
-
 // sends reports whether the connection is one of those that send.
 func (s *subscriber) sends() bool { return s.at%max(1, s.run.plan.Send.Every) == 0 }
 
@@ -496,7 +483,11 @@ func (s *subscriber) track(key feedKey) *tracked {
 		return nil
 	}
 	s.tracked = append(s.tracked, tracked{key: key, feed: feed})
-	return &s.tracked[len(s.tracked)-1]
+	t := &s.tracked[len(s.tracked)-1]
+	if key.kind == byOpaqueID {
+		t.teller = new(teller)
+	}
+	return t
 }
 
 // Closed implements client.Observer.

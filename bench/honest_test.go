@@ -1,0 +1,62 @@
+package bench
+
+import (
+	"cmp"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// drawHonestWorld draws a server that sends each subscriber, in order, all that is published from its subscription on: each
+// after a while of its own, or all that there is from time to time.
+func drawHonestWorld(t *rapid.T) *world {
+	w := &world{
+		kind:   rapid.SampledFrom([]feedKind{byNumber, byOpaqueID}).Draw(t, "kind"),
+		period: time.Duration(rapid.IntRange(12, 100).Draw(t, "period")) * millisecond,
+		window: 4 * second,
+	}
+	w.end = w.window + 3*second
+	for i := range rapid.IntRange(2, 6).Draw(t, "subscribers") {
+		m := member{opened: time.Duration(rapid.IntRange(0, 2500).Draw(t, "opened")) * millisecond}
+		w.members = append(w.members, m)
+		w.happens(m.opened, "opens", i, 0)
+		lag := time.Duration(rapid.IntRange(1, 900).Draw(t, "lag")) * millisecond
+		polls := rapid.Bool().Draw(t, "polls")
+		for n := int(m.opened/w.period) + 1; ; n++ {
+			at := time.Duration(n) * w.period
+			if at > w.window+second {
+				break
+			}
+			if polls {
+				at = m.opened + (at-m.opened+lag-1)/lag*lag + time.Duration(n)*time.Microsecond
+			} else {
+				at += lag
+			}
+			w.happens(at, "gets", i, n)
+		}
+	}
+	for at := 200 * millisecond; at < w.window; at += 200 * millisecond {
+		w.happens(at, "collects", 0, 0)
+	}
+	w.happens(w.window, "closes", 0, 0)
+	slices.SortStableFunc(w.log, func(a, b happening) int { return cmp.Compare(a.at, b.at) })
+	return w
+}
+
+// TestHonestServers: nobody is said to have lost, repeated or reordered anything who hasn't.
+func TestHonestServers(t *testing.T) {
+	fewerUnderRace(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		w := drawHonestWorld(rt)
+		var result *Result
+		synctest.Test(t, func(t *testing.T) { result = w.play(t) })
+		for _, m := range []Metric{Lost, Duplicate, Reordered, Ancient} {
+			if n := result.Count(m); n > 0 && result.Unmeasured[m] == "" {
+				rt.Fatalf("%s is %d", m, n)
+			}
+		}
+	})
+}
