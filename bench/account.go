@@ -51,6 +51,9 @@ func (r *run) account() {
 		}
 		s.shard.mu.Unlock()
 	}
+	if missing := pairs.lost + r.missing; float64(missing) > apartLoss*float64(pairs.delivered+missing) {
+		r.noteApart() // which this account doesn't know yet
+	}
 	r.lostPairs, r.lostEchoes = pairs.lost, echoes.lost
 	judged, faulty := r.resumes.counts()
 	r.set(Resumes, judged)
@@ -335,6 +338,8 @@ func (r *run) unmeasured() map[Metric]string {
 			reason = blurredText
 		case distrusted && r.renumbered():
 			reason = renumberedText + ": was the server restarted, and does it count anew?"
+		case distrusted && r.apart():
+			reason = "the connections see different events, such as those of rooms or users of their own: what isn't for one can't be told from what it lost (measure one room at a time)"
 		case distrusted && r.blackout.Load():
 			reason = "every connection was down at once, and nobody saw what was published then (--seq id, if the ids are consecutive)"
 		case distrusted:

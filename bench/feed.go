@@ -22,6 +22,7 @@ type feed struct {
 	openings *openings   // of all connections; nil where that isn't known
 	own      *ledger     // of what this run publishes for everybody; nil for a feed of the server's
 	others   atomic.Bool // as far as is known, what a connection has published goes only to the others
+	apart    atomic.Bool // connections see different events of it
 	met      atomic.Bool // a stream that was not being resumed has brought something of it
 	declared bool        // the numbers are consecutive, by the stamp or by the user's word
 	ids      identity
@@ -588,11 +589,12 @@ func (f *feed) counts(ordinal uint64) bool {
 
 // shared reports whether connections saw the same events. They didn't where more than one in a hundred of those with
 // the same number or id had another content, or came to a connection long after another one all the time: a server
-// that counts for each connection gives everybody event 5, but each at its own time.
+// that counts for each connection gives everybody event 5, but each at its own time. Nor did they where some saw nothing of
+// what others saw.
 func (f *feed) shared() bool {
 	if f.own != nil {
 		return true
 	}
 	repeats := f.repeats.Load()
-	return repeats > 0 && (f.foreign.Load()+uint64(max(0, f.behind.Load())))*100 <= repeats
+	return !f.apart.Load() && repeats > 0 && (f.foreign.Load()+uint64(max(0, f.behind.Load())))*100 <= repeats
 }

@@ -27,7 +27,9 @@ func (r *run) result() *Result {
 	if now := time.Duration(r.now()); now > r.stepFrom {
 		r.series.add(r.stepFrom, r.open(), &r.tally)
 	}
-	r.account()
+	if r.account(); r.apart() { // as may have been found out just now
+		r.account()
+	}
 	r.publish()
 	result := &Result{
 		Start: time.Unix(0, r.wall), Elapsed: time.Duration(r.now()),

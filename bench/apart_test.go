@@ -1,0 +1,75 @@
+package bench
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestDisjoint: rooms are told from losses, however many, and from a part of the connections being behind.
+func TestDisjoint(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 0))
+	for _, row := range []struct {
+		name  string
+		conns int
+		sees  func(conn int, n uint64) bool
+		last  func(conn int) uint64
+		want  bool
+	}{
+		{"all see all", 20, func(int, uint64) bool { return true }, nil, false},
+		{"two rooms", 20, func(conn int, n uint64) bool { return n%2 == uint64(conn%2) }, nil, true},
+		{"ten rooms", 40, func(conn int, n uint64) bool { return n%10 == uint64(conn%10) }, nil, true},
+		{"one in a room of its own", 20, func(conn int, n uint64) bool { return (n%3 == 0) == (conn == 7) }, nil, true},
+		{"half are lost", 64, func(int, uint64) bool { return random.IntN(2) == 0 }, nil, false},
+		{"nine of ten are lost", 64, func(int, uint64) bool { return random.IntN(10) == 0 }, nil, false},
+		{"nearly all are lost", 64, func(int, uint64) bool { return random.IntN(30) == 0 }, nil, false},
+		{"each sees a few of its own", 64, func(conn int, n uint64) bool { return n%64 == uint64(conn) }, nil, false},
+		{"some are far behind", 20, func(int, uint64) bool { return true }, func(conn int) uint64 { return 1000 - uint64(conn)*50 }, false},
+		{"rooms, and some are behind", 20, func(conn int, n uint64) bool { return n%2 == uint64(conn%2) }, func(conn int) uint64 { return 1000 - uint64(conn) }, true},
+		{"one has seen nothing", 20, func(conn int, _ uint64) bool { return conn != 3 }, nil, false},
+		{"few events", 2, func(conn int, n uint64) bool { return n < 6 && n%2 == uint64(conn%2) }, func(int) uint64 { return 6 }, false},
+	} {
+		var views []view
+		for conn := range row.conns {
+			last := uint64(1000)
+			if row.last != nil {
+				last = row.last(conn)
+			}
+			var tracker Tracker
+			tracker.Expect(1)
+			for n := uint64(1); n <= last; n++ {
+				if row.sees(conn, n) {
+					tracker.Observe(n)
+				}
+			}
+			views = append(views, view{tracker.next, tracker.seen})
+		}
+		if got := disjoint(views); got != row.want {
+			t.Errorf("%s: %v", row.name, got)
+		}
+	}
+}
+
+// TestRooms: what is for others isn't lost.
+func TestRooms(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(func(a attempt) (*fakeStream, error) {
+			s := &fakeStream{}
+			for n := a.conn % 3; n < 100; n += 3 {
+				s.lines = append(s.lines, line{time.Duration(n+1) * 40 * millisecond, numbered(fmt.Sprint(n*7+5), fmt.Sprint(n))})
+			}
+			return s, nil
+		})
+		result := f.run(t, Plan{Stages: []Stage{{0, 6}}, Duration: 5 * second, Warmup: -1})
+		for _, m := range []Metric{Expected, Delivered, Lost, Reach, Reordered, LagBehindFirst, Reach100} {
+			if result.Unmeasured[m] == "" {
+				t.Errorf("%s is measured, as %d", m, result.Count(m))
+			}
+		}
+		if result.Count(Duplicate) != 0 || result.Unmeasured[Duplicate] != "" {
+			t.Error("duplicates can be told")
+		}
+	})
+}
