@@ -73,3 +73,31 @@ func TestRooms(t *testing.T) {
 		}
 	})
 }
+
+// TestNameless: what has no id is in no account of losses, and that is said, but for a greeting.
+func TestNameless(t *testing.T) {
+	for _, every := range []int{0, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFakeServer(func(attempt) (*fakeStream, error) {
+				s := &fakeStream{lines: []line{{millisecond, event("welcome")}}}
+				for n := 1; n <= 60; n++ {
+					ev := numbered(fmt.Sprint(n), fmt.Sprint(n))
+					if every > 0 && n%every == 0 {
+						ev = event(fmt.Sprint(n))
+					}
+					s.lines = append(s.lines, line{time.Duration(n) * 20 * millisecond, ev})
+				}
+				return s, nil
+			})
+			result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 3 * second, Warmup: -1})
+			if want := 120 - 40*every/3; result.Count(Expected) != uint64(want) || result.Count(Lost) != 0 {
+				t.Errorf("%d expected, %d lost", result.Count(Expected), result.Count(Lost))
+			}
+			if every == 0 {
+				checkTexts(t, "warnings", result.Warnings)
+			} else {
+				checkTexts(t, "warnings", result.Warnings, "42 of 122 events carry no id or number: whether any such was lost is in no count")
+			}
+		})
+	}
+}

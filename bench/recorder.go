@@ -67,7 +67,8 @@ type cell struct {
 	counts   [numCounts]uint64
 	inWindow Window
 	timings  [numSlots]counts
-	heard    bool // a stamp of another clock
+	nameless uint64 // messages with nothing that they can be known again by
+	heard    bool   // a stamp of another clock
 	soonest  oneWay
 	leads    leads
 }
@@ -119,6 +120,7 @@ func (c *cell) merge(more *cell) {
 	}
 	c.inWindow.add(more.inWindow)
 	c.leads.add(more.leads)
+	c.nameless += more.nameless
 	for i := range more.timings {
 		if !more.timings[i].empty() {
 			c.timings[i].merge(&more.timings[i])
@@ -131,7 +133,7 @@ func (c *cell) clear() {
 	for i := range c.timings {
 		c.timings[i].clear()
 	}
-	c.counts, c.inWindow, c.leads, c.heard = [numCounts]uint64{}, Window{}, leads{}, false
+	c.counts, c.inWindow, c.leads, c.nameless, c.heard = [numCounts]uint64{}, Window{}, leads{}, 0, false
 }
 
 // A shard takes the recordings of some of the connections.
@@ -221,6 +223,7 @@ type tally struct {
 	earliest [len(bounded)]*hdrhistogram.Histogram // the same by the lower ends; nil where all ends are equal
 	batches  *batches                              // of the timings of the window; nil where nobody asks for them
 	heard    []oneWay                              // stamps of another clock since they were taken last
+	nameless uint64                                // messages with nothing that they can be known again by
 	leads    leads                                 // of the server's stamps, where one clock is taken to be both sides'
 	step     stepTally
 	sum      cell // of all shards, while it is taken
@@ -297,6 +300,7 @@ func (t *tally) take(c *cell) {
 	}
 	t.inWindow.add(c.inWindow)
 	t.leads.add(c.leads)
+	t.nameless += c.nameless
 	for m := range numTimings {
 		if values := &c.timings[m]; !values.empty() {
 			t.latest(m, values)

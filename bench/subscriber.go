@@ -317,6 +317,7 @@ func (s *subscriber) echoed(c *cell, number uint64, due int64, a arrival) {
 func (s *subscriber) order(c *cell, ev *client.Event, stamp *client.Stamp, stamped bool, seen *sighted) (fresh bool) {
 	key, ordinal, ok := s.run.identify(ev, stamp, stamped)
 	if !ok {
+		c.nameless++
 		if s.run.plan.Sequence.ID && ev.OwnID {
 			s.stray()
 		}

@@ -47,6 +47,9 @@ func (r *run) warnings(result *Result) (list []Warning) {
 	if n := count(Unstamped); n > 0 {
 		warn("compare --stamp with one event as --debug shows it", "%d of %d events had no stamp at %s", n, count(Received), r.plan.Stamp)
 	}
+	if n := r.tally.nameless; r.own == nil && count(Sent) == 0 && result.Unmeasured[Lost] == "" && n > count(Opened) && n*100 > count(Received) {
+		warn("have the server number all of them, or say with --seq where they have a number", "%d of %d events carry no id or number: whether any such was lost is in no count", n, count(Received))
+	}
 	if unit, coarse := r.coarse(result); coarse {
 		warn("stamp events in microseconds, or have rtbench publish (--publish)", "the server's stamps are whole multiples of %v: a delivery may look longer than it was by up to that much", unit)
 	}
