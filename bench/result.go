@@ -120,6 +120,20 @@ type Drift struct {
 	P      float64 // of there being none (Spearman)
 }
 
+// manifold is from which share on a change is told by no figure: it was next to nothing at the start.
+const manifold = 10
+
+// Change says by how much it changed: "rose by 12 %".
+func (d *Drift) Change() string {
+	switch {
+	case d.Share < 0:
+		return fmt.Sprintf("fell by %.0f %%", -100*d.Share)
+	case d.Share >= manifold:
+		return fmt.Sprintf("rose more than %d times", manifold)
+	}
+	return fmt.Sprintf("rose by %.0f %%", 100*d.Share)
+}
+
 // Percentiles are the quantiles that a Result estimates of every timing.
 func Percentiles() []float64 { return []float64{.5, .75, .9, .95, .99, .999, .9999} }
 

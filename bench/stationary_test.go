@@ -255,3 +255,12 @@ func TestTrace(t *testing.T) {
 		t.Errorf("begins %v, goes on with %v", v[:3], v[maxTrace/2:])
 	}
 }
+
+// TestDriftChange: what rose from next to nothing is told by no figure.
+func TestDriftChange(t *testing.T) {
+	for share, want := range map[float64]string{-.31: "fell by 31 %", .125: "rose by 12 %", 9.99: "rose by 999 %", 6e6: "rose more than 10 times"} {
+		if got := (&Drift{Share: share}).Change(); got != want {
+			t.Errorf("%v: %q, want %q", share, got, want)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -76,12 +75,8 @@ func (r *run) warnings(result *Result) (list []Warning) {
 		warn("a longer --drain waits for more of them", "%d streams had not ended when the run did; they count neither as done nor as failed", n)
 	}
 	if d := result.Drift; d != nil {
-		direction := "rose"
-		if d.Share < 0 {
-			direction = "fell"
-		}
 		warn("measure for longer after a longer --warmup, or find what changes: the figures depend on how long the run was",
-			"NON-STATIONARY: p%g of %s %s by %.0f %% over the window (p = %.2g)", 100*d.Q, d.Metric, direction, 100*math.Abs(d.Share), d.P)
+			"NON-STATIONARY: p%g of %s %s over the window (p = %.2g)", 100*d.Q, d.Metric, d.Change(), d.P)
 	}
 	if result.Verdict == Saturated {
 		list = append(list, r.saturated(result))

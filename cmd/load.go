@@ -146,6 +146,7 @@ func (f *loadFlags) perform(ctx context.Context, std streams, p *protocol, args 
 	run = report.Run{Result: result, Config: f.config(p, rawURL)}
 	f.learned(&run, t.net.IdleLimit())
 	if live != nil {
+		fmt.Fprintln(std.err, report.PlainWords(live.Error())) // also where no report is shown
 		result.Warnings = append(result.Warnings, bench.Warning{Text: live.Error(), Advice: "what was told while the run went on is incomplete; this report isn't"})
 	}
 	return run, outputs, nil

@@ -20,7 +20,10 @@ func newMetricsCommand(std streams) *cobra.Command {
 			for _, m := range bench.Metrics() {
 				fmt.Fprintf(w, "%s\t%s\t%s\n", m, m.Unit(), m.Sentence())
 			}
-			return w.Flush()
+			if err := w.Flush(); err != nil {
+				return &failure{exitFailed, err, ""}
+			}
+			return nil
 		},
 	}
 }

@@ -189,7 +189,7 @@ func Unfit(r *bench.Result) string {
 	case len(r.Annotations) > 0:
 		return "it was steered by hand"
 	case r.Drift != nil:
-		return fmt.Sprintf("NON-STATIONARY: %s changed by %.0f %% over the trial", r.Drift.Metric, 100*math.Abs(r.Drift.Share))
+		return fmt.Sprintf("NON-STATIONARY: %s %s over the trial", r.Drift.Metric, r.Drift.Change())
 	case r.Unmeasured[bench.Lost] == "" && r.Count(bench.Lost) > 0:
 		return fmt.Sprintf("%d events were lost, which nothing explains", r.Count(bench.Lost))
 	case r.Count(bench.Drops) > 0:

@@ -205,11 +205,7 @@ var evidenceCounts = []bench.Metric{bench.Resent, bench.OutOfOrder}
 // trend says in a line that the run changed; a warning says what that means.
 func (s *sheet) trend(r *bench.Result) {
 	if d := r.Drift; d != nil {
-		sign := "+"
-		if d.Share < 0 {
-			sign = "" // it has its own
-		}
-		s.line(span{"  NON-STATIONARY", yellow}, span{" (" + quantileName(d.Q) + " of " + d.Metric.String() + " " + sign + Scale(d.Share, bench.Fraction) + " over the window)", normal})
+		s.line(span{"  NON-STATIONARY", yellow}, span{" (" + quantileName(d.Q) + " of " + d.Metric.String() + " " + d.Change() + ")", normal})
 	}
 }
 
