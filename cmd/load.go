@@ -235,7 +235,11 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 		connections += t.publish.publishers // one at least for each
 	}
 	if len(t.net.Sources) == 0 {
-		t.net.Sources = loopbacks(f.host(rawURL), connections)
+		most := connections
+		if files := openFiles(); files > 0 { // more are refused below, whatever they leave from
+			most = min(most, files)
+		}
+		t.net.Sources = loopbacks(f.host(rawURL), most)
 		if t.slow != nil {
 			t.slow.Sources = t.net.Sources
 		}
