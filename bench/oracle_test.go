@@ -217,8 +217,8 @@ func (w *world) event(r *run, n int, now time.Time) client.Event {
 //     first saw them, as far as whoever was first with the later one had seen the earlier one, or something that whoever was
 //     first with had seen after it: only then an event that comes after a later one is reordered. So a connection that is
 //     the first to see two events the wrong way round makes the others reordered. And a member misses an event only where
-//     that holds of it and something that the member has seen, or 256 events after the first one that it expects; which is
-//     looked at by each collection, of what 128 events have followed, and in the end.
+//     that holds of it and something that the member has seen in the last 256 events; which is looked at by each collection, of
+//     what 128 events have followed, and in the end.
 //   - The line is the last event that anybody had seen when the window ended. What is beyond it doesn't count.
 //   - A subscriber expects everything from its first event up to the line, except that one that the plan ended
 //     expects nothing after its own last event; and so do all where it isn't known that they see the same events.
@@ -331,7 +331,7 @@ func (b *books) excuse(last uint64) {
 		b.loose = b.loose[1:]
 		for i := range b.pages {
 			p := &b.pages[i]
-			if p.base == 0 || n <= p.base || n-p.base > window || n > p.newest || b.line > 0 && n >= b.line || p.seen[n] || b.started(p, n) {
+			if p.base == 0 || n <= p.base || n > p.newest || b.line > 0 && n >= b.line || p.seen[n] || b.started(p, n) {
 				continue
 			}
 			if n+window > p.newest {

@@ -181,7 +181,7 @@ func (r *run) excuse(all bool) {
 func (t *tracked) excuse(loose []standing, c *cell) {
 	for i := range loose {
 		n := loose[i].ordinal
-		if base := t.tracker.base; base == 0 || n <= base || n-base > window || !t.feed.counts(n) || t.knows(&loose[i]) {
+		if base := t.tracker.base; base == 0 || n <= base || !t.feed.counts(n) || t.knows(&loose[i]) {
 			continue
 		}
 		switch how := t.tracker.sight(n); {

@@ -141,9 +141,9 @@ func TestUnfit(t *testing.T) {
 		"":                       func(*bench.Result) {},
 		"nothing ever connected": func(r *bench.Result) { r.Failure = "nothing ever connected" },
 		"NON-STATIONARY: delivery fell by 30 % over the trial": func(r *bench.Result) { r.Drift = &bench.Drift{Metric: bench.Delivery, Share: -.3} },
-		"3 events were lost, which nothing explains":              func(r *bench.Result) { r.Counts[bench.Lost-bench.Counts()[0]] = 3 },
-		"2 connections dropped":                                   func(r *bench.Result) { r.Counts[bench.Drops-bench.Counts()[0]] = 2 },
-		"only 9 of 10 connections were ever open":                 func(r *bench.Result) { r.Peak = 9 },
+		"3 events were lost, which nothing explains":           func(r *bench.Result) { r.Counts[bench.Lost-bench.Counts()[0]] = 3 },
+		"2 connections dropped":                                func(r *bench.Result) { r.Counts[bench.Drops-bench.Counts()[0]] = 2 },
+		"only 9 of 10 connections were ever open":              func(r *bench.Result) { r.Peak = 9 },
 	} {
 		r := trialOf(time.Millisecond, 0)
 		change(r)
