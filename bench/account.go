@@ -51,7 +51,7 @@ func (r *run) account() {
 		}
 		s.shard.mu.Unlock()
 	}
-	if missing := pairs.lost + r.missing; float64(missing) > apartLoss*float64(pairs.delivered+missing) {
+	if missing := pairs.lost + r.missing; float64(missing) > apartLoss*float64(pairs.delivered+missing) || r.apart() {
 		r.noteApart() // which this account doesn't know yet
 	}
 	r.lostPairs, r.lostEchoes = pairs.lost, echoes.lost
@@ -74,7 +74,7 @@ func (r *run) markBegin() {
 		for i := range s.tracked {
 			t := &s.tracked[i]
 			if before := t.feed.before.Load(); before > 0 {
-				_, t.owed = t.tracker.Totals(before)
+				t.owed = t.gaps(before)
 			}
 		}
 		r.lostBefore.echoes += s.echo.lost
@@ -101,7 +101,7 @@ func (s *subscriber) missing(t *tracked, gaps uint64) uint64 {
 func (s *subscriber) missingSoFar(t *tracked) uint64 {
 	gaps, last := t.tracker.missing(), t.tracker.next-1
 	if t.teller != nil {
-		gaps -= t.teller.excused
+		gaps -= t.teller.spared
 	}
 	if seen := s.lastOf(t); (s.fresh || !s.hears()) && t.feed.shared() && seen > last {
 		gaps, last = gaps+seen-last, seen
@@ -189,11 +189,9 @@ func (s *subscriber) gaps(t *tracked) (gone, last uint64) {
 		if expected = min(expected, t.feed.dueBy(cutoff)); expected < t.tracker.base {
 			return 0, expected
 		}
-		_, gone = t.tracker.Totals(expected)
-		return gone, expected
+		return t.gaps(expected), expected
 	}
-	_, gone = t.tracker.Totals(expected)
-	return gone, s.lastOf(t)
+	return t.gaps(expected), s.lastOf(t)
 }
 
 // assumed reports whether nothing but there having been no other feed said that the connection subscribes to this one,
@@ -303,7 +301,7 @@ func (s *subscriber) waits(echoes bool, feeds int) bool {
 		if t.past || !s.run.trusts(t.feed) || t.assumed(feeds) {
 			continue
 		}
-		if _, gaps := t.tracker.Totals(s.lastExpected(t.feed)); s.missing(t, gaps) > s.missing(t, t.tracker.lost) {
+		if gaps := t.gaps(s.lastExpected(t.feed)); s.missing(t, gaps) > s.missing(t, t.tracker.lost) {
 			return true
 		}
 	}

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"math"
-	"math/bits"
 	"slices"
 )
 
@@ -26,51 +25,65 @@ type view struct {
 	seen [window / 64]uint64
 }
 
-// common counts the events that two have seen, each and both, of those that both can have; n is how many these are.
-func (a view) common(b view) (n, ofA, ofB, both int) {
-	if a.next > b.next {
-		a, b = b, a
+// common compares two views where both can have events, of which there are n: how many each and both have seen, and how often
+// what one of them alone has seen is followed by what the other one alone has.
+func (a view) common(b view) (n, ofA, ofB, both, turns int) {
+	last := min(a.next, b.next)
+	first := max(a.next, b.next) - min(max(a.next, b.next), window)
+	side := 0
+	for i := max(1, first); i < last; i++ {
+		x, y := a.seen[i%window/64]>>(i%64)&1 != 0, b.seen[i%window/64]>>(i%64)&1 != 0
+		n++
+		if x {
+			ofA++
+		}
+		if y {
+			ofB++
+		}
+		if x && y {
+			both++
+		}
+		if x != y {
+			now := 1
+			if y {
+				now = 2
+			}
+			if side != 0 && now != side {
+				turns++
+			}
+			side = now
+		}
 	}
-	newer := b.next - a.next
-	if newer >= window {
-		return 0, 0, 0, 0
-	}
-	var old [window / 64]uint64 // where b has what a hasn't got to, a has what b doesn't reach back to
-	for i := a.next; i < b.next; i++ {
-		old[i%window/64] |= 1 << (i % 64)
-	}
-	for i := range a.seen {
-		x, y := a.seen[i]&^old[i], b.seen[i]&^old[i]
-		ofA, ofB, both = ofA+bits.OnesCount64(x), ofB+bits.OnesCount64(y), both+bits.OnesCount64(x&y)
-	}
-	return window - int(newer), ofA, ofB, both
+	return n, ofA, ofB, both, turns
 }
 
-// view gives what the connection has seen, without what it was spared. The shard's mutex must be held.
-func (t *tracked) view() view {
-	v := view{t.tracker.next, t.tracker.seen}
-	if t.teller != nil && t.teller.excused > 0 {
-		for n := v.next - min(v.next, window); n < v.next; n++ {
-			if t.teller.spared.has(n) {
-				v.seen[n%window/64] &^= 1 << (n % 64)
+// disjoint reports whether some of the views are of other events than the others: they have nothing in common, though they
+// should by chance, and take turns, as stretches of loss don't; and nobody has nearly all that there was.
+func disjoint(views []view) bool {
+	var union view
+	for _, v := range views {
+		union.next = max(union.next, v.next)
+	}
+	for i := union.next - min(union.next, window); i < union.next; i++ {
+		for _, v := range views {
+			if i < v.next && v.next-i <= window {
+				union.seen[i%window/64] |= v.seen[i%window/64] & (1 << (i % 64))
 			}
 		}
 	}
-	return v
-}
-
-// disjoint reports whether some of the views are of other events than the others.
-func disjoint(views []view) bool {
 	found, chance := 0.0, 0.0
 	for i, a := range views {
+		if n, ofA, all, _, _ := a.common(union); n > window/2 && ofA*10 >= all*9 {
+			return false
+		}
 		for _, b := range views[:i] {
-			n, ofA, ofB, both := a.common(b)
+			n, ofA, ofB, both, turns := a.common(b)
 			if n == 0 {
 				continue
 			}
 			mean := float64(ofA) * float64(ofB) / float64(n)
 			chance += mean * math.Exp(-mean)
-			if both == 0 {
+			if both == 0 && turns*4 >= min(ofA, ofB) {
 				found += mean
 			}
 		}
@@ -78,10 +91,13 @@ func disjoint(views []view) bool {
 	return found >= apartEvidence+apartTimes*chance
 }
 
+// settled is how many events a connection must have been there for to be compared.
+const settled = 32
+
 // noteApart finds the feeds whose connections see different events.
 func (r *run) noteApart() {
 	for _, f := range r.allFeeds() {
-		if f.declared || f.own != nil || f.apart.Load() {
+		if f.declared || f.own != nil {
 			continue
 		}
 		var views []view
@@ -90,15 +106,13 @@ func (r *run) noteApart() {
 			s := all[i]
 			s.shard.mu.Lock()
 			for j := range s.tracked {
-				if t := &s.tracked[j]; t.feed == f && t.tracker.unique > 0 {
-					views = append(views, t.view())
+				if t := &s.tracked[j]; t.feed == f && t.tracker.next-t.tracker.base >= settled {
+					views = append(views, view{t.tracker.next, t.tracker.seen})
 				}
 			}
 			s.shard.mu.Unlock()
 		}
-		if disjoint(views) {
-			f.apart.Store(true)
-		}
+		f.apart.Store(disjoint(views))
 	}
 }
 

@@ -416,7 +416,7 @@ func (s *subscriber) describe(now time.Duration) Connection {
 		c.Quiet = max(0, int64(now)-s.latest)
 	}
 	for i := range s.tracked {
-		_, missing := s.tracked[i].tracker.Totals(0)
+		missing := s.tracked[i].gaps(0)
 		c.Missing += missing
 	}
 	return c

@@ -21,15 +21,13 @@ func (r *run) result() *Result {
 		}
 	})
 	r.joinSilent()
-	r.excuse(true)
 	r.recorder.collect(&r.tally)
 	r.tally.batches.next(time.Duration(r.window.end.Load())) // what came in the drain belongs to the end of the window
 	if now := time.Duration(r.now()); now > r.stepFrom {
 		r.series.add(r.stepFrom, r.open(), &r.tally)
 	}
-	if r.account(); r.apart() { // as may have been found out just now
-		r.account()
-	}
+	r.account()
+	r.account() // what the one before has found out of feeds may change it
 	r.publish()
 	result := &Result{
 		Start: time.Unix(0, r.wall), Elapsed: time.Duration(r.now()),

@@ -216,9 +216,9 @@ func (w *world) event(r *run, n int, now time.Time) client.Event {
 //   - The order of events is the publisher's where they carry numbers. Of opaque ids it is the one in which anybody
 //     first saw them, as far as whoever was first with the later one had seen the earlier one, or something that whoever was
 //     first with had seen after it: only then an event that comes after a later one is reordered. So a connection that is
-//     the first to see two events the wrong way round makes the others reordered. And a member misses an event only where
-//     that holds of it and something that the member has seen in the last 256 events; which is looked at by each collection, of
-//     what 128 events have followed, and in the end.
+//     the first to see two events the wrong way round makes the others reordered. What anybody sees one after the other
+//     counts for that. And a member misses an event only where that holds of it and something that the member has seen: which
+//     is decided when 256 events have followed, or in the end.
 //   - The line is the last event that anybody had seen when the window ended. What is beyond it doesn't count.
 //   - A subscriber expects everything from its first event up to the line, except that one that the plan ended
 //     expects nothing after its own last event; and so do all where it isn't known that they see the same events.
@@ -238,7 +238,8 @@ func (w *world) count() *account {
 		ordinals: make(map[int]uint64), before: make(map[uint64]map[uint64]bool), pages: make([]page, len(w.members)),
 	}
 	for i := range b.pages {
-		b.pages[i].seen, b.pages[i].excused, b.pages[i].knows = make(map[uint64]bool), make(map[uint64]bool), make(map[uint64]bool)
+		p := &b.pages[i]
+		p.seen, p.own, p.knows, p.spared = make(map[uint64]bool), make(map[uint64]bool), make(map[uint64]bool), make(map[uint64]bool)
 	}
 	for _, h := range w.log {
 		switch h.what {
@@ -259,7 +260,6 @@ func (w *world) count() *account {
 			b.arrives(h)
 		case "collects":
 			b.lookBack(h.at)
-			b.excuse(b.highest - min(b.highest, 128))
 		case "retires":
 			b.retired++
 		case "closes":
@@ -268,7 +268,6 @@ func (w *world) count() *account {
 		}
 	}
 	b.lookBack(w.end)
-	b.excuse(b.highest)
 	return b.balance()
 }
 
@@ -281,7 +280,6 @@ type books struct {
 	together      []time.Duration            // first arrivals of the last events that came together, or the start
 	apart         time.Duration              // the last one before those
 	before        map[uint64]map[uint64]bool // of opaque ids, by ordinal: what is before it
-	loose         []uint64                   // which of those were numbered though others had been first with something in between
 	ordinals      map[int]uint64
 	highest, line uint64
 	repeats       int
@@ -295,7 +293,9 @@ type books struct {
 type page struct {
 	base, newest uint64          // 0 before there is one
 	knows        map[uint64]bool // what it has seen, and what is before that
-	excused      map[uint64]bool
+	own          map[uint64]bool // what it has seen, whether that counts or not
+	decided      uint64          // up to where it is decided what it missed
+	spared       map[uint64]bool // what it didn't see, and didn't miss
 	seen         map[uint64]bool
 	level        bool
 	behind       int
@@ -306,17 +306,15 @@ type page struct {
 
 // sawID enters that a member saw an opaque id.
 func (b *books) sawID(p *page, ordinal uint64, first bool) {
+	had := maps.Clone(p.knows)
 	if first {
-		b.before[ordinal] = maps.Clone(p.knows)
-		for n := max(ordinal, window+1) - window; n < ordinal; n++ {
-			if !p.knows[n] {
-				b.loose = append(b.loose, ordinal)
-				break
-			}
-		}
+		b.before[ordinal] = maps.Clone(had)
 	}
-	maps.Copy(p.knows, b.before[ordinal])
-	p.knows[ordinal] = true
+	if !p.own[ordinal] {
+		maps.Copy(p.knows, b.before[ordinal])
+		maps.Copy(b.before[ordinal], had)
+	}
+	p.own[ordinal], p.knows[ordinal] = true, true
 }
 
 // follows reports whether an event is known to be after an earlier one.
@@ -324,43 +322,24 @@ func (b *books) follows(later, earlier uint64) bool {
 	return b.kind != byOpaqueID || b.before[later][earlier]
 }
 
-// excuse has members not miss what isn't known to be after something that they have seen.
-func (b *books) excuse(last uint64) {
-	for len(b.loose) > 0 && b.loose[0] <= last {
-		n := b.loose[0]
-		b.loose = b.loose[1:]
-		for i := range b.pages {
-			p := &b.pages[i]
-			if p.base == 0 || n <= p.base || n > p.newest || b.line > 0 && n >= b.line || p.seen[n] || b.started(p, n) {
-				continue
-			}
-			if n+window > p.newest {
-				p.excused[n] = true
-			} else if b.gone(p) {
-				p.ancient++
-			}
+// decide says which of the events up to an ordinal a member hasn't missed, though it hasn't seen them.
+func (b *books) decide(p *page, last uint64) {
+	if b.kind != byOpaqueID || p.base == 0 {
+		return
+	}
+	for n := max(p.base, p.decided+1); n <= last; n++ {
+		p.decided = n
+		if p.seen[n] || b.before[n] == nil {
+			continue
+		}
+		started := false
+		for m := p.base; m < n; m++ {
+			started = started || p.own[m] && b.before[n][m]
+		}
+		if !started {
+			p.spared[n] = true
 		}
 	}
-}
-
-// started reports whether an event is known to be after something that a member has seen, as far back as is looked.
-func (b *books) started(p *page, event uint64) bool {
-	for n := range b.before[event] {
-		if n >= p.base && n < event && n+window > p.newest && p.seen[n] {
-			return true
-		}
-	}
-	return false
-}
-
-// gone reports whether a member lacks something that is too old to come.
-func (b *books) gone(p *page) bool {
-	for n := p.base; n+window <= p.newest; n++ {
-		if !p.seen[n] && !p.excused[n] {
-			return true
-		}
-	}
-	return false
 }
 
 func (b *books) arrives(h happening) {
@@ -388,7 +367,7 @@ func (b *books) arrives(h happening) {
 			p.ancient++
 		}
 		fresh = false
-	case p.seen[ordinal], p.excused[ordinal]:
+	case p.seen[ordinal]:
 		b.sum.duplicate++
 		fresh = false
 	default:
@@ -399,10 +378,13 @@ func (b *books) arrives(h happening) {
 			break
 		}
 		for later := ordinal + 1; later <= p.newest; later++ {
-			if (p.seen[later] || p.excused[later]) && b.follows(later, ordinal) {
+			if p.seen[later] && b.follows(later, ordinal) {
 				b.sum.reordered++
 				break
 			}
+		}
+		if ordinal > p.newest && ordinal >= window {
+			b.decide(p, ordinal-window)
 		}
 		p.seen[ordinal] = true
 		p.newest = max(p.newest, ordinal)
@@ -483,8 +465,9 @@ func (b *books) balance() *account {
 			continue
 		}
 		before := sum.lost
+		b.decide(p, last)
 		for n := p.base; n <= last; n++ {
-			if p.excused[n] {
+			if p.spared[n] {
 				continue
 			}
 			sum.expected++

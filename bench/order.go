@@ -1,7 +1,5 @@
 package bench
 
-import "slices"
-
 // Opaque ids are numbered in the order in which anybody first sees them. That is the order of the stream where one
 // connection sees one event after the other. But one that lags behind, or was told more of what was before, may be the first
 // to see an event that is older than what others have seen already: then its number is too high, and what comes after what is
@@ -58,45 +56,21 @@ func (p *past) join(q *past) {
 	}
 }
 
-// lacks reports whether one of the ordinals that a Tracker would know, when the next one is n, isn't in it.
-func (p *past) lacks(n uint64) bool {
-	if p.top+1 == n && p.bits == [horizon / 64]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)} {
-		return false
-	}
-	for before := n - 1; before > 0 && n-before <= window; before-- {
-		if !p.has(before) {
-			return true
-		}
-	}
-	return false
-}
-
-// A standing says where an event stands: what is before it, by the connection that was the first to see it, and those that
-// were the first to see what that one had seen.
+// A standing says where an event stands: what connections have seen before it, and what they had seen before that.
 type standing struct {
 	ordinal uint64
 	before  past
 }
 
-const (
-	// ripe is how far a feed must have gone on for an event that may be older than its ordinal says not to come any more.
-	ripe = window / 2
-	// maxLoose bounds those.
-	maxLoose = 1 << 12
-)
-
 // A teller is what one connection tells of the order of events.
 type teller struct {
-	seen    past   // what it has seen, and what is before that
-	spared  past   // what it may have missed since it was before its first event
-	excused uint64 // how much that was
+	own    past   // what it has seen
+	seen   past   // that, and what is before that
+	spared uint64 // events that left the Tracker's window unseen, and may have been before its first one
 }
 
 // standings are those of the last events of a feed. The mutex of the identity guards them.
-type standings struct {
-	stood []standing // by ordinal
-	loose []uint64   // those of which it isn't known that they are after all others that have lower ordinals; ascending
-}
+type standings struct{ stood []standing } // by ordinal
 
 // first takes an event that a connection is the first to see.
 func (x *standings) first(ordinal uint64, by *teller) {
@@ -104,21 +78,25 @@ func (x *standings) first(ordinal uint64, by *teller) {
 		x.stood = make([]standing, horizon)
 	}
 	x.stood[ordinal%horizon] = standing{ordinal, by.seen}
-	if len(x.loose) < maxLoose && by.seen.lacks(ordinal) {
-		x.loose = append(x.loose, ordinal)
-	}
-	by.seen.add(ordinal)
+	by.saw(ordinal)
 }
 
 // again takes an event that somebody had seen before.
 func (x *standings) again(ordinal uint64, by *teller) {
-	if by.seen.has(ordinal) {
+	if by.own.has(ordinal) {
 		return
 	}
 	if stood := x.of(ordinal); stood != nil {
+		had := by.seen
 		by.seen.join(&stood.before)
+		stood.before.join(&had)
 	}
-	by.seen.add(ordinal)
+	by.saw(ordinal)
+}
+
+func (t *teller) saw(ordinal uint64) {
+	t.own.add(ordinal)
+	t.seen.add(ordinal)
 }
 
 // of is where an event stands; nil where that is known no more.
@@ -129,81 +107,71 @@ func (x *standings) of(ordinal uint64) *standing {
 	return &x.stood[ordinal%horizon]
 }
 
-// follows reports whether an event is after an earlier one, as its ordinal says, as far as that is known.
+// follows reports whether an event is known to be after an earlier one, as its ordinal says.
 func (x *identity) follows(later, earlier uint64) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	stood := x.of(later)
-	return stood == nil || later-earlier >= horizon || stood.before.has(earlier)
+	return stood != nil && stood.before.has(earlier)
 }
 
-// takeLoose gives where the events stand that aren't sure, up to an ordinal.
-func (x *identity) takeLoose(last uint64) (loose []standing) {
+// spares reports whether a connection that never saw an event, but others since base, isn't taken to have lost it: of what it
+// has seen, nobody is known to have seen anything before that event, so that it may be from before the subscription.
+func (x *identity) spares(by *teller, base, ordinal uint64) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	n, _ := slices.BinarySearch(x.loose, last+1)
-	for _, ordinal := range x.loose[:n] {
-		if stood := x.of(ordinal); stood != nil {
-			loose = append(loose, *stood)
+	stood := x.of(ordinal)
+	if stood == nil {
+		return false
+	}
+	for n := ordinal - 1; n >= base && ordinal-n < horizon; n-- {
+		if by.own.has(n) && stood.before.has(n) {
+			return false
 		}
 	}
-	x.loose = slices.Delete(x.loose, 0, n)
-	return loose
+	return true
 }
 
-// excuse has connections that never saw an event not miss it, where it may have been before the first one that they saw: of
-// what they have seen nobody had seen anything before it. Of the events that the feed has gone on from for a while, or of all.
-func (r *run) excuse(all bool) {
-	for _, f := range r.allFeeds() {
-		if f.key.kind != byOpaqueID {
-			continue
-		}
-		last := f.highest.Load()
-		if !all {
-			last -= min(last, ripe)
-		}
-		loose := f.ids.takeLoose(last)
-		if len(loose) == 0 {
-			continue
-		}
-		for _, s := range r.everybody() {
-			s.shard.mu.Lock()
-			for i := range s.tracked {
-				if t := &s.tracked[i]; t.feed == f {
-					t.excuse(loose, s.shard.cell)
-				}
+// leaving is how many ordinals that leave the Tracker's window unseen, once it has observed another one, are no losses.
+func (t *tracked) leaving(observed uint64) (spared uint64) {
+	k := &t.tracker
+	if t.teller == nil || k.base == 0 || observed < k.next || observed < window {
+		return 0
+	}
+	last := observed - window
+	for n := max(k.base, k.next-min(k.next, window), last-min(last, horizon)); n <= last; n++ {
+		if (n >= k.next || !k.has(n)) && t.feed.ids.spares(t.teller, k.base, n) {
+			spared++
+			if t.owed > 0 && n <= t.feed.before.Load() {
+				t.owed--
 			}
-			s.shard.mu.Unlock()
 		}
 	}
+	return spared
 }
 
-func (t *tracked) excuse(loose []standing, c *cell) {
-	for i := range loose {
-		n := loose[i].ordinal
-		if base := t.tracker.base; base == 0 || n <= base || !t.feed.counts(n) || t.knows(&loose[i]) {
-			continue
-		}
-		switch how := t.tracker.sight(n); {
-		case how == Overdue:
-			t.tracker.excuse(n)
-			t.teller.spared.add(n)
-			t.teller.excused++
-			c.add(Boundary, 1)
-		case how == TooOld && t.tracker.lost > 0: // and may be among those
-			t.ancient++
+// spared is how many of the ordinals up to and including last are in the Tracker's window, or beyond it, unseen and no losses.
+func (t *tracked) spared(last uint64) (n uint64) {
+	k := &t.tracker
+	if t.teller == nil || k.base == 0 {
+		return 0
+	}
+	for m := max(k.base, k.next-min(k.next, window)); m <= last; m++ {
+		if (m >= k.next || !k.has(m)) && t.feed.ids.spares(t.teller, k.base, m) {
+			n++
 		}
 	}
+	return n
 }
 
-// knows reports whether the connection has seen something that is before an event.
-func (t *tracked) knows(stood *standing) bool {
-	for n := stood.ordinal - 1; n >= t.tracker.base && t.tracker.next-n <= window; n-- {
-		if t.tracker.has(n) && stood.before.has(n) && !t.teller.spared.has(n) {
-			return true
-		}
+// gaps is how many events up to and including last, or where that is 0 to the latest that it has seen, the connection has
+// missed that it should have seen.
+func (t *tracked) gaps(last uint64) uint64 {
+	_, gone := t.tracker.Totals(last)
+	if last == 0 {
+		last = t.tracker.next - min(t.tracker.next, 1)
 	}
-	return false
+	return gone - min(gone, t.spared(last))
 }
 
 // ordered reports whether an event is after an earlier one, as their ordinals say.

@@ -210,9 +210,6 @@ func (r *run) drain(ctx context.Context) {
 	for n := 1; !r.drained(); n++ {
 		select {
 		case <-ticker.C:
-			if n == int(race/drainTick) { // what is under way has come
-				r.excuse(true)
-			}
 			if n%int(looks*tick/drainTick) == 0 {
 				r.gather()
 				r.collect()

@@ -358,7 +358,7 @@ func (e *echoes) drop(number uint64) {
 func (e *echoes) clear() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.list = e.list[:0]
+	e.list, e.came, e.next = e.list[:0], [lately]uint64{}, 0
 }
 
 // A match is what is made of an event by its content.

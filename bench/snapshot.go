@@ -67,7 +67,6 @@ func (r *run) gather() {
 func (r *run) collect() {
 	now := time.Duration(r.now())
 	r.joinSilent()
-	r.excuse(false)
 	if now-r.stepFrom >= r.series.step {
 		r.series.add(r.stepFrom, r.open(), &r.tally)
 		r.stepFrom = now.Truncate(r.series.step)

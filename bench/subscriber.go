@@ -130,7 +130,6 @@ func (s *subscriber) Opened(o client.Opened) {
 	case o.Info.Resumed:
 		s.run.resumes.late()
 	}
-	s.pending.clear()
 	s.wireIn, s.wireOut = 0, o.Info.WireOut
 	c.add(WireOut, o.Info.WireOut)
 	c.add(HandshakeOut, o.Info.WireOut)
@@ -362,6 +361,11 @@ func (s *subscriber) observe(c *cell, t *tracked, seen *sighted) (fresh bool) {
 		first, boundary := t.feed.head(ordinal, s.opened, race)
 		t.begin(first, boundary, c)
 	}
+	if spared := t.leaving(ordinal); spared > 0 {
+		t.tracker.lost -= spared // which observing it adds
+		t.teller.spared += spared
+		c.add(Boundary, spared)
+	}
 	switch sighting, _ := t.tracker.Observe(ordinal); sighting {
 	case Again:
 		c.add(Duplicate, 1)
@@ -501,6 +505,7 @@ func (s *subscriber) Closed(closed client.Closed) {
 	heard := !s.deaf && !s.slow && !(s.fresh && at-s.reopened < int64(race)) // by as much as the server would have told it
 	if closed.Opened {
 		s.isOpen = false
+		s.pending.clear()
 		s.deafen(false)
 		open = s.run.nowOpen(-1)
 		if s.slow {

@@ -79,12 +79,6 @@ func (t *Tracker) mark(n uint64) {
 	t.unique++
 }
 
-// excuse has an ordinal within the window that wasn't seen count neither as seen nor as missing.
-func (t *Tracker) excuse(n uint64) {
-	word, mask := t.bit(n)
-	*word |= mask
-}
-
 // advance moves the window on so that n is its newest, and counts what leaves it unseen.
 func (t *Tracker) advance(n uint64) (gone uint64) {
 	if skip := n - t.next; skip >= window {

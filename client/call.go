@@ -20,8 +20,6 @@ const (
 	callerIdle = 4 * time.Second
 	// maxReply is how much of a reply is read, in bytes, so that its connection can be used again.
 	maxReply = 64 << 10
-	// maxRest is how long what comes after the head of a reply is read for that, where nobody waits for it.
-	maxRest = time.Second
 )
 
 // A caller makes HTTP/1.1 requests of one kind, over connections that it keeps. It follows no redirect, uses no proxy,
@@ -224,11 +222,13 @@ func over(c *conn, resp *http.Response) bool {
 	return ends && err == io.EOF && !resp.Close && len(c.pending) == 0
 }
 
-// readRest reads a reply to its end, which nobody waits for, and ends with its connection. It fails where the caller is closed.
+// readRest reads a reply to its end, which nobody waits for, and ends with its connection. It fails where the caller is closed,
+// or reads as many as it keeps connections. A server may take a connection that is closed for a request that is given up: so
+// it is given the time that a reply has.
 func (k *caller) readRest(c *conn, resp *http.Response) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.closed {
+	if k.closed || len(k.rest) >= callerConns {
 		return false
 	}
 	if k.rest == nil {
@@ -237,7 +237,7 @@ func (k *caller) readRest(c *conn, resp *http.Response) bool {
 	k.rest[c] = struct{}{}
 	k.ending.Go(func() {
 		resp.Body = io.NopCloser(bodyReader(c, resp))
-		kept := c.raw.SetReadDeadline(time.Now().Add(maxRest)) == nil && over(c, resp) && c.raw.SetReadDeadline(time.Time{}) == nil
+		kept := c.raw.SetReadDeadline(time.Now().Add(k.net.timeout())) == nil && over(c, resp) && c.raw.SetReadDeadline(time.Time{}) == nil
 		k.mu.Lock()
 		delete(k.rest, c)
 		k.mu.Unlock()
