@@ -19,20 +19,12 @@ const (
 	apartEvidence, apartTimes = 16, 2
 )
 
-// A view is what one connection has seen of the last events of a feed.
-type view struct {
-	next uint64 // one past the latest
-	seen [window / 64]uint64
-}
-
-// common compares two views where both can have events, of which there are n: how many each and both have seen, and how often
-// what one of them alone has seen is followed by what the other one alone has.
-func (a view) common(b view) (n, ofA, ofB, both, turns int) {
-	last := min(a.next, b.next)
-	first := max(a.next, b.next) - min(max(a.next, b.next), window)
+// common compares what two Trackers know of the events that both can have, of which there are n: how many each and both have
+// seen, and how often what one of them alone has seen is followed by what the other one alone has.
+func common(a, b *Tracker) (n, ofA, ofB, both, turns int) {
 	side := 0
-	for i := max(1, first); i < last; i++ {
-		x, y := a.seen[i%window/64]>>(i%64)&1 != 0, b.seen[i%window/64]>>(i%64)&1 != 0
+	for i := max(1, less(max(a.next, b.next), window)); i < min(a.next, b.next); i++ {
+		x, y := a.has(i), b.has(i)
 		n++
 		if x {
 			ofA++
@@ -57,27 +49,27 @@ func (a view) common(b view) (n, ofA, ofB, both, turns int) {
 	return n, ofA, ofB, both, turns
 }
 
-// disjoint reports whether some of the views are of other events than the others: they have nothing in common, though they
+// disjoint reports whether some of the connections see other events than the others: they have nothing in common, though they
 // should by chance, and take turns, as stretches of loss don't; and nobody has nearly all that there was.
-func disjoint(views []view) bool {
-	var union view
-	for _, v := range views {
-		union.next = max(union.next, v.next)
+func disjoint(views []Tracker) bool {
+	var union Tracker
+	for i := range views {
+		union.next = max(union.next, views[i].next)
 	}
-	for i := union.next - min(union.next, window); i < union.next; i++ {
-		for _, v := range views {
-			if i < v.next && v.next-i <= window {
-				union.seen[i%window/64] |= v.seen[i%window/64] & (1 << (i % 64))
+	for n := less(union.next, window); n < union.next; n++ {
+		for i := range views {
+			if v := &views[i]; n < v.next && v.next-n <= window && v.has(n) {
+				union.mark(n)
 			}
 		}
 	}
 	found, chance := 0.0, 0.0
-	for i, a := range views {
-		if n, ofA, all, _, _ := a.common(union); n > window/2 && ofA*10 >= all*9 {
+	for i := range views {
+		if n, ofA, all, _, _ := common(&views[i], &union); n > window/2 && ofA*10 >= all*9 {
 			return false
 		}
-		for _, b := range views[:i] {
-			n, ofA, ofB, both, turns := a.common(b)
+		for j := range views[:i] {
+			n, ofA, ofB, both, turns := common(&views[i], &views[j])
 			if n == 0 {
 				continue
 			}
@@ -100,14 +92,14 @@ func (r *run) noteApart() {
 		if f.declared || f.own != nil {
 			continue
 		}
-		var views []view
+		var views []Tracker
 		all := r.everybody()
 		for i := 0; i < len(all) && len(views) < apartViews; i += max(1, len(all)/apartViews) {
 			s := all[i]
 			s.shard.mu.Lock()
 			for j := range s.tracked {
 				if t := &s.tracked[j]; t.feed == f && t.tracker.next-t.tracker.base >= settled {
-					views = append(views, view{t.tracker.next, t.tracker.seen})
+					views = append(views, t.tracker)
 				}
 			}
 			s.shard.mu.Unlock()

@@ -34,7 +34,7 @@ func TestDisjoint(t *testing.T) {
 		{"one has seen nothing", 20, func(conn int, _ uint64) bool { return conn != 3 }, nil, false},
 		{"few events", 2, func(conn int, n uint64) bool { return n < 6 && n%2 == uint64(conn%2) }, func(int) uint64 { return 6 }, false},
 	} {
-		var views []view
+		var views []Tracker
 		for conn := range row.conns {
 			last := uint64(1000)
 			if row.last != nil {
@@ -47,7 +47,7 @@ func TestDisjoint(t *testing.T) {
 					tracker.Observe(n)
 				}
 			}
-			views = append(views, view{tracker.next, tracker.seen})
+			views = append(views, tracker)
 		}
 		if got := disjoint(views); got != row.want {
 			t.Errorf("%s: %v", row.name, got)

@@ -416,8 +416,7 @@ func (s *subscriber) describe(now time.Duration) Connection {
 		c.Quiet = max(0, int64(now)-s.latest)
 	}
 	for i := range s.tracked {
-		missing := s.tracked[i].gaps(0)
-		c.Missing += missing
+		c.Missing += s.tracked[i].gaps(0)
 	}
 	return c
 }

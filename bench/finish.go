@@ -26,8 +26,10 @@ func (r *run) result() *Result {
 	if now := time.Duration(r.now()); now > r.stepFrom {
 		r.series.add(r.stepFrom, r.open(), &r.tally)
 	}
-	r.account()
-	r.account() // what the one before has found out of feeds may change it
+	apart := r.apart()
+	if r.account(); r.apart() != apart { // which changes what it comes to
+		r.account()
+	}
 	r.publish()
 	result := &Result{
 		Start: time.Unix(0, r.wall), Elapsed: time.Duration(r.now()),

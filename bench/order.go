@@ -132,31 +132,25 @@ func (x *identity) spares(by *teller, base, ordinal uint64) bool {
 	return true
 }
 
-// leaving is how many ordinals that leave the Tracker's window unseen, once it has observed another one, are no losses.
+// leaving is how many ordinals that leave the Tracker's window unseen, once it has observed another one, are no losses. They
+// are owed no more.
 func (t *tracked) leaving(observed uint64) (spared uint64) {
 	k := &t.tracker
 	if t.teller == nil || k.base == 0 || observed < k.next || observed < window {
 		return 0
 	}
-	last := observed - window
-	for n := max(k.base, k.next-min(k.next, window), last-min(last, horizon)); n <= last; n++ {
-		if (n >= k.next || !k.has(n)) && t.feed.ids.spares(t.teller, k.base, n) {
-			spared++
-			if t.owed > 0 && n <= t.feed.before.Load() {
-				t.owed--
-			}
-		}
+	from, last := less(k.next, window), observed-window
+	if spared = t.spared(from, last); spared > 0 && t.owed > 0 {
+		t.owed = less(t.owed, t.spared(from, min(last, t.feed.before.Load())))
 	}
 	return spared
 }
 
-// spared is how many of the ordinals up to and including last are in the Tracker's window, or beyond it, unseen and no losses.
-func (t *tracked) spared(last uint64) (n uint64) {
+// spared is how many ordinals from one up to and including last, of those in the Tracker's window or beyond it, are unseen
+// and no losses. It looks no further back than it is known where events stand.
+func (t *tracked) spared(from, last uint64) (n uint64) {
 	k := &t.tracker
-	if t.teller == nil || k.base == 0 {
-		return 0
-	}
-	for m := max(k.base, k.next-min(k.next, window)); m <= last; m++ {
+	for m := max(k.base, from, less(last, horizon)); m <= last; m++ {
 		if (m >= k.next || !k.has(m)) && t.feed.ids.spares(t.teller, k.base, m) {
 			n++
 		}
@@ -168,10 +162,13 @@ func (t *tracked) spared(last uint64) (n uint64) {
 // missed that it should have seen.
 func (t *tracked) gaps(last uint64) uint64 {
 	_, gone := t.tracker.Totals(last)
-	if last == 0 {
-		last = t.tracker.next - min(t.tracker.next, 1)
+	if t.teller == nil || gone == 0 {
+		return gone
 	}
-	return gone - min(gone, t.spared(last))
+	if last == 0 {
+		last = t.tracker.next - 1
+	}
+	return less(gone, t.spared(less(t.tracker.next, window), last))
 }
 
 // ordered reports whether an event is after an earlier one, as their ordinals say.

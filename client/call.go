@@ -75,8 +75,8 @@ func (k *caller) request(body []byte) (*http.Request, error) {
 	return req, nil
 }
 
-// call makes a request and has take read the reply, where that is 2xx; nil where its head says all. sent is when the request was handed to the
-// system; zero if that never came to be.
+// call makes a request and has take read the reply, where that is 2xx; nil where its head says all. sent is when the request
+// was handed to the system; zero if that never came to be.
 func (k *caller) call(ctx context.Context, body []byte, take func(*http.Response) error) (sent time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, k.net.timeout())
 	defer cancel()

@@ -139,7 +139,8 @@ func headError(err error) error {
 
 func writeAndReadHead(c *conn, req *http.Request) (*http.Response, error) {
 	var head bytes.Buffer
-	head.Grow(512)                           // most are shorter
+	// Most are shorter.
+	head.Grow(512)
 	if err := req.Write(&head); err != nil { // in one piece, so in one packet
 		return nil, err
 	}

@@ -28,9 +28,9 @@ func (p *Publisher) caller() (*caller, error) {
 	return p.lazy.get(p.Net, p.Request, http.MethodPost)
 }
 
-// Publish sends one request with the body and waits for the head of the reply, both within Net.Timeout. sent is when the request
-// was handed to the system; zero if that never came to be. Any 2xx is success, however the reply goes on after its head;
-// another status is an *Error, and so is whatever Classify makes of a failure. body isn't kept.
+// Publish sends one request with the body and waits for the head of the reply, both within Net.Timeout. sent is when the
+// request was handed to the system; zero if that never came to be. Any 2xx is success, however the reply goes on after its
+// head; another status is an *Error, and so is whatever Classify makes of a failure. body isn't kept.
 func (p *Publisher) Publish(ctx context.Context, body []byte) (sent time.Time, err error) {
 	k, err := p.caller()
 	if err != nil {

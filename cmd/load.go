@@ -234,10 +234,11 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 	if t.publish != nil {
 		connections += t.publish.publishers // one at least for each
 	}
+	here := thisHost()
 	if len(t.net.Sources) == 0 {
 		most := connections
-		if files := openFiles(); files > 0 { // more are refused below, whatever they leave from
-			most = min(most, files)
+		if here.files > 0 { // more are refused below, whatever they leave from
+			most = min(most, here.files)
 		}
 		t.net.Sources = loopbacks(f.host(rawURL), most)
 		if t.slow != nil {
@@ -248,9 +249,9 @@ func (f *loadFlags) plan(p *protocol, rawURL string) (bench.Plan, *target, diale
 	if err := f.checkVia(rawURL); err != nil {
 		return plan, t, dialers, err
 	}
-	err = thisHost().check(connections, len(t.net.Sources))
+	err = here.check(connections, len(t.net.Sources))
 	if err == nil && plan.NoteEnds {
-		err = thisHost().checkProxied(connections)
+		err = here.checkProxied(connections)
 	}
 	return plan, t, dialers, err
 }

@@ -5,8 +5,8 @@
 //
 // It opens PACE streams a second, 2,000 where nothing is said, evenly spread. It prints, for the seconds after all are open:
 // messages, CPU seconds (user + system) a million messages, KB of resident memory a connection, and µs of CPU a connect; with
-// the server's PID, if that isn't 0, also what that used, in CPU seconds a million messages. HTTP/1.1, numeric addresses. Where it is compiled with -DTLS (and -lssl -lcrypto), it speaks TLS 1.3,
-// resumes sessions, and checks no certificate.
+// the server's PID, if that isn't 0, also what that used, in CPU seconds a million messages. HTTP/1.1, numeric addresses.
+// Where it is compiled with -DTLS (and -lssl -lcrypto), it speaks TLS 1.3, resumes sessions, and checks no certificate.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
