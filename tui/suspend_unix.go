@@ -3,9 +3,12 @@
 package tui
 
 import (
+	"bytes"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"syscall"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 )
@@ -22,7 +25,7 @@ func yieldTerminal(program *tea.Program) (stop func()) {
 		for {
 			select {
 			case <-stopped:
-				_ = program.ReleaseTerminal()
+				releaseTerminal(program)
 				select { // of an earlier stop
 				case <-goesOn:
 				default:
@@ -41,4 +44,20 @@ func yieldTerminal(program *tea.Program) (stop func()) {
 		<-ended
 		signal.Stop(goesOn)
 	}
+}
+
+// releaseTerminal has a program give the terminal back, and returns once nothing draws on it: Bubble Tea doesn't wait for its
+// goroutine that draws, which stops the ticker at its end, and may so stop that of the one after it, which then never draws
+// (https://github.com/charmbracelet/bubbletea/issues/1778).
+func releaseTerminal(program *tea.Program) {
+	_ = program.ReleaseTerminal()
+	for deadline := time.Now().Add(time.Second); drawing() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	}
+}
+
+// drawing says whether a goroutine draws for a program of Bubble Tea's.
+func drawing() bool {
+	var running bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&running, 1)
+	return bytes.Contains(running.Bytes(), []byte("bubbletea/v2.(*Program).startRenderer.func"))
 }
