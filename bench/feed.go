@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/rtbench/rtbench/client"
 )
@@ -36,6 +35,7 @@ type feed struct {
 	line     atomic.Uint64               // the first ordinal that doesn't count any more; 0 while the run goes on
 	before   atomic.Uint64               // the last ordinal that was due before the window; 0 while it has not begun
 	waves    waves                       // where it isn't known when events were due
+	soonest  atomic.Int64                // likewise: the shortest time that a connection has waited for its first event, in ns
 	distinct atomic.Uint64               // different events
 	repeats  atomic.Uint64               // times an event was seen by a further connection
 	foreign  atomic.Uint64               // of them, with another content: then it isn't the same event
@@ -85,53 +85,8 @@ func newFeed(key feedKey, connections int, own *ledger) *feed {
 	}
 	f := &feed{key: key, own: own, declared: key.kind != byOpaqueID, slots: make([]slot, n)}
 	f.ids.seed = maphash.MakeSeed()
+	f.soonest.Store(never)
 	return f
-}
-
-// openings are when connections were first open, ns after the start. Safe for concurrent use.
-type openings struct {
-	mu    sync.Mutex
-	times []int64 // sorted
-}
-
-func (o *openings) add(at int64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	i, _ := slices.BinarySearch(o.times, at)
-	o.times = slices.Insert(o.times, i, at)
-}
-
-// before counts those up to a time.
-func (o *openings) before(at int64) int {
-	if o == nil {
-		return math.MaxInt
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	i, _ := slices.BinarySearch(o.times, at+1)
-	return i
-}
-
-// wave is how long what a server sends at once may take to arrive.
-const wave = int64(50 * time.Millisecond)
-
-// waves are the arrivals of new events, together where they are close: a server that looks for news now and then sends all
-// of it at once, and when it was published isn't known but that it was after the wave before. Safe for concurrent use.
-type waves struct {
-	mu          sync.Mutex
-	begin, last int64 // of this one; ns after the start
-	before      int64 // the last arrival of the one before
-}
-
-// add takes the arrival of a new event, and says after which time it was published.
-func (w *waves) add(at int64) (after int64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if at-w.begin > wave {
-		w.begin, w.before = at, w.last
-	}
-	w.last = max(w.last, at)
-	return w.before
 }
 
 // A sighted is one event as one connection saw it.
@@ -551,35 +506,11 @@ func (f *feed) dueBy(at int64) uint64 {
 	return f.highest.Load() - min(f.highest.Load(), uint64(len(f.slots)))
 }
 
-// head finds which events before its first one a connection should have seen, that was open since opened (ns after
-// the start): those that were surely published race after that at the earliest. boundary is how many fell into the race of
-// subscribing, or may have.
-func (f *feed) head(first uint64, opened int64, race time.Duration) (expect, boundary uint64) {
-	if f.own != nil {
-		begin, end := f.own.after(opened), f.own.after(opened+int64(race))
-		return min(first, end), min(first, end) - min(first, begin)
-	}
-	expect = first
-	for n := first - 1; n > 0 && first-n < uint64(len(f.slots)); n-- {
-		s := f.slot(n)
-		s.mu.Lock()
-		ordinal, when, after := s.ordinal, s.when, s.after
-		s.mu.Unlock()
-		switch {
-		case ordinal < n: // nobody has seen it
-		case ordinal > n || when <= opened:
-			return expect, boundary
-		case after >= opened+int64(race):
-			expect, boundary = n, 0
-		default:
-			boundary++
-		}
-	}
-	return expect, boundary
-}
-
 // stop draws the line: events that nobody has seen by now don't count.
-func (f *feed) stop() { f.line.Store(f.highest.Load() + 1) }
+func (f *feed) stop() {
+	f.line.Store(f.highest.Load() + 1)
+	f.ids.stop()
+}
 
 // counts reports whether an ordinal is on this side of the line.
 func (f *feed) counts(ordinal uint64) bool {

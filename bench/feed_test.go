@@ -175,7 +175,7 @@ func TestFeedHead(t *testing.T) {
 		{"the very first", 1, 0, 1, 0},
 		{"the very first, and nobody has seen it", 1, second * 1000, 1, 0},
 	} {
-		if expect, boundary := f.head(row.first, row.opened, race); expect != row.expect || boundary != row.boundary {
+		if expect, boundary := f.head(row.first, row.opened); expect != row.expect || boundary != row.boundary {
 			t.Errorf("%s: expect %d, boundary %d; want %d, %d", row.name, expect, boundary, row.expect, row.boundary)
 		}
 	}
@@ -201,12 +201,12 @@ func TestFeedHeadOfBatches(t *testing.T) {
 	}
 	for conn := range int64(40) {
 		first := uint64(opened(conn)/(50*ms)) + 1
-		if expect, _ := f.head(first, opened(conn), race); expect != first {
+		if expect, _ := f.head(first, opened(conn)); expect != first {
 			t.Errorf("of connection %d, open since %d ms, %d is expected, though it was to see nothing before %d", conn, opened(conn)/ms, expect, first)
 		}
 	}
 	// One that has its first event in the third batch was to have all of the second, but not what it shares with the first.
-	if expect, _ := f.head(90, 0, race); expect < 41 || expect > 45 {
+	if expect, _ := f.head(90, 0); expect < 41 || expect > 45 {
 		t.Errorf("from %d on is expected of one that has missed the second batch, which begins with 41", expect)
 	}
 }
@@ -318,7 +318,7 @@ func TestFeedConcurrently(t *testing.T) {
 				tracker.Observe(ordinal)
 				f.see(&sighted{ordinal: ordinal, content: f.ids.hash(id), at: int64(n*1000 + conn)}, connections, connections, cells[conn])
 				if n%100 == 0 {
-					f.head(ordinal, 0, race)
+					f.head(ordinal, 0)
 					f.shared()
 				}
 			}

@@ -22,8 +22,9 @@ func drawHonestWorld(t *rapid.T) *world {
 	if w.period < 10*millisecond { // there are many
 		w.window, opened = 2*second, 800
 	}
-	longest := min(900, int(w.period/millisecond)*100) // no further behind than can be told
-	w.end = w.window + 3*second
+	queue := time.Duration(rapid.SampledFrom([]int{0, 0, 1500, 3000}).Draw(t, "queue")) * millisecond // before any is sent
+	longest := min(900, int(w.period/millisecond)*100)                                                // no further behind than can be told
+	w.end = w.window + 3*second + queue
 	for i := range rapid.IntRange(2, 6).Draw(t, "subscribers") {
 		m := member{opened: time.Duration(rapid.IntRange(0, opened).Draw(t, "opened")) * millisecond}
 		w.members = append(w.members, m)
@@ -40,7 +41,7 @@ func drawHonestWorld(t *rapid.T) *world {
 			} else {
 				at += lag
 			}
-			w.happens(at, "gets", i, n)
+			w.happens(at+queue, "gets", i, n)
 		}
 	}
 	for at := 200 * millisecond; at < w.window; at += 200 * millisecond {

@@ -16,6 +16,7 @@ type identity struct {
 	known map[uint64]uint64 // hash of the id → ordinal
 	ring  []uint64          // hashes by ordinal, to forget the oldest
 	last  uint64
+	over  bool // what is numbered from now on doesn't count
 	standings
 }
 
@@ -51,6 +52,15 @@ func (x *identity) ordinal(h uint64, by *teller) uint64 {
 	}
 	*place = h
 	x.known[h] = x.last
-	x.first(x.last, by)
+	if !x.over { // else it would take the place of one that does
+		x.first(x.last, by)
+	}
 	return x.last
+}
+
+// stop has what is numbered from now on not count.
+func (x *identity) stop() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.over = true
 }

@@ -279,6 +279,7 @@ type books struct {
 	after         map[uint64]time.Duration   // it was published then or later
 	together      []time.Duration            // first arrivals of the last events that came together, or the start
 	apart         time.Duration              // the last one before those
+	waits         []time.Duration            // of members for their first event, where it isn't known when that was due
 	before        map[uint64]map[uint64]bool // of opaque ids, by ordinal: what is before it
 	ordinals      map[int]uint64
 	highest, line uint64
@@ -372,6 +373,9 @@ func (b *books) arrives(h happening) {
 		fresh = false
 	default:
 		if len(p.seen) == 0 {
+			if b.kind != byStamp {
+				b.waits = append(b.waits, h.at-m.opened)
+			}
 			p.base = min(cmp.Or(p.base, ordinal), b.back(m, ordinal))
 		}
 		if ordinal < p.base {
@@ -421,13 +425,16 @@ func (b *books) sees(p *page, ordinal uint64, at, due time.Duration) {
 
 // back is the first event that a member expects whose first one is that.
 func (b *books) back(m member, ordinal uint64) uint64 {
-	expect := ordinal
+	expect, end := ordinal, m.opened+race
+	if len(b.waits) > 0 {
+		end += slices.Min(b.waits)
+	}
 	for n := ordinal - 1; n > 0; n-- {
 		when, seen := b.first[n]
 		if seen && when <= m.opened {
 			break
 		}
-		if seen && b.after[n] >= m.opened+race {
+		if seen && b.after[n] >= end {
 			expect = n
 		}
 	}

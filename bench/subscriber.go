@@ -358,7 +358,10 @@ func (s *subscriber) observe(c *cell, t *tracked, seen *sighted) (fresh bool) {
 		return true
 	}
 	if t.tracker.unique == 0 {
-		first, boundary := t.feed.head(ordinal, s.opened, race)
+		if !seen.known {
+			t.feed.waited(seen.at - s.opened)
+		}
+		first, boundary := t.feed.head(ordinal, s.opened)
 		t.begin(first, boundary, c)
 	}
 	if spared := t.leaving(ordinal); spared > 0 {
@@ -449,7 +452,7 @@ func (s *subscriber) join(f *feed, now int64) (done bool) {
 		return true
 	}
 	next := f.highest.Load() + 1
-	first, boundary := f.head(next, s.opened, race)
+	first, boundary := f.head(next, s.opened)
 	if first == next {
 		return false
 	}
