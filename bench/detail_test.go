@@ -127,8 +127,8 @@ func TestDetailOfResuming(t *testing.T) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			by := identified[0]
-			f := resumingServer(by.event, server.replay, false, 300*millisecond)
-			r := f.runner(Plan{Stages: []Stage{{0, 6}}, Duration: 6 * second, Drain: second, Warmup: 500 * millisecond, Backoff: fixed, Sequence: by.seq,
+			f := resumingServer(by.event, server.replay, 0, false, 300*millisecond)
+			r := f.runner(Plan{Stages: []Stage{{0, 6}}, Duration: 8 * second, Drain: second, Warmup: 500 * millisecond, Backoff: fixed, Sequence: by.seq,
 				Breakages: []Breakage{{How: client.BreakRST, Share: 1, At: second}}})
 			r.Look(true)
 			r.Follow(2, "")

@@ -207,7 +207,7 @@ func (s *subscriber) stray() {
 // resumed takes an event of a stream that was opened again, before the tracker does. The shard's mutex must be held.
 func (t *tracked) resumed(s *subscriber, c *cell, seen *sighted) {
 	p, n := t.resuming, seen.ordinal
-	if p.live != 0 && seen.at >= p.liveAt+int64(race) {
+	if p.live != 0 && seen.at >= p.liveAt+int64(race) && !t.lacks(seen.at) {
 		t.conclude(s, c)
 		return
 	}
@@ -240,6 +240,16 @@ func (t *tracked) resumed(s *subscriber, c *cell, seen *sighted) {
 	case n > p.top && (p.live == 0 || n <= p.live || from < p.opened+int64(seamTime)):
 		p.again++
 	}
+}
+
+// lateReplay is how long after the first live event what should have been replayed may still come.
+const lateReplay = 5 * time.Second
+
+// lacks reports whether something that the stream should have replayed is missing, and could still be told from what had come
+// before. The stream must be live.
+func (t *tracked) lacks(at int64) bool {
+	p := t.resuming
+	return p.head+p.seam > 0 && !p.unclear() && at < p.liveAt+int64(lateReplay) && t.tracker.next-p.last <= window
 }
 
 // another notes an event that is another one than that which had its number before.

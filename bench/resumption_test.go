@@ -75,12 +75,12 @@ func lastOf(from client.Cursor) int {
 // dropping is a server whose connection 0 is never down, while the other ones drop again and again, for longer the later
 // they are.
 func dropping(event func(f *fakeServer, n int, due time.Duration) client.Event, replay func(int, []int) ([]int, int)) *fakeServer {
-	return resumingServer(event, replay, true, 0)
+	return resumingServer(event, replay, 0, true, 0)
 }
 
-// resumingServer is such a server that ends streams itself, or one that doesn't; idle is after what time its clients notice that
-// one is silent.
-func resumingServer(event func(f *fakeServer, n int, due time.Duration) client.Event, replay func(int, []int) ([]int, int), ends bool, idle time.Duration) *fakeServer {
+// resumingServer is such a server that ends streams itself, or one that doesn't, and replays so long after a stream was opened;
+// idle is after what time its clients notice that one is silent.
+func resumingServer(event func(f *fakeServer, n int, due time.Duration) client.Event, replay func(int, []int) ([]int, int), late time.Duration, ends bool, idle time.Duration) *fakeServer {
 	const period, delay = 20 * millisecond, millisecond
 	var f *fakeServer
 	f = newFakeServer(func(a attempt) (*fakeStream, error) {
@@ -110,13 +110,13 @@ func resumingServer(event func(f *fakeServer, n int, due time.Duration) client.E
 		replayed, twice := replay(lastOf(a.from), kept)
 		s.lines = nil
 		for _, n := range replayed {
-			s.lines = append(s.lines, line{opened + millisecond, make(n, time.Duration(max(n, -n))*period)})
+			s.lines = append(s.lines, line{opened + late + millisecond, make(n, time.Duration(max(n, -n))*period)})
 		}
 		s.lines = append(s.lines, since(opened, live)...)
 		if twice > 0 {
 			s.lines = append(s.lines, line{s.lines[len(replayed)].at, make(twice, time.Duration(twice)*period)})
-			slices.SortStableFunc(s.lines, func(a, b line) int { return int(a.at - b.at) })
 		}
+		slices.SortStableFunc(s.lines, func(a, b line) int { return int(a.at - b.at) })
 		return s, nil
 	})
 	return f
@@ -162,6 +162,21 @@ func TestResumption(t *testing.T) {
 	}
 }
 
+// TestResumptionLate: what is replayed seconds after the first live event has been replayed, out of sequence.
+func TestResumptionLate(t *testing.T) {
+	for _, by := range identified {
+		synctest.Test(t, func(t *testing.T) {
+			f := resumingServer(by.event, func(last int, kept []int) ([]int, int) { return kept[last:], 0 }, 2*second, false, 0)
+			result := f.run(t, Plan{Stages: []Stage{{0, 6}}, Duration: 8 * second, Drain: second, Warmup: 500 * millisecond, Backoff: fixed, Sequence: by.seq,
+				Breakages: []Breakage{{How: client.BreakRST, Share: .5, At: second}}})
+			r := result.Resumption
+			if r == nil || r.Verdict != ExactlyOnce || r.Judged < 2 || r.Missing > 0 || r.Faults[OutOfSequence] != r.Judged || r.Faults[Ignored] > 0 || result.Count(Lost) > 0 {
+				t.Errorf("%s: %+v, %d lost", by.name, r, result.Count(Lost))
+			}
+		})
+	}
+}
+
 // TestResumptionAfterOwnDrops: the same where the run breaks connections off itself, in each way, for different lengths of
 // time and whichever connections chance gives: thirty runs each. A black hole has swallowed what came until it was noticed.
 func TestResumptionAfterOwnDrops(t *testing.T) {
@@ -187,7 +202,7 @@ func TestResumptionAfterOwnDrops(t *testing.T) {
 }
 
 func resumeAfterOwnDrop(t *testing.T, how client.Break, seed uint64, want ResumeFault, replay func(int, []int) ([]int, int), seq Sequence, event func(*fakeServer, int, time.Duration) client.Event) {
-	f := resumingServer(event, replay, false, 300*millisecond)
+	f := resumingServer(event, replay, 0, false, 300*millisecond)
 	result := f.run(t, Plan{
 		Stages: []Stage{{0, 6}}, Duration: 6 * second, Drain: second, Warmup: 500 * millisecond, Backoff: fixed, Sequence: seq, Seed: seed,
 		Breakages: []Breakage{{How: how, Share: .5, At: second + time.Duration(3+8*seed)*millisecond}, {How: how, Share: .5, At: 3*second + time.Duration(3+12*seed)*millisecond}},
@@ -352,7 +367,7 @@ func TestResumptionOfAllAtOnce(t *testing.T) {
 func resumeAllAtOnce(t *testing.T, how client.Break, seed uint64, want ResumeFault, replay func(int, []int) ([]int, int)) {
 	const connections, times = 6, 2
 	by := identified[1]
-	f := resumingServer(by.event, replay, false, 300*millisecond)
+	f := resumingServer(by.event, replay, 0, false, 300*millisecond)
 	slow := f.dial
 	f.dial = func(a attempt) (*fakeStream, error) {
 		a.conn = a.n // as slow for all
