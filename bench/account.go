@@ -232,6 +232,14 @@ func (r *run) trusts(f *feed) bool {
 // echoes reports whether the server echoes what the connections send: at least one message has come back.
 func (r *run) echoes() bool { return r.tally.timings[RoundTrip] != nil }
 
+// unechoedText is what is said of that.
+const unechoedText = "no message that was sent came back"
+
+// unechoed reports whether none of what connections sent has come back to them, nor to others.
+func (r *run) unechoed() bool {
+	return r.own == nil && !r.plan.Streams && r.tally.counts[Sent-numTimings] > 0 && !r.echoes() && !r.broadcast.Load()
+}
+
 // silent is how long a gap must be at least to be a silence; and it must be three times the longest one before.
 const silent = int64(time.Second)
 
@@ -382,6 +390,9 @@ func (r *run) unmeasured() map[Metric]string {
 		why[Delivery] = "no event had a time at " + r.plan.Stamp.String()
 	default:
 		why[Delivery] = "no event carried a time stamp (--stamp names one)"
+	}
+	if r.unechoed() {
+		why[RoundTrip] = unechoedText
 	}
 	if r.tally.counts[SlowReceived-numTimings] > 0 && r.tally.timings[SlowDelivery] == nil {
 		why[SlowDelivery] = "no event that was read slowly carried a time stamp by this host's clock"

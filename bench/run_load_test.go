@@ -326,6 +326,9 @@ func TestUnsent(t *testing.T) {
 					t.Errorf("%d due, %d sent, %d unsent", due, sent, unsent)
 				}
 				checkTexts(t, "warnings", result.Warnings, row.warn...)
+				if why := result.Unmeasured[RoundTrip]; why != "" != slices.Contains(row.warn, unechoedText) {
+					t.Errorf("the round trip can't be measured: %q", why)
+				}
 				checkTexts(t, "doubts", result.Doubts, row.doub...)
 				if verdict := map[bool]Verdict{true: UpperBound, false: NoVerdict}[len(row.doub) == 0]; result.Verdict != verdict {
 					t.Errorf("verdict %s", result.Verdict)

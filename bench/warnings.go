@@ -119,8 +119,8 @@ func (r *run) warnings(result *Result) (list []Warning) {
 	if r.crowded.Load() {
 		warn("subscribe each connection to fewer topics", "there were more than %d sequences; loss in the others is not counted", maxFeeds)
 	}
-	if r.tally.timings[RoundTrip] == nil && count(Sent) > 0 && !r.plan.Streams && !r.broadcast.Load() && r.own == nil {
-		warn("an echo is known by {{.Stamp}} in the message, or by coming back unchanged", "no message that was sent came back")
+	if r.unechoed() {
+		warn("an echo is known by {{.Stamp}} in the message, or by coming back unchanged", "%s", unechoedText)
 	}
 	if r.broadcast.Load() && r.own == nil {
 		warn("is this a chat, where all are to receive what one sends? --chat counts that", "connections received each other's messages, which are in received, and not in expected or delivered")
