@@ -135,6 +135,10 @@ func readVars(path string) ([]map[string]string, error) {
 		}
 		row := make(map[string]string, len(header))
 		for i, name := range header {
+			if !utf8.ValidString(record[i]) {
+				line, _ := r.FieldPos(i)
+				return nil, fmt.Errorf("%s: line %d: %s is not UTF-8 text", path, line, name)
+			}
 			row[name] = record[i]
 		}
 		rows = append(rows, row)

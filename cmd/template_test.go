@@ -130,10 +130,12 @@ func TestVars(t *testing.T) {
 		t.Errorf("%v", rows)
 	}
 	for content, want := range map[string]string{
-		"":         "is empty",
-		"a,b\n":    "no rows",
-		"a,b\n1\n": "wrong number of fields",
-		"a,\"b\n":  "extraneous or missing",
+		"":                 "is empty",
+		"a,b\n":            "no rows",
+		"a,b\n1\n":         "wrong number of fields",
+		"a,\"b\n":          "extraneous or missing",
+		"a,b\n1,\"2\n\xfc": "extraneous or missing",
+		"a,b\n1,2\n3,\xfc": "line 3: b is not UTF-8 text",
 	} {
 		write(content)
 		if _, err := readVars(path); err == nil || !strings.Contains(err.Error(), want) {
