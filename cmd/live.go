@@ -3,7 +3,6 @@ package cmd
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -35,7 +34,7 @@ func (f *loadFlags) openLive(snapshot func() *bench.Snapshot) (stop func() error
 		for _, wait := range done {
 			failed = append(failed, wait())
 		}
-		return errors.Join(failed...)
+		return together(failed...)
 	}
 	if f.stream != "" {
 		file, err := os.Create(f.stream)
@@ -49,7 +48,7 @@ func (f *loadFlags) openLive(snapshot func() *bench.Snapshot) (stop func() error
 	if f.metricsAddr != "" {
 		ln, err := f.listenForMetrics()
 		if err != nil {
-			return stop, errors.Join(err, stop())
+			return stop, together(err, stop())
 		}
 		server := &http.Server{Handler: metricsHandler(snapshot), ReadHeaderTimeout: 5 * time.Second}
 		go func() { _ = server.Serve(ln) }()
@@ -107,7 +106,7 @@ func streamTo(ctx context.Context, file *os.File, snapshot func() *bench.Snapsho
 			write()
 		case <-ctx.Done():
 			write()
-			return errors.Join(failed, file.Close())
+			return together(failed, file.Close())
 		}
 	}
 }

@@ -141,13 +141,13 @@ func (f *loadFlags) writeAll(std streams, outputs []output, files func(output) m
 	}
 	format := f.reportFormat()
 	if f.quiet && format == report.Text {
-		return errors.Join(failed...)
+		return together(failed...)
 	}
 	render := func(w io.Writer) error { return write(w, format) }
 	if err := render(std.out); err != nil {
 		rescue(fmt.Errorf("writing the report to stdout: %w", err), render)
 	}
-	return errors.Join(failed...)
+	return together(failed...)
 }
 
 // files gives the files of one output and what goes into each: CSV is one for the summary and one for the series.
@@ -181,4 +181,18 @@ func (f *loadFlags) textOptions(w io.Writer) report.TextOptions {
 func noColor() bool {
 	_, is := os.LookupEnv("NO_COLOR")
 	return is || os.Getenv("TERM") == "dumb"
+}
+
+// together is one error of several, which goes on one line; nil where all are.
+func together(failed ...error) (err error) {
+	for _, next := range failed {
+		switch {
+		case next == nil:
+		case err == nil:
+			err = next
+		default:
+			err = fmt.Errorf("%w; %w", err, next)
+		}
+	}
+	return err
 }
