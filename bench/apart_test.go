@@ -104,3 +104,36 @@ func TestNameless(t *testing.T) {
 		})
 	}
 }
+
+// TestSubsets: where what each connection gets can't be told from what is left after losses, that is said; but not where
+// every event is declared to be for everybody, nor where what is missing is little.
+func TestSubsets(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		share    float64
+		sequence Sequence
+		says     []string
+	}{
+		{"subsets", .7, Sequence{}, []string{"lost is what only other connections received, 30.3 % of all: where not every event is for every connection, that isn't loss"}},
+		{"a few losses", .99, Sequence{}, nil},
+		{"declared", .7, Sequence{ID: true}, nil},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(5, 0))
+			f := newFakeServer(func(attempt) (*fakeStream, error) {
+				s := &fakeStream{}
+				for n := 1; n <= 200; n++ {
+					if random.Float64() < row.share {
+						s.lines = append(s.lines, line{time.Duration(n) * 20 * millisecond, numbered(fmt.Sprint(n), fmt.Sprint(n))})
+					}
+				}
+				return s, nil
+			})
+			result := f.run(t, Plan{Stages: []Stage{{0, 6}}, Duration: 5 * second, Warmup: -1, Sequence: row.sequence})
+			if result.Count(Lost) == 0 {
+				t.Errorf("%s: nothing is lost", row.name)
+			}
+			checkTexts(t, row.name, result.Warnings, row.says...)
+		})
+	}
+}

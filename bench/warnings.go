@@ -160,17 +160,23 @@ func (r *run) lossWarnings(result *Result) (list []Warning) {
 	if r.renumbered() {
 		advice = "let the server go on counting where it was, or measure each part for itself"
 	}
-	feeds, dark := 0, 0
+	feeds, dark, inferred := 0, 0, false
 	for _, f := range r.allFeeds() {
 		if f.met.Load() || f.own != nil {
 			if feeds++; !r.trusts(f) {
 				dark++
 			}
+			inferred = inferred || !f.declared && f.own == nil
 		}
 	}
 	why, unmeasured := result.Unmeasured[Lost]
 	if dark > 0 && dark < feeds && !unmeasured {
 		list = append(list, Warning{fmt.Sprintf("loss is not measurable in %d of %d sequences of events: what is counted is that of the others", dark, feeds), advice})
+	}
+	lost, expected := result.Count(Lost), result.Count(Expected)
+	if inferred && !unmeasured && result.Count(Drops) == 0 && float64(lost) > apartLoss*float64(expected) {
+		list = append(list, Warning{fmt.Sprintf("lost is what only other connections received, %s of all: where not every event is for every connection, that isn't loss", percentText(float64(lost)/float64(expected))),
+			"is every connection to receive every event? --seq id says so of ids that are consecutive; measure one room, or user, at a time"})
 	}
 	if headline, ok := result.Headline(); ok && unmeasured && result.Count(Drops) > 0 && slices.Contains(lossy[:], headline) {
 		list = append(list, Warning{fmt.Sprintf("the quantiles of %s can't hold what was lost: %s dropped, and loss is not measurable: %s", headline, quantity(result.Count(Drops), "connection", "connections"), why), advice})
