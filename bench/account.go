@@ -9,7 +9,7 @@ import (
 // account adds up what is delivered and lost, from what every connection has seen. While the run goes on only what
 // can't come any more is lost; afterwards everything that didn't come.
 func (r *run) account() {
-	var pairs, echoes pairs
+	var all, inferred, echoes pairs
 	r.lostBefore.pairs, r.unsure, r.missing, r.states = 0, 0, 0, states{}
 	r.accounted = r.now()
 	over := r.phase == PhaseFinish
@@ -31,7 +31,10 @@ func (r *run) account() {
 			if !over {
 				r.missing += less(s.missingSoFar(t), lost)
 			}
-			pairs.add(t.tracker.unique, lost)
+			all.add(t.tracker.unique, lost)
+			if !t.feed.declared && t.feed.own == nil {
+				inferred.add(t.tracker.unique, lost)
+			}
 			r.unsure += min(t.ancient, lost)
 			r.lostBefore.pairs += s.missingBefore(t)
 		}
@@ -51,16 +54,16 @@ func (r *run) account() {
 		}
 		s.shard.mu.Unlock()
 	}
-	if missing := pairs.lost + r.missing; float64(missing) > apartLoss*float64(pairs.delivered+missing) || r.apart() {
+	if missing := all.lost + r.missing; float64(missing) > apartLoss*float64(all.delivered+missing) || r.apart() {
 		r.noteApart() // which this account doesn't know yet
 	}
-	r.lostPairs, r.lostEchoes = pairs.lost, echoes.lost
+	r.lostPairs, r.lostEchoes, r.inferred = all.lost, echoes.lost, inferred
 	judged, faulty := r.resumes.counts()
 	r.set(Resumes, judged)
 	r.set(ResumesFaulty, faulty)
-	r.set(Delivered, pairs.delivered+echoes.delivered)
-	r.set(Lost, pairs.lost+echoes.lost)
-	r.set(Expected, pairs.delivered+echoes.delivered+pairs.lost+echoes.lost)
+	r.set(Delivered, all.delivered+echoes.delivered)
+	r.set(Lost, all.lost+echoes.lost)
+	r.set(Expected, all.delivered+echoes.delivered+all.lost+echoes.lost)
 }
 
 // markBegin notes, as the window begins, what is missing of what was due before it. What comes after all is taken off
@@ -349,7 +352,7 @@ func (r *run) unmeasured() map[Metric]string {
 		case distrusted && r.blackout.Load():
 			reason = "every connection was down at once, and nobody saw what was published then (--seq id, if the ids are consecutive)"
 		case distrusted:
-			reason = "the ids are not known to be consecutive, and no two connections saw the same events (--seq id, or more connections)"
+			reason = "the ids are not known to be consecutive, and no two connections saw the same events, or not within a second of each other (--seq id, or more connections)"
 		case r.broadcast.Load():
 			reason = "the connections received each other's messages, which are timed but not counted (--chat, if all are to receive them)"
 		case r.tally.counts[Received-numTimings] == 0:

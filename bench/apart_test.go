@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rtbench/rtbench/client"
 )
 
 // TestDisjoint: rooms are told from losses, however many, and from a part of the connections being behind.
@@ -136,4 +138,36 @@ func TestSubsets(t *testing.T) {
 			checkTexts(t, row.name, result.Warnings, row.says...)
 		})
 	}
+}
+
+// TestSubsetsBeside: nothing is said of that where what is lost is declared to be for everybody, though other events aren't;
+// nor where the run itself has broken connections off, which loses something.
+func TestSubsetsBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f *fakeServer
+		f = newFakeServer(func(a attempt) (*fakeStream, error) {
+			s := &fakeStream{lines: []line{{millisecond, numbered(fmt.Sprint("welcome", a.conn), "hello")}}}
+			for n := 1; n < 200; n++ {
+				if due := time.Duration(n) * 10 * millisecond; (n+a.conn)%5 != 0 {
+					s.lines = append(s.lines, line{due + millisecond, f.stamped(n, due)})
+				}
+			}
+			return s, nil
+		})
+		result := f.run(t, Plan{Stages: []Stage{{0, 6}}, Duration: 2500 * millisecond, Warmup: -1})
+		if result.Count(Lost) == 0 {
+			t.Error("nothing is lost")
+		}
+		checkTexts(t, "warnings", result.Warnings, "loss is not measurable in 1 of 2 sequences of events: what is counted is that of the others")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		by := identified[2]
+		f := resumingServer(by.event, func(int, []int) ([]int, int) { return nil, 0 }, 0, false, 300*millisecond)
+		result := f.run(t, Plan{Stages: []Stage{{0, 6}}, Duration: 4 * second, Drain: second, Warmup: -1, Backoff: fixed, Sequence: by.seq,
+			Breakages: []Breakage{{How: client.BreakRST, Share: .5, At: second}}})
+		if result.Count(Lost) == 0 || result.Count(Drops) != 0 {
+			t.Errorf("%d lost, %d drops", result.Count(Lost), result.Count(Drops))
+		}
+		checkTexts(t, "warnings", result.Warnings)
+	})
 }

@@ -84,7 +84,7 @@ func newFeed(key feedKey, connections int, own *ledger) *feed {
 		n *= 2
 	}
 	f := &feed{key: key, own: own, declared: key.kind != byOpaqueID, slots: make([]slot, n)}
-	f.ids.seed = maphash.MakeSeed()
+	f.ids.seed, f.ids.end = maphash.MakeSeed(), math.MaxUint64
 	f.soonest.Store(never)
 	return f
 }

@@ -16,7 +16,7 @@ type identity struct {
 	known map[uint64]uint64 // hash of the id → ordinal
 	ring  []uint64          // hashes by ordinal, to forget the oldest
 	last  uint64
-	over  bool // what is numbered from now on doesn't count
+	end   uint64 // the last ordinal that counts
 	standings
 }
 
@@ -27,7 +27,7 @@ func (x *identity) hash(id []byte) uint64 { return maphash.Bytes(x.seed, id) }
 func (x *identity) find(h uint64, by *teller) (ordinal uint64, known bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if ordinal, known = x.known[h]; known {
+	if ordinal, known = x.known[h]; known && ordinal <= x.end {
 		x.again(ordinal, by)
 	}
 	return ordinal, known
@@ -38,7 +38,9 @@ func (x *identity) ordinal(h uint64, by *teller) uint64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if n, ok := x.known[h]; ok {
-		x.again(n, by)
+		if n <= x.end {
+			x.again(n, by)
+		}
 		return n
 	}
 	if x.known == nil {
@@ -52,15 +54,15 @@ func (x *identity) ordinal(h uint64, by *teller) uint64 {
 	}
 	*place = h
 	x.known[h] = x.last
-	if !x.over { // else it would take the place of one that does
+	if x.last <= x.end {
 		x.first(x.last, by)
 	}
 	return x.last
 }
 
-// stop has what is numbered from now on not count.
+// stop has what is numbered from now on not count: it would take the place, in what is known of the order, of what does.
 func (x *identity) stop() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.over = true
+	x.end = x.last
 }

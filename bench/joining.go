@@ -53,8 +53,10 @@ func (w *waves) add(at int64) (after int64) {
 	return w.before
 }
 
-// waited takes how long a connection has waited for its first event, where it isn't known when that was due.
+// waited takes how long a connection has waited for its first event, where it isn't known when that was due. That is less than
+// nothing where the kernel had the event before user space had the connection.
 func (f *feed) waited(ns int64) {
+	ns = max(0, ns)
 	for least := f.soonest.Load(); ns < least && !f.soonest.CompareAndSwap(least, ns); least = f.soonest.Load() {
 	}
 }

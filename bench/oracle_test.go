@@ -219,7 +219,8 @@ func (w *world) event(r *run, n int, now time.Time) client.Event {
 //     the first to see two events the wrong way round makes the others reordered. What anybody sees one after the other
 //     counts for that. And a member misses an event only where that holds of it and something that the member has seen: which
 //     is decided when 256 events have followed, or in the end.
-//   - The line is the last event that anybody had seen when the window ended. What is beyond it doesn't count.
+//   - The line is the last event that anybody had seen when the window ended. What is beyond it doesn't count, and says
+//     nothing of the order.
 //   - A subscriber expects everything from its first event up to the line, except that one that the plan ended
 //     expects nothing after its own last event; and so do all where it isn't known that they see the same events.
 //   - Before its first event it expects, going back, what others had seen by then, as long as that was after it was
@@ -356,7 +357,9 @@ func (b *books) arrives(h happening) {
 			b.ordinals[h.n] = uint64(len(b.ordinals) + 1)
 		}
 		ordinal = b.ordinals[h.n]
-		b.sawID(p, ordinal, first)
+		if b.line == 0 || ordinal < b.line {
+			b.sawID(p, ordinal, first)
+		}
 	}
 	due := time.Duration(h.n) * b.period
 	fresh := true

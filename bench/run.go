@@ -104,6 +104,7 @@ type run struct {
 	drainedAt             int64                          // ns after the start
 	cutoff                int64                          // what was due later hasn't had its time to arrive: the drain was cut short; 0 where it wasn't
 	lostPairs, lostEchoes uint64                         // as accounted last
+	inferred              pairs                          // of those, where nothing but what others saw says what was to come
 	drops                 uint64                         // as gathered last
 	dropMoments           int64                          // ticks in which connections dropped
 	unsure                uint64                         // of those, how many may have come, too late to be told

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -38,6 +39,9 @@ func (r *run) warnings(result *Result) (list []Warning) {
 			advice = "does what is published reach these connections? The errors of publishing say if it was refused"
 		}
 		warn(advice, "connections opened, but nothing was received")
+	}
+	if n := r.leftEmpty(); n > 0 {
+		warn("are they subscribed to the same? Where that is measured, lost is what they surely should have received", "%s received nothing, though others did", quantity(n, "connection", "connections"))
 	}
 	if r.cutoff > 0 {
 		warn("a run that ends by itself waits for them", "the run was stopped while something was still under way: what was due in the last %v of it, and had not come, is left out",
@@ -160,22 +164,22 @@ func (r *run) lossWarnings(result *Result) (list []Warning) {
 	if r.renumbered() {
 		advice = "let the server go on counting where it was, or measure each part for itself"
 	}
-	feeds, dark, inferred := 0, 0, false
+	feeds, dark := 0, 0
 	for _, f := range r.allFeeds() {
 		if f.met.Load() || f.own != nil {
 			if feeds++; !r.trusts(f) {
 				dark++
 			}
-			inferred = inferred || !f.declared && f.own == nil
 		}
 	}
 	why, unmeasured := result.Unmeasured[Lost]
 	if dark > 0 && dark < feeds && !unmeasured {
 		list = append(list, Warning{fmt.Sprintf("loss is not measurable in %d of %d sequences of events: what is counted is that of the others", dark, feeds), advice})
 	}
-	lost, expected := result.Count(Lost), result.Count(Expected)
-	if inferred && !unmeasured && result.Count(Drops) == 0 && float64(lost) > apartLoss*float64(expected) {
-		list = append(list, Warning{fmt.Sprintf("lost is what only other connections received, %s of all: where not every event is for every connection, that isn't loss", percentText(float64(lost)/float64(expected))),
+	x := r.inferred
+	share := float64(x.lost) / max(1, float64(x.lost+x.delivered))
+	if !unmeasured && result.Count(Drops)+result.Count(Broken) == 0 && share > apartLoss {
+		list = append(list, Warning{fmt.Sprintf("lost is what only other connections received, %s of all: where not every event is for every connection, that isn't loss", percentText(share)),
 			"is every connection to receive every event? --seq id says so of ids that are consecutive; measure one room, or user, at a time"})
 	}
 	if headline, ok := result.Headline(); ok && unmeasured && result.Count(Drops) > 0 && slices.Contains(lossy[:], headline) {
@@ -288,6 +292,22 @@ func (s *subscriber) leftOut() bool {
 		}
 	}
 	return false
+}
+
+// leftEmpty counts the connections that received nothing at all, though others did a while after they were open.
+func (r *run) leftEmpty() (n uint64) {
+	newest := int64(math.MinInt64)
+	for _, f := range r.allFeeds() {
+		newest = max(newest, f.newest())
+	}
+	for _, s := range r.everybody() {
+		s.shard.mu.Lock()
+		if s.latest == 0 && !s.slow && !s.retired && s.opened != never && s.opened+int64(race) < newest {
+			n++
+		}
+		s.shard.mu.Unlock()
+	}
+	return n
 }
 
 // unheld counts the arrivals of which it isn't known any more when the first connection had them.
