@@ -104,7 +104,7 @@ func hostPort(u *url.URL) string {
 // ErrNoTLS is why a handshake fails with a server that speaks something else.
 var ErrNoTLS = errors.New("the server does not speak TLS on this port")
 
-// tlsError makes sure that whatever stops a handshake is counted as TLS, but for a timeout or a dead connection.
+// tlsError makes sure that whatever stops a handshake is counted as TLS, but for a timeout or a connection that is gone.
 func tlsError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return &Error{Class: ClassTimeout, Detail: "in the TLS handshake", Err: ctx.Err()}
@@ -112,6 +112,8 @@ func tlsError(ctx context.Context, err error) error {
 	switch classOf(err) {
 	case ClassReset, ClassTimeout:
 		return err
+	case ClassEOF:
+		return &Error{Class: ClassEOF, Detail: "before the TLS handshake was over"}
 	}
 	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && record.Conn != nil {
 		return &Error{Class: ClassTLS, Err: ErrNoTLS}

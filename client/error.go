@@ -158,7 +158,9 @@ func (e *Error) Temporary() bool {
 			return true
 		}
 		return false
-	case ClassTLS, ClassRedirect, ClassContentType, ClassHandshake, ClassTooBig:
+	case ClassTLS:
+		return isAlert(e.Err, alertInternalError)
+	case ClassRedirect, ClassContentType, ClassHandshake, ClassTooBig:
 		return false
 	case ClassCloseCode:
 		// The peer says that this client, as it is, will never do (RFC 6455, 7.4.1).
@@ -219,6 +221,31 @@ func classOf(err error) Class {
 		return ClassEOF
 	}
 	return ClassOther
+}
+
+// alertInternalError is how a server of TLS says what status 500 says (RFC 8446, 6.2).
+const alertInternalError tls.AlertError = 80
+
+// isAlert reports whether the peer has sent an alert.
+func isAlert(err error, alert tls.AlertError) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error" && op.Err.Error() == alert.Error() // over TCP it has a type that isn't exported
+}
+
+// streamError is why a stream that was open has ended. Its TLS handshake hasn't failed: the server has broken the
+// protocol of TLS, or aborted the connection, which is what its alerts are for.
+func streamError(err error) error {
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return &Error{Class: ClassProtocol, Err: err}
+	}
+	switch op, _ := errors.AsType[*net.OpError](err); {
+	case op == nil:
+	case op.Op == "local error":
+		return &Error{Class: ClassProtocol, Err: err}
+	case op.Op == "remote error":
+		return &Error{Class: ClassReset, Err: err}
+	}
+	return err
 }
 
 func isTLS(err error) bool {

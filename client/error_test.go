@@ -52,6 +52,10 @@ func TestClassify(t *testing.T) {
 			t.Errorf("%v isn't what caused %v", test.err, e)
 		}
 	}
+	alert := &net.OpError{Op: "remote error", Err: errors.New("tls: internal error")}
+	if e := Classify(streamError(alert)); e.Class != ClassReset || !e.Temporary() || e.Err != error(alert) {
+		t.Errorf("an alert on an open stream is %v", e)
+	}
 	if Classify(nil) != nil {
 		t.Error("no error has a class")
 	}

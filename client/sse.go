@@ -206,7 +206,7 @@ func (s *sseStream) end(err error) {
 	case s.left:
 		return
 	case s.failed == nil:
-		s.failed = s.body.ended(err)
+		s.failed = streamError(s.body.ended(err))
 	}
 	s.to.Take(nil, s.failed)
 }

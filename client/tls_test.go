@@ -95,7 +95,9 @@ func TestTLSErrors(t *testing.T) {
 			"the TLS handshake failed: tls: failed to verify certificate: x509: certificate has expired or is not yet valid"},
 		{"TLS to a plain port", "https://" + plain, &Net{TLS: pool}, "tls",
 			"the TLS handshake failed: the server does not speak TLS on this port"},
-		{"TLS to a port that hangs up", "https://" + serve(t, nil, func(p *peer) { p.Read(make([]byte, 4096)) }), &Net{TLS: pool}, "tls", "the TLS handshake failed"},
+		{"TLS to a port that hangs up", "https://" + serve(t, nil, func(p *peer) { p.Read(make([]byte, 4096)) }), &Net{TLS: pool}, "eof", "the stream ended: before the TLS handshake was over"},
+		{"an alert of trouble", "https://" + serve(t, nil, func(p *peer) { p.Read(make([]byte, 4096)); p.write("\x15\x03\x03\x00\x02\x02\x50") }), &Net{TLS: pool}, "tls",
+			"the TLS handshake failed: remote error: tls: internal error"},
 		{"plain HTTP to a TLS port", "http://" + secure, &Net{}, "eof", "the stream ended: before a response head was received"},
 		{"plain HTTP to a TLS port that says so", "http://" + serve(t, nil, func(p *peer) { p.read(); p.write("\x15\x03\x01\x00\x02\x02\x46") }), &Net{},
 			"protocol", `the server broke the protocol: no HTTP response: malformed HTTP response "\x15\x03\x01\x00\x02\x02F"`},
@@ -126,7 +128,41 @@ func TestTLSErrors(t *testing.T) {
 				if key != test.key || !strings.HasPrefix(words, test.words) || strings.Contains(words, "\n") {
 					t.Errorf("%T: %s\n%s\nwant %s\n%s", d, key, words, test.key, test.words)
 				}
+				passes := key != "tls" && key != "protocol" || strings.HasSuffix(words, "internal error")
+				if Classify(err).Temporary() != (passes || key == "protocol") {
+					t.Errorf("%T: %s is temporary: %v", d, words, !passes)
+				}
 			}
+		})
+	}
+}
+
+// TestTLSEnds: what breaks the TLS of a stream that is open is no failed handshake, and passes.
+func TestTLSEnds(t *testing.T) {
+	a := newAuthority(t)
+	config := &tls.Config{Certificates: []tls.Certificate{a.issue(time.Time{})}, MaxVersion: tls.VersionTLS12} // whose alerts aren't all encrypted
+	for _, test := range []struct{ name, record, want string }{
+		{"a bad record", "\x17\x03\x03\x00\x20" + strings.Repeat("x", 32), "the server broke the protocol: local error: tls: bad record MAC"},
+		{"no record", strings.Repeat("HTTP", 20), "the server broke the protocol: tls: received record with version 5454 when expecting version 303"},
+	} {
+		eachWay(t, test.name, func(t *testing.T, read way) {
+			addr := serve(t, func(c net.Conn) net.Conn { return tls.Server(c, config) }, func(p *peer) {
+				if p.read() {
+					p.write(streamHead + chunk("data: 1\n\n"))
+					p.Conn.(*tls.Conn).NetConn().Write([]byte(test.record))
+					p.wait()
+				}
+			})
+			s := dial(t, &SSE{Net: &Net{TLS: &tls.Config{RootCAs: a.pool}}, Request: Request{URL: "https://" + addr}}, "")
+			for _, err := range read(s) {
+				if err != nil {
+					if e := Classify(err); e.Error() != test.want || !e.Temporary() {
+						t.Errorf("%v, which is temporary: %v", e, e.Temporary())
+					}
+					break
+				}
+			}
+			s.Close()
 		})
 	}
 }

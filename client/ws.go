@@ -262,7 +262,7 @@ const wsBytes = unsafe.Offsetof(wsStream{}.subprotocol) - unsafe.Offsetof(wsStre
 
 // readError says why reading ended.
 func (s *wsStream) readError(err error) error {
-	if e, ok := err.(*Error); ok {
+	if e, ok := streamError(err).(*Error); ok {
 		return e
 	}
 	return &Error{Class: cmp.Or(classOf(err), ClassOther), Detail: "without a Close frame"}
