@@ -44,6 +44,8 @@ type Net struct {
 	hosts   map[string]*hostEntry
 	silence *silence // made on first use
 
+	lingering atomic.Int32 // connections that their streams have let go of
+
 	loops eventLoops
 }
 

@@ -213,6 +213,7 @@ type wsStream struct {
 	sends    opcode // what Send writes
 	sendMu   sync.Mutex
 	finished bool                   // our Close is sent: nothing may follow it
+	lingers  atomic.Bool            // the peer has yet to hear why: Close isn't to be at once
 	owed     atomic.Pointer[[]byte] // the payload of a ping that came while something was being sent
 }
 
@@ -276,4 +277,9 @@ func (s *wsStream) Info() Info {
 }
 
 // Close implements Stream.
-func (s *wsStream) Close() error { return s.conn.Close() }
+func (s *wsStream) Close() error {
+	if s.lingers.Swap(false) && s.linger() {
+		return nil
+	}
+	return s.conn.Close()
+}

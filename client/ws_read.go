@@ -45,7 +45,7 @@ const (
 	statusTooBig   = 1009
 )
 
-// closeWait bounds how long a stream waits for its end after it has sent a Close for an error.
+// closeWait bounds how long the peer of a stream has to hear of the Close that was sent for an error.
 const closeWait = time.Second
 
 // A frameReader is where a stream of frames stands. Between two reads of the socket it keeps what has come of a message,

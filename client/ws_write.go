@@ -118,12 +118,28 @@ func (s *wsStream) answer(code int, wait time.Duration) error {
 	return s.writeFrame(byte(opcodeClose)|bitFinal, payload)
 }
 
-// fail tells the peer what it did wrong, and waits for the connection to end, bounded: closing it with bytes unread would
-// reset it, and the peer might not hear.
+// fail tells the peer what it did wrong. Closing the connection with bytes unread would reset it, and the peer might not hear:
+// so Close leaves it open for a while.
 func (s *wsStream) fail(code int) {
-	if s.tell(code) == nil {
-		_, _ = io.Copy(io.Discard, s.conn)
+	s.lingers.Store(s.tell(code) == nil)
+}
+
+// maxLingering bounds how many connections of a Net are left open at a time for their peers to hear why.
+const maxLingering = 256
+
+// linger closes the connection when its peer has, or the time for that is over. It fails where too many do so.
+func (s *wsStream) linger() bool {
+	n := &s.net.lingering
+	if n.Add(1) > maxLingering {
+		n.Add(-1)
+		return false
 	}
+	go func() {
+		defer n.Add(-1)
+		_, _ = io.Copy(io.Discard, s.conn)
+		s.conn.Close()
+	}()
+	return true
 }
 
 // tell sends a Close as the last thing, once reading has ended. What is under way on the connection ends soon.

@@ -132,3 +132,35 @@ func TestWebSocketLastWordIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestFailedAtOnce: that a server has broken a rule is known at once, whether it hangs up or not; it has a second to hear of it.
+func TestFailedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		heard := make(chan []string, 1)
+		n := pipe(t, &Net{}, func(p *peer) {
+			if p.upgrade("") && p.write(frame(wholeText|rsv1, "a")) {
+				first, payload, _ := p.readFrame()
+				p.wait()
+				heard <- []string{describe(first, payload)}
+			}
+		})
+		s := dial(t, &WebSocket{Net: n, Request: Request{URL: "ws://127.0.0.1/"}}, "")
+		began := time.Now()
+		for _, err := range s.Events() {
+			if key, _ := explain(err); key != "protocol" {
+				t.Error(err)
+			}
+		}
+		s.Close()
+		if took := time.Since(began); took != 0 {
+			t.Errorf("it took %v", took)
+		}
+		if got := <-heard; !slices.Equal(got, []string{"close 1002"}) || time.Since(began) != closeWait {
+			t.Errorf("the server heard %q in %v", got, time.Since(began))
+		}
+		synctest.Wait()
+		if n.lingering.Load() != 0 {
+			t.Error("a connection lingers on")
+		}
+	})
+}
