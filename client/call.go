@@ -276,9 +276,7 @@ func replyError(resp *http.Response) error {
 	if isRedirect(resp.StatusCode) {
 		e.Detail += ": it redirects, without a usable Location"
 		if location, err := resp.Location(); err == nil {
-			location.RawQuery = "" // it may hold a secret
-			text := oneLine([]byte(location.Redacted()))
-			e.Detail = fmt.Sprintf("%s: it redirects to %.*s", http.StatusText(resp.StatusCode), maxExcerpt, text)
+			e.Detail = fmt.Sprintf("%s: it redirects to %s", http.StatusText(resp.StatusCode), shownURL(location))
 		}
 		return e
 	}

@@ -184,8 +184,12 @@ func (r *chunkedReader) size(c byte) {
 		r.fail("a chunk size is not a hexadecimal number")
 		return
 	}
-	if r.line > 15 {
+	switch {
+	case r.left >= 1<<56: // 16 digits, but for zeros in front of them
 		r.fail("a chunk size is too large")
+		return
+	case r.line > maxChunkLine:
+		r.fail("a chunk size line is too long")
 		return
 	}
 	r.left = r.left<<4 | uint64(digit)

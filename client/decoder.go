@@ -258,26 +258,22 @@ func (d *Decoder) field(line []byte, lasts bool) bool {
 			d.set(partID, value, lasts)
 		}
 	case "retry":
-		if ms, ok := retryMillis(value); ok {
-			d.retry = ms
+		if ms, ok := digits(value, int64(maxRetry/time.Millisecond)); ok {
+			d.retry = time.Duration(ms) * time.Millisecond
 		}
 	}
 	return true
 }
 
-// retryMillis reads ASCII digits of any number, bounded.
-func retryMillis(value []byte) (time.Duration, bool) {
-	if len(value) == 0 {
-		return 0, false
-	}
-	var ms time.Duration
+// digits reads ASCII digits, however many: a number that is over most, which must be less than 2⁵⁹, is most.
+func digits(value []byte, most int64) (n int64, ok bool) {
 	for _, c := range value {
 		if c < '0' || c > '9' {
 			return 0, false
 		}
-		ms = min(ms*10+time.Duration(c-'0'), maxRetry/time.Millisecond)
+		n = min(n*10+int64(c-'0'), most)
 	}
-	return ms * time.Millisecond, true
+	return n, len(value) > 0
 }
 
 // dispatch ends a block. It reports false where that holds nothing that anybody needs to know.
@@ -298,6 +294,13 @@ func (d *Decoder) dispatch(ev *Event) (useful bool) {
 	useful = d.has[partData] || d.has[partID] || d.retry >= 0
 	d.has, d.retry = [numParts]bool{}, -1
 	return useful
+}
+
+// rest is what counts of a block that the end of the stream cuts off: the reconnection time, which is set with its field.
+func (d *Decoder) rest() (ev Event, ok bool) {
+	ev.fill(Hint, nil)
+	ev.ID, ev.Retry = d.lastID, d.retry
+	return ev, d.retry >= 0 && d.stopped == nil
 }
 
 func (d *Decoder) comment(ev *Event, text []byte) {

@@ -23,6 +23,7 @@ const nameTTL = 30 * time.Second
 type Net struct {
 	TLS       *tls.Config   // cloned for each host; nil for the defaults
 	ConnectTo string        // host:port to connect to, whatever the URL says; "" for the URL's
+	OneHost   bool          // what ConnectTo names is on the way to one host alone: a redirect to another one fails
 	Sources   []netip.Addr  // local addresses to connect from, in turn; none for the system's choice
 	Timeout   time.Duration // bounds opening a stream, redirects included; 0 for DefaultTimeout
 	Idle      time.Duration // a stream that receives no byte for so long has failed; 0 for no limit

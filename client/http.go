@@ -27,8 +27,7 @@ type Request struct {
 
 const (
 	maxRedirects = 10
-	maxHead      = 64 << 10 // bytes of a response head
-	maxInterim   = 8        // 1xx responses before the real one
+	maxHead      = 64 << 10 // bytes of a response head, with the 1xx responses before it
 	maxExcerpt   = 256      // bytes of an unwanted body that are quoted
 )
 
@@ -49,6 +48,11 @@ func parseURL(s string) (*url.URL, error) {
 	}
 	if u.Host == "" {
 		return nil, errors.New("the URL names no host")
+	}
+	if port := u.Port(); port != "" {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return nil, fmt.Errorf("there is no port %.20s", port)
+		}
 	}
 	u.RawQuery = EscapeQuery(u.RawQuery)
 	return u, nil
@@ -164,7 +168,7 @@ func readHead(c *conn, req *http.Request) (*http.Response, error) {
 	defer heads.Put(r)
 	r.Reset(limited)
 	defer r.Reset(nil)
-	for range maxInterim + 1 {
+	for {
 		resp, err := http.ReadResponse(r, req)
 		if err != nil {
 			if limited.N <= 0 {
@@ -178,7 +182,6 @@ func readHead(c *conn, req *http.Request) (*http.Response, error) {
 			return resp, nil
 		}
 	}
-	return nil, &Error{Class: ClassProtocol, Detail: "endless 1xx responses"}
 }
 
 // bodyReader reads a response body as it comes, without a buffer of its own.
@@ -274,8 +277,8 @@ func (x *exchange) statusError() error {
 
 // retryAfter reads a Retry-After header: seconds or an HTTP date (RFC 9110, 10.2.3).
 func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
-		return min(time.Duration(seconds)*time.Second, maxRetry)
+	if n, ok := digits([]byte(value), int64(maxRetry/time.Second)); ok {
+		return time.Duration(n) * time.Second
 	}
 	if at, err := http.ParseTime(value); err == nil {
 		return min(max(at.Sub(now), 0), maxRetry)
@@ -356,8 +359,10 @@ func newRequest(ctx context.Context, method string, u *url.URL, header http.Head
 	return req, nil
 }
 
-// follow does round trips until a response isn't a redirect.
-func (x *exchange) follow(ctx context.Context, req *http.Request, body []byte) error {
+// follow does round trips until a response isn't a redirect. renew makes the header of each request after the first one fit
+// for another connection; nil where any does.
+func (x *exchange) follow(ctx context.Context, req *http.Request, body []byte, renew func(http.Header)) error {
+	host := hostPort(req.URL)
 	for range maxRedirects + 1 {
 		if err := x.roundTrip(ctx, req); err != nil {
 			return err
@@ -370,8 +375,21 @@ func (x *exchange) follow(ctx context.Context, req *http.Request, body []byte) e
 		if req, body, err = redirect(req, body, x.resp); err != nil {
 			return err
 		}
+		if x.net.OneHost && hostPort(req.URL) != host {
+			return &Error{Class: ClassRedirect, Detail: fmt.Sprintf("this one leads away from %s, to %s", host, shownURL(req.URL))}
+		}
+		if renew != nil {
+			renew(req.Header)
+		}
 	}
-	return &Error{Class: ClassRedirect, Detail: fmt.Sprintf("more than %d, the last one to %s", maxRedirects, oneLine([]byte(req.URL.Redacted())))}
+	return &Error{Class: ClassRedirect, Detail: fmt.Sprintf("more than %d, the last one to %s", maxRedirects, shownURL(req.URL))}
+}
+
+// shownURL is a URL of the server's in a message: without its password and its query, which may hold a secret.
+func shownURL(u *url.URL) string {
+	shown := *u
+	shown.RawQuery, shown.Fragment, shown.RawFragment = "", "", ""
+	return fmt.Sprintf("%.*s", maxExcerpt, oneLine([]byte(shown.Redacted())))
 }
 
 // push has a loop read the connection for r, which is the stream that x is of, and hands what comes to a sink. What only

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -19,7 +20,7 @@ func TestRetryAfter(t *testing.T) {
 		"120":                             2 * time.Minute,
 		"86401":                           maxRetry,
 		"4294967295":                      maxRetry,
-		"99999999999999999999":            0,
+		"99999999999999999999":            maxRetry,
 		"-1":                              0,
 		"1.5":                             0,
 		"soon":                            0,
@@ -212,5 +213,20 @@ func TestBadURLIsNotQuoted(t *testing.T) {
 		if err == nil || strings.Contains(err.Error(), "SECRET") || !strings.Contains(err.Error(), `invalid URL escape "%zz"`) {
 			t.Errorf("%v", err)
 		}
+	}
+}
+
+// TestOneHost: where what is connected to is on the way to one host, a redirect to another one isn't followed there.
+func TestOneHost(t *testing.T) {
+	var asked atomic.Int32
+	addr := serve(t, nil, func(p *peer) {
+		for p.read() {
+			asked.Add(1)
+			p.write("HTTP/1.1 307 Temporary Redirect\r\nLocation: " + map[string]string{"/": "/b", "/b": "http://other.test/c?token=d"}[p.request.URL.Path] + "\r\nContent-Length: 0\r\n\r\n")
+		}
+	})
+	_, err := (&SSE{Net: &Net{ConnectTo: addr, OneHost: true}, Request: Request{URL: "http://stream.test/"}}).Dial(context.Background(), nil)
+	if key, words := explain(err); key != "redirect" || words != "redirects led nowhere: this one leads away from stream.test:80, to http://other.test/c" || asked.Load() != 2 {
+		t.Errorf("%s: %s, after %d requests", key, words, asked.Load())
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"mime"
 	"net"
 	"net/http"
 	"net/netip"
@@ -69,11 +68,12 @@ func (d *SSE) Dial(ctx context.Context, from Cursor) (Stream, error) {
 	}
 	setDefault(req.Header, "Accept", "text/event-stream")
 	setDefault(req.Header, "Cache-Control", "no-store")
+	setDefault(req.Header, "Accept-Encoding", "identity") // without it any coding would do (RFC 9110, 12.5.3)
 	x := newExchange(d.Net)
 	if x.resumed = len(from) > 0 && !d.Forgets; x.resumed {
 		req.Header.Set("Last-Event-Id", string(from))
 	}
-	if err := x.follow(ctx, req, d.Request.Body); err != nil {
+	if err := x.follow(ctx, req, d.Request.Body, nil); err != nil {
 		return nil, x.failed(err)
 	}
 	if err := x.checkStream(); err != nil {
@@ -107,8 +107,8 @@ func (x *exchange) checkStream() error {
 		return x.statusError()
 	}
 	header := x.resp.Header
-	if value := header.Get("Content-Type"); !isEventStream(value) {
-		e := &Error{Class: ClassContentType, Detail: fmt.Sprintf("got %q", value)}
+	if value := strings.Join(header.Values("Content-Type"), ", "); essence(value) != "text/event-stream" {
+		e := &Error{Class: ClassContentType, Detail: fmt.Sprintf("got %.*q", maxExcerpt, value)}
 		if value == "" {
 			e.Detail = "it has no Content-Type"
 		}
@@ -117,18 +117,46 @@ func (x *exchange) checkStream() error {
 		}
 		return e
 	}
-	if coding := header.Get("Content-Encoding"); coding != "" && coding != "identity" && coding != "none" {
-		return &Error{Class: ClassProtocol, Detail: fmt.Sprintf("the stream is encoded with %q, which was not asked for", coding)}
+	for _, coding := range tokens(header, "Content-Encoding") {
+		if !strings.EqualFold(coding, "identity") && !strings.EqualFold(coding, "none") {
+			return &Error{Class: ClassProtocol, Detail: fmt.Sprintf("the stream is encoded with %.100q, though it is to be sent as it is: a coding hides when events arrive", coding)}
+		}
 	}
 	return nil
 }
 
-func isEventStream(contentType string) bool {
-	essence, _, err := mime.ParseMediaType(contentType)
-	if errors.Is(err, mime.ErrInvalidMediaParameter) {
-		err = nil
+// essence is the type and subtype of a Content-Type in lower case, whatever its parameters are; of several the last one that
+// has both, as the Fetch standard has it ("extract a MIME type"). "" where there is none.
+func essence(contentType string) (last string) {
+	for quoted, rest := false, contentType; rest != ""; {
+		end := 0
+		for ; end < len(rest) && (quoted || rest[end] != ','); end++ {
+			switch {
+			case rest[end] == '"':
+				quoted = !quoted
+			case rest[end] == '\\' && quoted && end+1 < len(rest):
+				end++
+			}
+		}
+		one, _, _ := strings.Cut(rest[:end], ";")
+		one = strings.ToLower(strings.Trim(one, " \t\r\n"))
+		if major, minor, ok := strings.Cut(one, "/"); ok && isToken(major) && isToken(minor) && one != "*/*" {
+			last = one
+		}
+		rest = rest[min(end+1, len(rest)):]
 	}
-	return err == nil && essence == "text/event-stream"
+	return last
+}
+
+// isToken reports whether a text is a token of HTTP (RFC 9110, 5.6.2).
+func isToken(s string) bool {
+	for _, c := range []byte(s) {
+		alphanumeric := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !alphanumeric && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // An sseStream has together what each event touches, from exchange's last on, since that is seldom in a cache where there
@@ -207,6 +235,12 @@ func (s *sseStream) end(err error) {
 		return
 	case s.failed == nil:
 		s.failed = streamError(s.body.ended(err))
+	}
+	if ev, ok := s.decoder.rest(); ok {
+		s.conn.arrived(&ev.Arrival, s.shared)
+		if !s.to.Take(&ev, nil) {
+			return
+		}
 	}
 	s.to.Take(nil, s.failed)
 }

@@ -54,7 +54,13 @@ func TestSSEDialRefuses(t *testing.T) {
 		{name: "no media type", script: answer("HTTP/1.1 200 OK\r\nContent-Type: text event-stream\r\nContent-Length: 0\r\n\r\n"), key: "content_type",
 			words: `the answer is not an event stream: got "text event-stream"`},
 		{name: "compressed", script: answer("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n\r\n"), key: "protocol",
-			words: `the server broke the protocol: the stream is encoded with "gzip", which was not asked for`},
+			words: `the server broke the protocol: the stream is encoded with "gzip", though it is to be sent as it is: a coding hides when events arrive`},
+		{name: "compressed by the second of two", script: answer("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: Identity\r\nContent-Encoding: br\r\n\r\n"), key: "protocol",
+			words: `the server broke the protocol: the stream is encoded with "br", though it is to be sent as it is: a coding hides when events arrive`},
+		{name: "a page behind a stream", script: answer("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n"), key: "content_type",
+			words: `the answer is not an event stream: got "text/event-stream, text/html"`},
+		{name: "a type within quotes", script: answer("HTTP/1.1 200 OK\r\nContent-Type: text/html; a=\"b\\\", text/event-stream\"\r\nContent-Length: 0\r\n\r\n"), key: "content_type",
+			words: `the answer is not an event stream: got "text/html; a=\"b\\\", text/event-stream\""`},
 		{name: "unknown transfer coding", script: answer("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: gzip\r\n\r\n"), key: "protocol",
 			words: `the server broke the protocol: no HTTP response: unsupported transfer encoding: "gzip"`},
 
@@ -77,7 +83,7 @@ func TestSSEDialRefuses(t *testing.T) {
 		{name: "a head over the limit", script: answer("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", maxHead) + "\r\n\r\n"), key: "protocol",
 			words: "the server broke the protocol: the response head is over 65536 bytes"},
 		{name: "endless 1xx", script: func(p *peer) { p.read(); p.repeat("HTTP/1.1 102 Processing\r\n\r\n") }, key: "protocol",
-			words: "the server broke the protocol: endless 1xx responses"},
+			words: "the server broke the protocol: the response head is over 65536 bytes"},
 
 		{name: "closes", script: func(p *peer) { p.read() }, key: "eof", words: "the stream ended: before a response head was received"},
 		{name: "closes in the head", script: func(p *peer) { p.read(); p.write("HTTP/1.1 200 OK\r\nA: b\r\n") }, key: "eof",
@@ -89,7 +95,9 @@ func TestSSEDialRefuses(t *testing.T) {
 		{name: "redirects to another scheme", script: answer("HTTP/1.1 307 Temporary Redirect\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n"), key: "redirect 307",
 			words: `redirects led nowhere: scheme "file" is not one of http, https, ws, wss`},
 		{name: "redirects for ever", script: answer("HTTP/1.1 302 Found\r\nLocation: again?x=1\r\nContent-Length: 0\r\n\r\n"), key: "redirect",
-			words: "redirects led nowhere: more than 10, the last one to http://ADDR/again?x=1"},
+			words: "redirects led nowhere: more than 10, the last one to http://ADDR/again"},
+		{name: "redirects to no port", script: answer("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:99999/\r\nContent-Length: 0\r\n\r\n"), key: "redirect 302",
+			words: "redirects led nowhere: there is no port 99999"},
 		{name: "304", script: answer("HTTP/1.1 304 Not Modified\r\nLocation: /x\r\n\r\n"), key: "status 304", words: "HTTP status 304: Not Modified"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

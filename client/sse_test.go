@@ -29,11 +29,16 @@ func TestSSEDialTakesWhatIsAStream(t *testing.T) {
 		"charset":                   plain("text/event-stream; charset=utf-8"),
 		"charset quoted, and case":  plain(`TEXT/Event-Stream;Charset="UTF-8"`),
 		"a bogus parameter":         plain("text/event-stream;bogus"),
+		"charset twice":             plain("text/event-stream; charset=utf-8; charset=UTF-8"),
+		"twice in one":              plain("text/event-stream, text/event-stream"),
+		"behind a page":             plain("text/html\r\nContent-Type: text/event-stream"),
+		"behind nonsense":           plain("text/event-stream, */*, text, a b/c"),
+		"Identity":                  "HTTP/1.1 200 OK\r\nContent-Encoding: Identity\r\nContent-Type: text/event-stream\r\n\r\n" + body,
 		"identity":                  "HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Type: text/event-stream\r\n\r\n" + body,
 		"HTTP/1.0, until it closes": "HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + body,
 		"bare LF in the head":       "HTTP/1.1 200 OK\nContent-Type: text/event-stream\n\n" + body,
 		"BOM":                       "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n\uFEFF" + body,
-		"the 1xx that are allowed":  strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", maxInterim) + plain("text/event-stream"),
+		"many 1xx":                  strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", 100) + plain("text/event-stream"),
 		"a head of nearly the most": strings.Replace(plain("text/event-stream"), "\r\n", "\r\nX: "+strings.Repeat("x", maxHead-300)+"\r\n", 1),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -126,20 +131,20 @@ func TestSSERequest(t *testing.T) {
 		request    Request
 		from, want string
 	}{
-		{Request{URL: "http://ADDR"}, "", "GET / HTTP/1.1\r\nHost: ADDR\r\nUser-Agent: rtbench\r\nAccept: text/event-stream\r\nCache-Control: no-store\r\n\r\n"},
-		{Request{URL: "http://u:p@ADDR/a%20b?c=d#e"}, "7 …", "GET /a%20b?c=d HTTP/1.1\r\nHost: ADDR\r\nUser-Agent: rtbench\r\nAccept: text/event-stream\r\n" +
+		{Request{URL: "http://ADDR"}, "", "GET / HTTP/1.1\r\nHost: ADDR\r\nUser-Agent: rtbench\r\nAccept: text/event-stream\r\nAccept-Encoding: identity\r\nCache-Control: no-store\r\n\r\n"},
+		{Request{URL: "http://u:p@ADDR/a%20b?c=d#e"}, "7 …", "GET /a%20b?c=d HTTP/1.1\r\nHost: ADDR\r\nUser-Agent: rtbench\r\nAccept: text/event-stream\r\nAccept-Encoding: identity\r\n" +
 			"Authorization: Basic dTpw\r\nCache-Control: no-store\r\nLast-Event-Id: 7 …\r\n\r\n"},
 		{Request{URL: "http://ADDR/x", Header: http.Header{"Host": {"v.test"}, "Accept": {"*/*"}, "User-Agent": {"me"}, "Cache-Control": {"no-cache"}, "Last-Event-Id": {"3"}}}, "",
-			"GET /x HTTP/1.1\r\nHost: v.test\r\nUser-Agent: me\r\nAccept: */*\r\nCache-Control: no-cache\r\nLast-Event-Id: 3\r\n\r\n"},
+			"GET /x HTTP/1.1\r\nHost: v.test\r\nUser-Agent: me\r\nAccept: */*\r\nAccept-Encoding: identity\r\nCache-Control: no-cache\r\nLast-Event-Id: 3\r\n\r\n"},
 		{Request{URL: "http://ADDR/x", Header: http.Header{"Last-Event-Id": {"3"}}}, "4",
-			"GET /x HTTP/1.1\r\nHost: ADDR\r\nUser-Agent: rtbench\r\nAccept: text/event-stream\r\nCache-Control: no-store\r\nLast-Event-Id: 4\r\n\r\n"},
+			"GET /x HTTP/1.1\r\nHost: ADDR\r\nUser-Agent: rtbench\r\nAccept: text/event-stream\r\nAccept-Encoding: identity\r\nCache-Control: no-store\r\nLast-Event-Id: 4\r\n\r\n"},
 		{Request{Method: "POST", URL: "http://ADDR/v1", Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(`{"stream":true}`)}, "",
-			"POST /v1 HTTP/1.1\r\nHost: ADDR\r\nUser-Agent: rtbench\r\nContent-Length: 15\r\nAccept: text/event-stream\r\nCache-Control: no-store\r\nContent-Type: application/json\r\n\r\n{\"stream\":true}"},
+			"POST /v1 HTTP/1.1\r\nHost: ADDR\r\nUser-Agent: rtbench\r\nContent-Length: 15\r\nAccept: text/event-stream\r\nAccept-Encoding: identity\r\nCache-Control: no-store\r\nContent-Type: application/json\r\n\r\n{\"stream\":true}"},
 		{Request{Method: "POST", URL: "http://ADDR/v1"}, "",
-			"POST /v1 HTTP/1.1\r\nHost: ADDR\r\nUser-Agent: rtbench\r\nContent-Length: 0\r\nAccept: text/event-stream\r\nCache-Control: no-store\r\n\r\n"},
+			"POST /v1 HTTP/1.1\r\nHost: ADDR\r\nUser-Agent: rtbench\r\nContent-Length: 0\r\nAccept: text/event-stream\r\nAccept-Encoding: identity\r\nCache-Control: no-store\r\n\r\n"},
 		// An id, or a header, can't smuggle in a line.
 		{Request{URL: "http://ADDR", Header: http.Header{"X": {"a\r\nB: c"}}}, "1\r\nA: b",
-			"GET / HTTP/1.1\r\nHost: ADDR\r\nUser-Agent: rtbench\r\nAccept: text/event-stream\r\nCache-Control: no-store\r\nLast-Event-Id: 1  A: b\r\nX: a  B: c\r\n\r\n"},
+			"GET / HTTP/1.1\r\nHost: ADDR\r\nUser-Agent: rtbench\r\nAccept: text/event-stream\r\nAccept-Encoding: identity\r\nCache-Control: no-store\r\nLast-Event-Id: 1  A: b\r\nX: a  B: c\r\n\r\n"},
 	} {
 		got := make(chan string, 1)
 		addr := serve(t, nil, func(p *peer) {
@@ -398,6 +403,28 @@ func TestSSEIdleTimeout(t *testing.T) {
 		got, err := collect(dial(t, &SSE{Net: n, Request: Request{URL: "http://127.0.0.1"}}, ""))
 		if took := time.Since(began); took != (4*14+15)*time.Second || Classify(err).Class != ClassIdle || len(got) != 1 {
 			t.Errorf("%q and %v after %v", got, err, took)
+		}
+	})
+}
+
+// TestSSEUnfinishedRetry: of a block that the end of the stream cuts off nothing comes, but that the reconnection time is set.
+func TestSSEUnfinishedRetry(t *testing.T) {
+	eachWay(t, "", func(t *testing.T, read way) {
+		addr := serve(t, nil, func(p *peer) {
+			p.read()
+			p.write(streamHead + chunk("id: 1\ndata: a\n\nretry: 100\nid: 2\ndata: b\nretry: 7"))
+		})
+		s := dial(t, &SSE{Net: &Net{}, Request: Request{URL: "http://" + addr}}, "")
+		var got []string
+		for ev, err := range read(s) {
+			if err != nil {
+				got = append(got, Classify(err).Key())
+				break
+			}
+			got = append(got, fmt.Sprintf("%d %q %q %v", ev.Type, ev.ID, ev.Data, ev.Retry))
+		}
+		if want := []string{`0 "1" "a" -1ns`, `2 "1" "" 100ms`, "eof"}; !slices.Equal(got, want) {
+			t.Errorf("got%s\nwant%s", lines(got), lines(want))
 		}
 	})
 }

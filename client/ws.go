@@ -66,9 +66,10 @@ func (d *WebSocket) Dial(ctx context.Context, from Cursor) (Stream, error) {
 		return nil, &Error{Class: ClassOther, Err: err}
 	}
 	key := d.ask(req.Header)
+	renew := func(h http.Header) { key = newKey(h) }
 	x := newExchange(d.Net)
 	x.resumed = len(from) > 0 && (!d.Resume.IsZero() || d.Resubscribes)
-	if err := x.follow(ctx, req, nil); err != nil {
+	if err := x.follow(ctx, req, nil, renew); err != nil {
 		return nil, x.failed(err)
 	}
 	if x.resp.StatusCode != http.StatusSwitchingProtocols {
@@ -96,19 +97,24 @@ func (d *WebSocket) Dial(ctx context.Context, from Cursor) (Stream, error) {
 
 // ask adds what a client's handshake has to say (RFC 6455, 4.1), and gives its key.
 func (d *WebSocket) ask(h http.Header) (key string) {
-	var nonce [16]byte
-	_, _ = rand.Read(nonce[:]) // it never fails
-	key = base64.StdEncoding.EncodeToString(nonce[:])
 	h.Set("Connection", "Upgrade")
 	h.Set("Upgrade", "websocket")
 	h.Set("Sec-WebSocket-Version", "13")
-	h.Set("Sec-WebSocket-Key", key)
 	if len(d.Subprotocols) > 0 {
 		h.Set("Sec-WebSocket-Protocol", strings.Join(d.Subprotocols, ","))
 	}
 	if d.Compression {
 		h.Set("Sec-WebSocket-Extensions", deflateExtension)
 	}
+	return newKey(h)
+}
+
+// newKey gives a handshake a key of its own, as each connection has.
+func newKey(h http.Header) (key string) {
+	var nonce [16]byte
+	_, _ = rand.Read(nonce[:]) // it never fails
+	key = base64.StdEncoding.EncodeToString(nonce[:])
+	h.Set("Sec-WebSocket-Key", key)
 	return key
 }
 
@@ -116,16 +122,16 @@ func (d *WebSocket) ask(h http.Header) (key string) {
 func (d *WebSocket) accept(s *wsStream, h http.Header, key string) error {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	want := base64.StdEncoding.EncodeToString(sum[:])
-	switch got := h.Get("Sec-WebSocket-Accept"); {
-	case !hasToken(h, "Upgrade", "websocket"):
-		return fmt.Errorf("the Upgrade header %.100q does not name websocket", h.Get("Upgrade"))
+	all := func(name string) string { return strings.Join(h.Values(name), ", ") }
+	switch {
+	case !strings.EqualFold(all("Upgrade"), "websocket"):
+		return fmt.Errorf("the Upgrade header is %.100q and not websocket", all("Upgrade"))
 	case !hasToken(h, "Connection", "upgrade"):
-		return fmt.Errorf("the Connection header %.100q does not name Upgrade", h.Get("Connection"))
-	case got != want:
-		return fmt.Errorf("Sec-WebSocket-Accept is %.100q and not %q", got, want)
+		return fmt.Errorf("the Connection header %.100q does not name Upgrade", all("Connection"))
+	case all("Sec-WebSocket-Accept") != want:
+		return fmt.Errorf("Sec-WebSocket-Accept is %.100q and not %q", all("Sec-WebSocket-Accept"), want)
 	}
-	protocol := func(offered string) bool { return strings.EqualFold(offered, h.Get("Sec-WebSocket-Protocol")) }
-	if s.subprotocol = h.Get("Sec-WebSocket-Protocol"); s.subprotocol != "" && !slices.ContainsFunc(d.Subprotocols, protocol) {
+	if s.subprotocol = all("Sec-WebSocket-Protocol"); s.subprotocol != "" && !slices.Contains(d.Subprotocols, s.subprotocol) {
 		return fmt.Errorf("the subprotocol %.100q was not offered", s.subprotocol)
 	}
 	for _, extension := range tokens(h, "Sec-WebSocket-Extensions") {
@@ -156,19 +162,20 @@ func acceptDeflate(extension string) (*inflater, error) {
 			continue
 		}
 		name, value, valued := strings.Cut(parameter, "=")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		if valued {
 			if _, params, err := mime.ParseMediaType("x/y; v=" + value); err == nil {
 				value = params["v"] // without its quotes
 			}
 		}
-		bits, err := strconv.Atoi(value)
+		bits, _ := strconv.Atoi(value)
 		switch {
 		case seen[name]:
 			return nil, fmt.Errorf("%s: the parameter %.100q comes twice", deflateExtension, name)
 		case name == "server_no_context_takeover" && !valued:
 			i.takeover = false
 		case name == "client_no_context_takeover" && !valued: // which is how messages are sent in any case
-		case name == "server_max_window_bits" && err == nil && bits >= 8 && bits <= 15:
+		case name == "server_max_window_bits" && bits >= 8 && bits <= 15 && value == strconv.Itoa(bits): // in its shortest form
 		default:
 			return nil, fmt.Errorf("%s: the parameter %.100q was not offered", deflateExtension, parameter)
 		}

@@ -175,6 +175,7 @@ func TestAcceptDeflate(t *testing.T) {
 		"permessage-deflate; server_no_context_takeover":                           false,
 		"permessage-deflate;client_no_context_takeover ; server_max_window_bits=8": true,
 		`permessage-deflate; server_max_window_bits="15"`:                          true,
+		"permessage-deflate; server_max_window_bits = 10":                          true,
 	} {
 		if i, err := acceptDeflate(extension); err != nil || i.takeover != takeover {
 			t.Errorf("%s: %+v, %v", extension, i, err)
@@ -182,7 +183,7 @@ func TestAcceptDeflate(t *testing.T) {
 	}
 	for _, extension := range []string{
 		"x-webkit-deflate-frame", "permessage-deflate; server_max_window_bits", "permessage-deflate; server_max_window_bits=7",
-		"permessage-deflate; server_max_window_bits=16", "permessage-deflate; client_max_window_bits=15", "permessage-deflate; server_no_context_takeover=1",
+		"permessage-deflate; server_max_window_bits=16", "permessage-deflate; server_max_window_bits=010", "permessage-deflate; server_max_window_bits=+10", "permessage-deflate; client_max_window_bits=15", "permessage-deflate; server_no_context_takeover=1",
 		"permessage-deflate; server_no_context_takeover; server_no_context_takeover", "permessage-deflate; other",
 	} {
 		if _, err := acceptDeflate(extension); err == nil {

@@ -243,7 +243,7 @@ func (a *wsAwait) emit(ev *Event) (more bool) {
 // end implements reader.
 func (a *wsAwait) end(err error) {
 	if a.err = a.conclude(err); a.err == nil && !a.found {
-		a.err = &Error{Class: ClassProtocol, Detail: fmt.Sprintf("no message contained %q among the first %d", a.text, maxAwait)}
+		a.err = &Error{Class: ClassTimeout, Detail: fmt.Sprintf("none of the first %d messages contained %q, and no more are waited for", maxAwait, a.text)}
 	}
 	a.failed = nil
 }

@@ -437,3 +437,21 @@ func TestStreamsCanBeLeft(t *testing.T) {
 		}
 	})
 }
+
+// TestWebSocketKeys: each connection of a chain of redirects has a key of its own, and the answer is to the last one.
+func TestWebSocketKeys(t *testing.T) {
+	keys := make(chan string, 3)
+	addr := serve(t, nil, func(p *peer) {
+		if p.n < 2 {
+			p.read()
+			p.write("HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n")
+		} else if p.upgrade("") {
+			defer p.wait()
+		}
+		keys <- p.request.Header.Get("Sec-WebSocket-Key")
+	})
+	dial(t, &WebSocket{Net: &Net{}, Request: Request{URL: "ws://" + addr}}, "").Close()
+	if a, b, c := <-keys, <-keys, <-keys; a == b || b == c || a == c {
+		t.Errorf("%q, %q and %q", a, b, c)
+	}
+}

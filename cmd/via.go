@@ -107,6 +107,7 @@ func (f *loadFlags) openDetour(ctx context.Context, t *target, connections int) 
 		return nil, err
 	}
 	_, via.ConnectTo, _ = strings.Cut(d.url, "://")
+	via.OneHost = true
 	via.Sources = loopbacks("127.0.0.1", connections)
 	t.net = via
 	return d, nil
