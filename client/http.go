@@ -287,8 +287,8 @@ func retryAfter(value string, now time.Time) time.Duration {
 }
 
 // redirect makes the request that the response asks for, as the Fetch standard does it: 303, and 301 and 302 after a
-// POST, turn it into a GET; credentials don't go to another origin.
-func redirect(req *http.Request, body []byte, resp *http.Response) (*http.Request, []byte, error) {
+// POST, turn it into a GET; credentials don't go to another origin, nor what is private besides.
+func redirect(req *http.Request, body []byte, resp *http.Response, private func(string) bool) (*http.Request, []byte, error) {
 	location, err := resp.Location()
 	if err != nil {
 		return nil, nil, &Error{Class: ClassRedirect, Code: resp.StatusCode, Detail: "without a usable Location"}
@@ -311,8 +311,11 @@ func redirect(req *http.Request, body []byte, resp *http.Response) (*http.Reques
 		}
 	}
 	if location.Scheme != req.URL.Scheme || location.Host != req.URL.Host {
-		for _, name := range [...]string{"Authorization", "Cookie", "Proxy-Authorization"} {
-			next.Header.Del(name)
+		for name := range next.Header {
+			switch ours := strings.HasPrefix(name, "Sec-"); { // those of a handshake
+			case name == "Authorization", name == "Cookie", name == "Proxy-Authorization", private != nil && !ours && private(name):
+				next.Header.Del(name)
+			}
 		}
 		next.Host = ""
 	} else {
@@ -372,7 +375,7 @@ func (x *exchange) follow(ctx context.Context, req *http.Request, body []byte, r
 		}
 		x.conn.Close()
 		var err error
-		if req, body, err = redirect(req, body, x.resp); err != nil {
+		if req, body, err = redirect(req, body, x.resp, x.net.Private); err != nil {
 			return err
 		}
 		if x.net.OneHost && hostPort(req.URL) != host {

@@ -41,7 +41,7 @@ func TestRetryAfter(t *testing.T) {
 func TestRedirect(t *testing.T) {
 	header := http.Header{
 		"Authorization": {"Bearer x"}, "Cookie": {"a=b"}, "Proxy-Authorization": {"c"}, "Accept": {"text/event-stream"},
-		"Content-Type": {"application/json"}, "Content-Encoding": {"gzip"}, "Last-Event-Id": {"7"},
+		"Content-Type": {"application/json"}, "Content-Encoding": {"gzip"}, "Last-Event-Id": {"7"}, "X-Api-Key": {"k"}, "X-Room": {"r"},
 	}
 	const here = "http://a.test:8080/dir/page?q#f"
 	for _, test := range []struct {
@@ -84,7 +84,7 @@ func TestRedirect(t *testing.T) {
 			}
 			req.Host = "virtual.test"
 			resp := &http.Response{StatusCode: test.status, Request: req, Header: http.Header{"Location": {test.location}}}
-			next, body, err := redirect(req, body, resp)
+			next, body, err := redirect(req, body, resp, func(name string) bool { return name == "X-Api-Key" })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +95,7 @@ func TestRedirect(t *testing.T) {
 			if got := next.Method + " " + next.URL.String() + " " + string(sent); got != test.want || string(sent) != string(body) {
 				t.Errorf("%s with %q, want %s", got, body, test.want)
 			}
-			for _, name := range []string{"Authorization", "Cookie", "Proxy-Authorization"} {
+			for _, name := range []string{"Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key"} {
 				if got := next.Header.Get(name) != ""; got != test.trusted {
 					t.Errorf("%s sent: %v, want %v", name, got, test.trusted)
 				}
@@ -103,13 +103,13 @@ func TestRedirect(t *testing.T) {
 			if got := next.Header.Get("Content-Type") != "" && next.Header.Get("Content-Encoding") != ""; got != (next.Method == test.method) {
 				t.Errorf("the body is described: %v", next.Header)
 			}
-			if next.Header.Get("Last-Event-Id") != "7" || next.Header.Get("Accept") == "" {
+			if next.Header.Get("Last-Event-Id") != "7" || next.Header.Get("Accept") == "" || next.Header.Get("X-Room") != "r" {
 				t.Errorf("what asks for the stream got lost: %v", next.Header)
 			}
 			if host := next.Host; (host == "virtual.test") != test.trusted {
 				t.Errorf("Host is %q", host)
 			}
-			if len(header) != 7 {
+			if len(header) != 9 {
 				t.Errorf("the caller's header became %v", header)
 			}
 		})
@@ -124,7 +124,7 @@ func TestRedirectRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp := &http.Response{StatusCode: 302, Request: req, Header: http.Header{"Location": {location}}}
-		_, _, err = redirect(req, nil, resp)
+		_, _, err = redirect(req, nil, resp, nil)
 		if e := Classify(err); e == nil || e.Class != ClassRedirect || e.Key() != "redirect 302" || strings.Contains(e.Error(), "\n") {
 			t.Errorf("%q: %v", location, err)
 		}

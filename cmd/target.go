@@ -34,6 +34,11 @@ type headerText struct {
 	value text
 }
 
+// guard has a Net keep the secrets that are sent to the target.
+func (t *target) guard(n *client.Net) {
+	n.Redact, n.Private = t.secrets.Hide, report.SecretHeader
+}
+
 // newTarget reads the flags that say where to connect and what to send along.
 func newTarget(f *loadFlags, rawURL string, schemes []string) (*target, error) {
 	t := &target{method: f.method, slowness: f.slowness(), secrets: &report.Secrets{}}
@@ -44,9 +49,10 @@ func newTarget(f *loadFlags, rawURL string, schemes []string) (*target, error) {
 	if t.net, err = f.network(); err != nil {
 		return nil, err
 	}
-	t.net.Redact = t.secrets.Hide
-	if t.slow != nil {
-		t.slow.Redact = t.secrets.Hide
+	for _, n := range []*client.Net{t.net, t.slow} {
+		if n != nil {
+			t.guard(n)
+		}
 	}
 	t.secrets.AddURL(f.clock)
 	if f.varsFile != "" {

@@ -108,6 +108,7 @@ func (f *loadFlags) openDetour(ctx context.Context, t *target, connections int) 
 	}
 	_, via.ConnectTo, _ = strings.Cut(d.url, "://")
 	via.OneHost = true
+	t.guard(via)
 	via.Sources = loopbacks("127.0.0.1", connections)
 	t.net = via
 	return d, nil

@@ -115,7 +115,8 @@ func secretParameter(name string) bool {
 	return hasWord(name, secretWords)
 }
 
-func secretHeader(name string) bool {
+// SecretHeader reports whether the value of a header is a secret, by its name.
+func SecretHeader(name string) bool {
 	return containsAny(strings.ToLower(name), secretHeaders) || hasWord(name, secretHeaderWords)
 }
 
@@ -169,7 +170,7 @@ func RedactHeader(name, value string) string {
 			return scheme + " " + Redacted
 		}
 		return Redacted
-	case secretHeader(name):
+	case SecretHeader(name):
 		return Redacted
 	case strings.Contains(value, "://"):
 		return RedactURL(value)

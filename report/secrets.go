@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/base64"
 	"encoding/json"
+	"html"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -25,7 +26,8 @@ type Secrets struct {
 // shortestSecret is how many bytes a value has at least that is hidden: hiding shorter ones would hide words.
 const shortestSecret = 6
 
-// Add adds a value, in each form in which a server may repeat it: as it is, or escaped as in a URL or in quotes.
+// Add adds a value, in each form in which a server may repeat it: as it is, or escaped as in a URL, in JSON or in HTML; and
+// each of these in quotes, or with its white space folded, as what a server says is quoted.
 func (s *Secrets) Add(value string) {
 	if s == nil || len(value) < shortestSecret || value == Redacted {
 		return
@@ -42,14 +44,47 @@ func (s *Secrets) Add(value string) {
 		s.known, s.forms = make(map[string]bool), make(map[string][]string)
 	}
 	s.known[value] = true
-	quoted := strconv.Quote(value)
-	forms := make(map[string]bool)
-	for _, form := range []string{value, quoted[1 : len(quoted)-1], url.QueryEscape(value), url.PathEscape(value), client.EscapeQuery(value)} {
-		if !forms[form] {
+	for form := range formsOf(value) {
+		if len(form) >= shortestSecret {
 			s.forms[form[:shortestSecret]] = append(s.forms[form[:shortestSecret]], form)
 		}
-		forms[form] = true
 	}
+}
+
+// percented are escaped bytes of a URL, in upper case as Go has them.
+var percented = regexp.MustCompile(`%[0-9A-F]{2}`)
+
+// formsOf are what a value can look like.
+func formsOf(value string) map[string]bool {
+	forms := make(map[string]bool)
+	if url.QueryEscape(value) == value { // nothing in it is escaped anywhere
+		forms[value] = true
+		return forms
+	}
+	add := func(form string) {
+		for _, form := range []string{form, strings.Join(strings.Fields(form), " ")} {
+			quoted := strconv.Quote(form)
+			forms[form], forms[quoted[1:len(quoted)-1]] = true, true
+		}
+	}
+	add(value)
+	for _, escaped := range []string{url.QueryEscape(value), url.PathEscape(value), client.EscapeQuery(value)} {
+		add(escaped)
+		add(percented.ReplaceAllStringFunc(escaped, strings.ToLower))
+	}
+	if inJSON, err := json.Marshal(value); err == nil { // with <, > and & escaped
+		text := string(inJSON[1 : len(inJSON)-1])
+		add(text)
+		add(strings.ReplaceAll(text, "/", `\/`))
+		plain := strings.NewReplacer(`\u0026`, "&", `\u003c`, "<", `\u003e`, ">").Replace(text)
+		add(plain)
+		add(strings.ReplaceAll(plain, "/", `\/`))
+	}
+	inHTML := html.EscapeString(value)
+	add(inHTML)
+	add(strings.NewReplacer("&#34;", "&quot;", "&#39;", "&#x27;").Replace(inHTML))
+	add(strings.NewReplacer("&#39;", "'", "&#34;", `"`).Replace(inHTML))
+	return forms
 }
 
 // AddURL adds what RedactURL hides of a URL.
@@ -91,7 +126,7 @@ func (s *Secrets) AddHeader(name, value string) {
 			_, secret, _ := strings.Cut(cookie, "=")
 			s.Add(strings.Trim(secret, ` "`))
 		}
-	case secretHeader(name):
+	case SecretHeader(name):
 		s.addCredentials(value)
 	case strings.Contains(value, "://"):
 		s.AddURL(value)

@@ -70,6 +70,26 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// TestSecretsEscaped: a secret is hidden however those escape it who are known to.
+func TestSecretsEscaped(t *testing.T) {
+	var s Secrets
+	s.AddHeader("Authorization", `Bearer AbCd/EfGh+IjKl=MnOp&Qr<St'  "u`)
+	for _, text := range []string{
+		`AbCd/EfGh+IjKl=MnOp&Qr<St'  "u`, `AbCd/EfGh+IjKl=MnOp&Qr<St' "u`, // its white space folded
+		`AbCd\/EfGh+IjKl=MnOp&Qr<St'  \"u`,          // PHP
+		`AbCd/EfGh+IjKl=MnOp\u0026Qr\u003cSt'  \"u`, // Go
+		`AbCd/EfGh+IjKl=MnOp&Qr<St'  \"u`,           // JavaScript
+		`AbCd/EfGh+IjKl=MnOp&amp;Qr&lt;St&#39;  &#34;u`, `AbCd/EfGh+IjKl=MnOp&amp;Qr&lt;St&#x27; &quot;u`, `AbCd/EfGh+IjKl=MnOp&amp;Qr&lt;St'  "u`,
+		`AbCd%2fEfGh%2bIjKl%3dMnOp%26Qr%3cSt%27++%22u`, `AbCd%2FEfGh+IjKl=MnOp&Qr%3CSt%27%20%20%22u`,
+	} {
+		for _, said := range []string{text, strconv.Quote(text)} {
+			if got := strings.Trim(s.Hide(said), `"`); got != Redacted {
+				t.Errorf("%s is %s", said, got)
+			}
+		}
+	}
+}
+
 // A secret is hidden in each of its forms, and where it is cut.
 func TestSecretsProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
