@@ -33,7 +33,7 @@ func (f *loadFlags) trace(ctx context.Context, std streams, p *protocol, t *targ
 	if f.given("duration") || f.given("z") {
 		options.For = plan.Duration
 	}
-	shower := traceWriter{w: std.out, stamp: plan.Stamp, token: plan.Token, secrets: t.secrets}
+	shower := &traceWriter{w: std.out, stamp: plan.Stamp, token: plan.Token, secrets: t.secrets}
 	if t.publish != nil {
 		publishers, stop, err := t.publish.open(t)
 		if err != nil {
@@ -52,7 +52,15 @@ func (f *loadFlags) trace(ctx context.Context, std streams, p *protocol, t *targ
 	if err := check.Trace(ctx, dialer, options, shower.show); err != nil {
 		return p.failure(err)
 	}
-	if stopped, ok := stoppedBy(ctx); ok {
+	stopped, interrupted := stoppedBy(ctx)
+	switch {
+	case shower.failed != nil && !shower.connected:
+		return p.failure(shower.failed)
+	case !shower.connected && !interrupted:
+		return &failure{exitFailed, errors.New("nothing ever connected: no attempt had been answered when the time was over"), "a longer --duration waits for an answer, for as long as --timeout says"}
+	case shower.refused != nil && !shower.accepted:
+		return &failure{exitFailed, fmt.Errorf("nothing was published: %w", shower.refused), "the lines above say what was refused"}
+	case interrupted:
 		return &failure{code: exitOfSignal(stopped.signal)}
 	}
 	return nil
@@ -65,19 +73,25 @@ type traceWriter struct {
 	token   client.Field
 	publish string // the request that publishes
 	secrets *report.Secrets
+
+	connected bool  // at least once
+	failed    error // why the last attempt failed
+	accepted  bool  // something that was published was
+	refused   error // why the last message wasn't
 }
 
 // quote is what a server wrote, on one line.
-func (t traceWriter) quote(text string) string { return oneLine(t.secrets.Hide(text)) }
+func (t *traceWriter) quote(text string) string { return oneLine(t.secrets.Hide(text)) }
 
-func (t traceWriter) line(at time.Duration, kind check.Kind, text string) {
+func (t *traceWriter) line(at time.Duration, kind check.Kind, text string) {
 	fmt.Fprintf(t.w, "%10.3fs  %-7s  %s\n", at.Seconds(), kind, text)
 }
 
-func (t traceWriter) show(s check.Step) {
+func (t *traceWriter) show(s check.Step) {
 	line := func(format string, args ...any) { t.line(s.At, s.Kind, fmt.Sprintf(format, args...)) }
 	switch s.Kind {
 	case check.Opened:
+		t.connected = true
 		t.opened(line, s.Opened)
 	case check.Event:
 		t.event(line, s.Event)
@@ -90,14 +104,16 @@ func (t traceWriter) show(s check.Step) {
 	case check.Published:
 		took := scaled(s.Published.Took)
 		if err := s.Published.Err; err != nil {
+			t.refused = client.Classify(err)
 			line("%s  refused after %s: %s", t.publish, took, oneLine(client.Classify(err).Error()))
 		} else {
+			t.accepted = true
 			line("%s  accepted after %s", t.publish, took)
 		}
 	}
 }
 
-func (t traceWriter) opened(line func(string, ...any), o client.Opened) {
+func (t *traceWriter) opened(line func(string, ...any), o client.Opened) {
 	info := o.Info
 	what := []string{info.Proto}
 	if info.TLS != "" {
@@ -133,7 +149,7 @@ func (t traceWriter) opened(line func(string, ...any), o client.Opened) {
 }
 
 // eventFields lists what an event has besides its data.
-func (t traceWriter) eventFields(ev client.Event) string {
+func (t *traceWriter) eventFields(ev client.Event) string {
 	var fields []string
 	if ev.OwnID {
 		fields = append(fields, "id="+brief(t.secrets.Hide(string(ev.ID))))
@@ -156,7 +172,7 @@ const maxBrief = 60
 // brief is the beginning of what a server wrote, on one line.
 func brief(s string) string { return ansi.Truncate(oneLine(s), maxBrief, "…") }
 
-func (t traceWriter) event(line func(string, ...any), ev client.Event) {
+func (t *traceWriter) event(line func(string, ...any), ev client.Event) {
 	var notes []string
 	if fields := t.eventFields(ev); fields != "" {
 		notes = append(notes, fields)
@@ -174,7 +190,7 @@ func (t traceWriter) event(line func(string, ...any), ev client.Event) {
 }
 
 // stampOf finds rtbench's own stamp, at --token where that is given.
-func (t traceWriter) stampOf(data []byte) (stamp client.Stamp, ok bool) {
+func (t *traceWriter) stampOf(data []byte) (stamp client.Stamp, ok bool) {
 	if !t.token.IsZero() {
 		if data, ok = t.token.Text(data); !ok {
 			return stamp, false
@@ -195,14 +211,20 @@ func ago(ns int64) string {
 	return report.Scale(float64(ns), bench.Nanoseconds) + " ago"
 }
 
-func (t traceWriter) closed(line func(string, ...any), c client.Closed) {
+func (t *traceWriter) closed(line func(string, ...any), c client.Closed) {
 	switch {
+	case c.Asked && !c.Opened:
+		line("given up by us: no answer yet")
+		return
 	case c.Asked:
 		line("closed by us")
 		return
 	case errors.Is(c.Err, client.ErrDone):
 		line("%v", c.Err)
 		return
+	}
+	if !c.Opened {
+		t.failed = c.Err
 	}
 	line("%s", oneLine(client.Classify(c.Err).Error()))
 	if !c.Final {
