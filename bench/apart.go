@@ -86,26 +86,54 @@ func disjoint(views []Tracker) bool {
 // settled is how many events a connection must have been there for to be compared.
 const settled = 32
 
+// enoughStrays is how many events of numbers of its own a connection must have brought at least.
+const enoughStrays = 8
+
 // noteApart finds the feeds whose connections see different events.
 func (r *run) noteApart() {
+	all := r.everybody()
 	for _, f := range r.allFeeds() {
-		if f.declared || f.own != nil {
-			continue
-		}
-		var views []Tracker
-		all := r.everybody()
-		for i := 0; i < len(all) && len(views) < apartViews; i += max(1, len(all)/apartViews) {
-			s := all[i]
-			s.shard.mu.Lock()
-			for j := range s.tracked {
-				if t := &s.tracked[j]; t.feed == f && t.tracker.next-t.tracker.base >= settled {
-					views = append(views, t.tracker)
+		switch {
+		case f.own != nil:
+		case f.declared: // by numbers, of which each user may have its own
+			f.apart.Store(slices.ContainsFunc(all, func(s *subscriber) bool {
+				strays, unique := s.straysIn(f)
+				return strays >= enoughStrays && strays*2 > unique
+			}))
+		default:
+			var views []Tracker
+			for i := 0; i < len(all) && len(views) < apartViews; i += max(1, len(all)/apartViews) {
+				if t, ok := all[i].view(f); ok {
+					views = append(views, t)
 				}
 			}
-			s.shard.mu.Unlock()
+			f.apart.Store(disjoint(views))
 		}
-		f.apart.Store(disjoint(views))
 	}
+}
+
+// straysIn is how many events of a feed the connection has seen that came when others had long gone on, and how many in all.
+func (s *subscriber) straysIn(f *feed) (strays, unique uint64) {
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	for i := range s.tracked {
+		if t := &s.tracked[i]; t.feed == f {
+			strays, unique = t.strays, t.tracker.unique
+		}
+	}
+	return strays, unique
+}
+
+// view is what the connection has seen of a feed; not ok where that is too little.
+func (s *subscriber) view(f *feed) (view Tracker, ok bool) {
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	for i := range s.tracked {
+		if t := &s.tracked[i]; t.feed == f && t.tracker.next-t.tracker.base >= settled {
+			return t.tracker, true
+		}
+	}
+	return view, false
 }
 
 // apart reports whether connections of some feed see different events.

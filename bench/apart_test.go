@@ -171,3 +171,50 @@ func TestSubsetsBeside(t *testing.T) {
 		checkTexts(t, "warnings", result.Warnings)
 	})
 }
+
+// TestNumbersOfTheirOwn: where each user has numbers of its own, declared or stamped on, only what a connection misses of
+// those is lost; however far the numbers are from each other.
+func TestNumbersOfTheirOwn(t *testing.T) {
+	for _, apart := range []int{100, 300, 1_000_000_000} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFakeServer(func(a attempt) (*fakeStream, error) {
+				s := &fakeStream{}
+				user := a.conn % 3 // of each, two connections
+				for n := 1; n <= 400; n++ {
+					if number := fmt.Sprint(1000 + user*apart + n); a.conn != 5 || n < 100 || n >= 120 {
+						s.lines = append(s.lines, line{time.Duration(n) * 10 * millisecond, numbered(number, fmt.Sprint(user, number))})
+					}
+				}
+				return s, nil
+			})
+			result := f.run(t, Plan{Stages: []Stage{{0, 6}}, Duration: 5 * second, Warmup: -1, Sequence: Sequence{ID: true}})
+			if result.Count(Lost) != 20 || result.Unmeasured[Lost] != "" {
+				t.Errorf("%d apart: %d lost, want 20 %s", apart, result.Count(Lost), result.Unmeasured[Lost])
+			}
+			if h := result.Histogram(LagBehindFirst); h != nil {
+				t.Errorf("%d apart: a connection is behind others, which see other events", apart)
+			}
+		})
+	}
+}
+
+// TestSparseNumbers: where most numbers came to nobody, they may not be consecutive, whatever they are declared to be.
+func TestSparseNumbers(t *testing.T) {
+	for _, step := range []int{1, 5} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFakeServer(func(attempt) (*fakeStream, error) {
+				s := &fakeStream{}
+				for n := 1; n <= 100; n++ {
+					s.lines = append(s.lines, line{time.Duration(n) * 20 * millisecond, numbered(fmt.Sprint(n*step), fmt.Sprint(n))})
+				}
+				return s, nil
+			})
+			result := f.run(t, Plan{Stages: []Stage{{0, 2}}, Duration: 3 * second, Warmup: -1, Sequence: Sequence{ID: true}})
+			if step == 1 {
+				checkTexts(t, "warnings", result.Warnings)
+			} else {
+				checkTexts(t, "warnings", result.Warnings, "396 of 496 numbers from the first to the last came to nobody")
+			}
+		})
+	}
+}

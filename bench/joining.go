@@ -53,6 +53,25 @@ func (w *waves) add(at int64) (after int64) {
 	return w.before
 }
 
+// A front is how far anybody has come in a feed, now and a while ago. Safe for concurrent use.
+type front struct {
+	mu            sync.Mutex
+	since         int64  // ns after the start
+	highest, past uint64 // now, and when that began
+}
+
+// passed takes an event that nobody had seen before, and reports whether others had gone on to later ones more than the race
+// before.
+func (x *front) passed(ordinal uint64, at int64) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if at-x.since > int64(race) {
+		x.since, x.past = at, x.highest
+	}
+	x.highest = max(x.highest, ordinal)
+	return ordinal < x.past
+}
+
 // waited takes how long a connection has waited for its first event, where it isn't known when that was due. That is less than
 // nothing where the kernel had the event before user space had the connection.
 func (f *feed) waited(ns int64) {
@@ -96,4 +115,36 @@ func (f *feed) head(first uint64, opened int64) (expect, boundary uint64) {
 		}
 	}
 	return expect, boundary
+}
+
+// join makes a connection that has received nothing, long after it was opened, a subscriber of a feed. It reports whether
+// there is nothing more to do for that.
+func (s *subscriber) join(f *feed, now int64) (done bool) {
+	if s.slow {
+		return true
+	}
+	if s.opened == never || now-int64(race) <= s.opened {
+		return false
+	}
+	t := s.track(f.key)
+	if t == nil || t.tracker.base != 0 {
+		return true
+	}
+	next := f.highest.Load() + 1
+	first, boundary := f.head(next, s.opened)
+	if first == next {
+		return false
+	}
+	t.begin(first, boundary, s.shard.cell)
+	return true
+}
+
+// begin sets the first event that the subscriber should see, as long as it has seen none, and how many before it are
+// left out; of several the lowest.
+func (t *tracked) begin(first, boundary uint64, c *cell) {
+	if t.tracker.base == 0 || first < t.tracker.base {
+		t.tracker.Expect(first)
+		c.add(Boundary, boundary-t.skipped) // modulo 2⁶⁴: some that were left out may not be after all
+		t.skipped = boundary
+	}
 }

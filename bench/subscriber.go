@@ -78,6 +78,7 @@ type tracked struct {
 	past     bool      // it has received what comes after the end of the window
 	skipped  uint64    // what was left out before the first event that it expects
 	behind   int64     // events that others had seen long before, while it never was level
+	strays   uint64    // events that nobody had seen before, or long after later ones
 	ancient  uint64    // those of its account that came too late to be told from others
 	teller   *teller   // of the order of events; nil where their numbers say it
 }
@@ -405,7 +406,11 @@ func (s *subscriber) observe(c *cell, t *tracked, seen *sighted) (fresh bool) {
 	if t.feed.others.Load() {
 		open = min(open, subscribed-1)
 	}
-	t.compare(t.feed.see(seen, open, subscribed, c))
+	behind, stray := t.feed.see(seen, open, subscribed, c)
+	if stray {
+		t.strays++
+	}
+	t.compare(behind)
 	return true
 }
 
@@ -435,38 +440,6 @@ func (t *tracked) compare(behind int64) {
 	default:
 		t.level = true
 		t.feed.behind.Add(-t.behind)
-	}
-}
-
-// join makes a connection that has received nothing, long after it was opened, a subscriber of a feed. It reports whether
-// there is nothing more to do for that.
-func (s *subscriber) join(f *feed, now int64) (done bool) {
-	if s.slow {
-		return true
-	}
-	if s.opened == never || now-int64(race) <= s.opened {
-		return false
-	}
-	t := s.track(f.key)
-	if t == nil || t.tracker.base != 0 {
-		return true
-	}
-	next := f.highest.Load() + 1
-	first, boundary := f.head(next, s.opened)
-	if first == next {
-		return false
-	}
-	t.begin(first, boundary, s.shard.cell)
-	return true
-}
-
-// begin sets the first event that the subscriber should see, as long as it has seen none, and how many before it are
-// left out; of several the lowest.
-func (t *tracked) begin(first, boundary uint64, c *cell) {
-	if t.tracker.base == 0 || first < t.tracker.base {
-		t.tracker.Expect(first)
-		c.add(Boundary, boundary-t.skipped) // modulo 2⁶⁴: some that were left out may not be after all
-		t.skipped = boundary
 	}
 }
 

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -182,10 +183,36 @@ func (r *run) lossWarnings(result *Result) (list []Warning) {
 		list = append(list, Warning{fmt.Sprintf("lost is what only other connections received, %s of all: where not every event is for every connection, that isn't loss", percentText(share)),
 			"is every connection to receive every event? --seq id says so of ids that are consecutive; measure one room, or user, at a time"})
 	}
+	if span, nobody := r.unused(); !unmeasured && nobody*2 > span {
+		list = append(list, Warning{fmt.Sprintf("%d of %d numbers from the first to the last came to nobody", nobody, span), "are they consecutive for each connection, as --seq says? Of those that aren't, loss can't be told"})
+	}
 	if headline, ok := result.Headline(); ok && unmeasured && result.Count(Drops) > 0 && slices.Contains(lossy[:], headline) {
 		list = append(list, Warning{fmt.Sprintf("the quantiles of %s can't hold what was lost: %s dropped, and loss is not measurable: %s", headline, quantity(result.Count(Drops), "connection", "connections"), why), advice})
 	}
 	return list
+}
+
+// unused is how many numbers of those sequences that are declared to be consecutive nobody has seen, from the first to the last
+// that anybody has, of how many.
+func (r *run) unused() (span, nobody uint64) {
+	lowest := make(map[*feed]uint64)
+	for _, s := range r.everybody() {
+		s.shard.mu.Lock()
+		for i := range s.tracked {
+			if t := &s.tracked[i]; t.key.kind == byNumber && t.tracker.unique > 0 {
+				lowest[t.feed] = min(cmp.Or(lowest[t.feed], t.tracker.base), t.tracker.base)
+			}
+		}
+		s.shard.mu.Unlock()
+	}
+	for f, first := range lowest {
+		if !f.apart.Load() && f.shared() {
+			all := f.line.Load() - first
+			span += all
+			nobody += all - min(all, f.distinct.Load())
+		}
+	}
+	return span, nobody
 }
 
 // quantity is a number with what it counts: one of it, or more.
