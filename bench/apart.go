@@ -86,7 +86,8 @@ func disjoint(views []Tracker) bool {
 // settled is how many events a connection must have been there for to be compared.
 const settled = 32
 
-// enoughStrays is how many events of numbers of its own a connection must have brought at least.
+// enoughStrays is how many events a connection must have brought at least, and then most of all its events, since it was level
+// with others, to have numbers of its own: it isn't catching up, nor was it ever level for long.
 const enoughStrays = 8
 
 // noteApart finds the feeds whose connections see different events.
@@ -112,7 +113,7 @@ func (r *run) noteApart() {
 	}
 }
 
-// straysIn is how many events of a feed the connection has seen that came when others had long gone on, and how many in all.
+// straysIn is how many events of a feed the connection has seen since it was level with others, and how many in all.
 func (s *subscriber) straysIn(f *feed) (strays, unique uint64) {
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()

@@ -175,7 +175,7 @@ func TestSubsetsBeside(t *testing.T) {
 // TestNumbersOfTheirOwn: where each user has numbers of its own, declared or stamped on, only what a connection misses of
 // those is lost; however far the numbers are from each other.
 func TestNumbersOfTheirOwn(t *testing.T) {
-	for _, apart := range []int{100, 300, 1_000_000_000} {
+	for _, apart := range []int{100, 300, 4096, 1_000_000_000} {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFakeServer(func(a attempt) (*fakeStream, error) {
 				s := &fakeStream{}

@@ -35,7 +35,7 @@ type feed struct {
 	line     atomic.Uint64               // the first ordinal that doesn't count any more; 0 while the run goes on
 	before   atomic.Uint64               // the last ordinal that was due before the window; 0 while it has not begun
 	waves    waves                       // where it isn't known when events were due
-	front    front                       // how far anybody has come
+	front    front                       // how far anybody had come a while ago
 	soonest  atomic.Int64                // likewise: the shortest time that a connection has waited for its first event, in ns
 	distinct atomic.Uint64               // different events
 	repeats  atomic.Uint64               // times an event was seen by a further connection
@@ -65,7 +65,6 @@ type slot struct {
 	arrivals int     // how many there are or were
 	audience int     // how many connections had been opened when it was due
 	wanted   int     // how many subscribers should have it, the one that published it included
-	stray    bool    // others had long gone on when somebody saw it first
 	seen     bool    // somebody has received it
 	void     bool    // it failed to be published, as far as is known
 	first    int64   // the earliest arrival, relative to origin; where held
@@ -106,15 +105,12 @@ type sighted struct {
 // see takes an event that a connection saw for the first time, and says how far that was behind the first connection
 // that saw it, in ns. open is how many connections could have received it by now, and subscribed how many should at
 // some time: those that are down now may catch up.
-//
-// It is stray where others had long gone on when anybody saw it first.
-func (f *feed) see(ev *sighted, open, subscribed int, c *cell) (behind int64, stray bool) {
+func (f *feed) see(ev *sighted, open, subscribed int, c *cell) (behind int64) {
 	s := f.slot(ev.ordinal)
 	s.mu.Lock()
 	behind = f.seeIn(s, ev, open, subscribed, c)
-	stray = s.stray && s.ordinal == ev.ordinal
 	s.mu.Unlock()
-	return behind, stray
+	return behind
 }
 
 // seeIn is see, with the event's slot, whose mutex must be held.
@@ -132,7 +128,7 @@ func (f *feed) seeIn(s *slot, ev *sighted, open, subscribed int, c *cell) (behin
 		s.audience = f.openings.before(s.when)
 		f.distinct.Add(1)
 		f.raise(ev.ordinal)
-		s.stray = f.front.passed(ev.ordinal, ev.at)
+		f.front.add(ev.ordinal, ev.at)
 	case s.ordinal > ev.ordinal: // too old to have a slot
 		f.repeats.Add(1)
 		f.unheld.Add(1)
@@ -251,7 +247,7 @@ func (f *feed) withdraw(ordinal uint64) {
 // renew gives the slot to another event.
 func (s *slot) renew(ordinal uint64, at int64) {
 	s.ordinal, s.when, s.after, s.due, s.origin, s.lags, s.arrivals, s.wanted = ordinal, at, at, false, at, s.lags[:0], 0, 0
-	s.stray, s.seen, s.void, s.first, s.held, s.settled = false, false, false, 0, false, false
+	s.seen, s.void, s.first, s.held, s.settled = false, false, 0, false, false
 }
 
 // arrived notes one arrival.

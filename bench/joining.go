@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -53,23 +54,23 @@ func (w *waves) add(at int64) (after int64) {
 	return w.before
 }
 
-// A front is how far anybody has come in a feed, now and a while ago. Safe for concurrent use.
+// A front is how far anybody had come in a feed a while ago. Safe for concurrent use.
 type front struct {
-	mu            sync.Mutex
-	since         int64  // ns after the start
-	highest, past uint64 // now, and when that began
+	past    atomic.Uint64 // the highest ordinal that anybody had seen, one to two seconds before the last new one
+	mu      sync.Mutex
+	since   int64  // when past was that, ns after the start
+	highest uint64 // now
 }
 
-// passed takes an event that nobody had seen before, and reports whether others had gone on to later ones more than the race
-// before.
-func (x *front) passed(ordinal uint64, at int64) bool {
+// add takes an event that nobody had seen before.
+func (x *front) add(ordinal uint64, at int64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if at-x.since > int64(race) {
-		x.since, x.past = at, x.highest
+		x.since = at
+		x.past.Store(x.highest)
 	}
 	x.highest = max(x.highest, ordinal)
-	return ordinal < x.past
 }
 
 // waited takes how long a connection has waited for its first event, where it isn't known when that was due. That is less than

@@ -198,6 +198,7 @@ func (r *run) drain(ctx context.Context) {
 		return
 	}
 	r.enter(PhaseDrain)
+	r.noteApart() // nobody is waited for who sees other events
 	allowed := r.drainLimit()
 	wait, stopped := allowed, ctx.Done()
 	if r.stop == StopInterrupted {

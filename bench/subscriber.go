@@ -78,7 +78,7 @@ type tracked struct {
 	past     bool      // it has received what comes after the end of the window
 	skipped  uint64    // what was left out before the first event that it expects
 	behind   int64     // events that others had seen long before, while it never was level
-	strays   uint64    // events that nobody had seen before, or long after later ones
+	strays   uint64    // events since the last one that wasn't far behind what others had seen
 	ancient  uint64    // those of its account that came too late to be told from others
 	teller   *teller   // of the order of events; nil where their numbers say it
 }
@@ -406,11 +406,10 @@ func (s *subscriber) observe(c *cell, t *tracked, seen *sighted) (fresh bool) {
 	if t.feed.others.Load() {
 		open = min(open, subscribed-1)
 	}
-	behind, stray := t.feed.see(seen, open, subscribed, c)
-	if stray {
-		t.strays++
+	t.compare(t.feed.see(seen, open, subscribed, c))
+	if t.strays++; ordinal >= t.feed.front.past.Load() {
+		t.strays = 0
 	}
-	t.compare(behind)
 	return true
 }
 
