@@ -13,6 +13,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/coder/websocket"
 
 	"github.com/rtbench/rtbench/bench"
 	"github.com/rtbench/rtbench/client"
@@ -39,7 +42,7 @@ var scaled = []struct {
 	{regexp.MustCompile(`--resume-horizon=60s`), "--resume-horizon=500ms"},
 	{regexp.MustCompile(`--find-idle-limit=5m`), "--find-idle-limit=300ms"},
 	{regexp.MustCompile(`p99\(delivery\) < 250ms`), "max(delivery) < 250s"},
-	{regexp.MustCompile(`^(rtbench (?:sse|ws) '?(?:http|ws)://\S+)((?:\s+--(?:stamp|seq|subscribe|id|vars|reconnect)\b.*))$`), "$1 -d 300ms -c 20$2"},
+	{regexp.MustCompile(`^(rtbench (?:sse|ws) '?(?:http|ws)://\S+)((?:\s+--(?:stamp|seq|subscribe|subprotocol|id|vars|reconnect)\b.*))$`), "$1 -d 300ms -c 20$2"},
 }
 
 // TestREADME runs every command of the README. The one that runs these tests, and the one that only serves, are left
@@ -55,7 +58,10 @@ func TestREADME(t *testing.T) {
 	published := startReference(t) // whose numbers count what is published to it, too: others would miss those
 	model := httptest.NewServer(http.HandlerFunc(answerInStream))
 	t.Cleanup(model.Close)
-	hosts := strings.NewReplacer("localhost:8080", reference, "localhost:8081", reference, "localhost:9000", model.Listener.Addr().String())
+	spoken := httptest.NewServer(http.HandlerFunc(speaks(t)))
+	t.Cleanup(spoken.Close)
+	hosts := strings.NewReplacer("localhost:4000", spoken.Listener.Addr().String(), "localhost:3000", spoken.Listener.Addr().String(),
+		"localhost:8080", reference, "localhost:8081", reference, "localhost:9000", model.Listener.Addr().String())
 	if err := os.WriteFile(filepath.Join(dir, "load.yaml"), []byte(hosts.Replace(strings.ReplaceAll(scenarios(t, "README.md"), "p99(delivery) < 250ms", "max(delivery) < 250s"))), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +151,47 @@ func answerInStream(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "data: {\"token\":%d}\n\n", i)
 	}
 	fmt.Fprint(w, "data: [DONE]\n\n")
+}
+
+// speaks answers as the protocols on top of WebSocket do that want to be spoken to: it says nothing before that is done in
+// turn, and no more where a ping of its own isn't answered.
+func speaks(t *testing.T) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		turns := []string{"", `0{"sid":"a"}`, "40", `40{"sid":"b"}`, "", "2", "3"} // what it says and hears by turns
+		event := `42["tick",{"n":%d}]`
+		if r.URL.Path == "/graphql" {
+			turns = []string{"connection_init", `{"type":"connection_ack"}`, "subscribe", `{"type":"ping"}`, `{"type":"pong"}`}
+			event = `{"id":"1","type":"next","payload":{"data":{"ticks":{"n":%d}}}}`
+		}
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"graphql-transport-ws"}})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.CloseNow()
+		for i, turn := range turns {
+			if turn == "" {
+				continue
+			}
+			if i%2 == 1 {
+				if c.Write(r.Context(), websocket.MessageText, []byte(turn)) != nil {
+					return
+				}
+			} else if _, heard, err := c.Read(r.Context()); err != nil || !strings.Contains(string(heard), turn) {
+				if err == nil {
+					t.Errorf("%s heard %s, not %s", r.URL, heard, turn)
+				}
+				return
+			}
+		}
+		ctx := c.CloseRead(r.Context())
+		for n := 0; c.Write(ctx, websocket.MessageText, fmt.Appendf(nil, event, n)) == nil; n++ {
+			select {
+			case <-ctx.Done():
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}
 }
 
 // shellBlocks gives the commands in a document's sh blocks.

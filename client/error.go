@@ -83,7 +83,12 @@ func (c Class) Sentence() string { return classes[c].sentence }
 
 // Hint says what to try; code is the HTTP status or close code, 0 if there is none.
 func (c Class) Hint(code int) string {
-	if c != ClassStatus {
+	switch {
+	case c == ClassCloseCode && code == statusNoCode:
+		return "the server did not say why; some want the pings of their protocol answered (--answer)"
+	case c == ClassCloseCode && code >= 4000:
+		return "the code and reason are the server's own; some want each message acknowledged before the next (--await), or pings of their protocol answered (--answer)"
+	case c != ClassStatus:
 		return classes[c].hint
 	}
 	switch {

@@ -35,6 +35,20 @@ type WebSocket struct {
 	Resubscribes bool
 	// Await is waited for after the first message sent: a message that contains it. Empty to wait for nothing.
 	Await []byte
+	// Answers are the pings of a protocol on top of WebSocket. What they answer is a heartbeat, and no message.
+	Answers []Answer
+}
+
+// An Answer is sent, as a text message, whenever a message comes that is exactly this.
+type Answer struct{ To, With []byte }
+
+// ParseAnswer reads "TO=WITH".
+func ParseAnswer(s string) (Answer, error) {
+	to, with, ok := strings.Cut(s, "=")
+	if !ok || to == "" || with == "" {
+		return Answer{}, fmt.Errorf("%.100q is not MESSAGE=ANSWER", s)
+	}
+	return Answer{[]byte(to), []byte(with)}, nil
 }
 
 // maxAwait bounds how many messages Await looks at.
@@ -77,7 +91,7 @@ func (d *WebSocket) Dial(ctx context.Context, from Cursor) (Stream, error) {
 		x.conn.Close()
 		return nil, x.failed(err)
 	}
-	s := &wsStream{exchange: *x, id: d.ID, lastID: from.Clone(), sends: opcodeText, max: d.Net.maxEvent()}
+	s := &wsStream{exchange: *x, id: d.ID, lastID: from.Clone(), sends: opcodeText, max: d.Net.maxEvent(), answers: &d.Answers}
 	if d.Binary {
 		s.sends = opcodeBinary
 	}
@@ -214,6 +228,7 @@ type wsStream struct {
 	lastID      Cursor
 	max         int // bytes of one message
 	inflater    *inflater
+	answers     *[]Answer
 
 	subprotocol string
 
@@ -222,6 +237,7 @@ type wsStream struct {
 	finished bool                   // our Close is sent: nothing may follow it
 	lingers  atomic.Bool            // the peer has yet to hear why: Close isn't to be at once
 	owed     atomic.Pointer[[]byte] // the payload of a ping that came while something was being sent
+	owedText atomic.Pointer[[]byte] // likewise, what a message is answered with
 }
 
 // open sends the messages that resume and subscribe.

@@ -300,6 +300,9 @@ func (s *wsStream) frames(p []byte, ev *Event, emit func(*Event) bool) (rest []b
 		ev.fill(Message, data)
 		ev.Binary = typ == opcodeBinary
 		s.arrived(ev, len(p) > 0)
+		if len(*s.answers) > 0 {
+			s.reply(ev)
+		}
 		more := emit(ev)
 		if s.buf = s.buf[:0]; !more {
 			return p, errLeft
@@ -356,7 +359,7 @@ func (s *wsStream) heard(more bool, ev *Event, emit func(*Event) bool) error {
 		ev.fill(Comment, nil)
 		s.arrived(ev, more) // before the answer takes its time
 		s.conn.beat()
-		s.pong(payload)
+		s.owe(&s.owed, payload)
 		if !emit(ev) {
 			return errLeft
 		}
@@ -364,6 +367,18 @@ func (s *wsStream) heard(more bool, ev *Event, emit func(*Event) bool) error {
 		return closed(payload)
 	}
 	return nil
+}
+
+// reply answers what is to be answered, which is a heartbeat then.
+func (s *wsStream) reply(ev *Event) {
+	for _, answer := range *s.answers {
+		if bytes.Equal(ev.Data, answer.To) {
+			ev.Type, ev.Binary = Comment, false
+			s.conn.beat()
+			s.owe(&s.owedText, answer.With)
+			return
+		}
+	}
 }
 
 // closed gives the peer's Close as the end of the stream. A normal one is a clean end, but keeps its code.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -49,23 +50,26 @@ func (s *wsStream) send(op opcode, p []byte) error {
 	return s.writeFrame(byte(op)|bitFinal, p)
 }
 
-// release unlocks sendMu, and writes the answer to a ping that came meanwhile.
+// release unlocks sendMu, and writes the answers to what came meanwhile.
 func (s *wsStream) release() {
 	for {
 		if owed := s.owed.Swap(nil); owed != nil && !s.finished {
-			s.writePong(*owed)
+			s.writeOwed(opcodePong, *owed)
+		}
+		if owed := s.owedText.Swap(nil); owed != nil && !s.finished {
+			s.writeOwed(opcodeText, *owed)
 		}
 		s.sendMu.Unlock()
-		if s.owed.Load() == nil || !s.sendMu.TryLock() {
+		if s.owed.Load() == nil && s.owedText.Load() == nil || !s.sendMu.TryLock() {
 			return
 		}
 	}
 }
 
-// pong answers a ping. Where something is being sent, that comes first: reading waits for nothing.
-func (s *wsStream) pong(payload []byte) {
+// owe answers a ping. Where something is being sent, that comes first: reading waits for nothing.
+func (s *wsStream) owe(place *atomic.Pointer[[]byte], payload []byte) {
 	owed := bytes.Clone(payload)
-	s.owed.Store(&owed)
+	place.Store(&owed)
 	switch {
 	case !s.sendMu.TryLock(): // who has it will look
 	case s.conn.room():
@@ -75,10 +79,10 @@ func (s *wsStream) pong(payload []byte) {
 	}
 }
 
-// writePong doesn't say whether it could write: if not, the connection is as good as gone, which reading will tell.
-func (s *wsStream) writePong(payload []byte) {
+// writeOwed doesn't say whether it could write: if not, the connection is as good as gone, which reading will tell.
+func (s *wsStream) writeOwed(op opcode, payload []byte) {
 	if s.conn.raw.SetWriteDeadline(time.Now().Add(pongWait)) == nil {
-		_ = s.writeFrame(byte(opcodePong)|bitFinal, payload)
+		_ = s.writeFrame(byte(op)|bitFinal, payload)
 		_ = s.conn.raw.SetWriteDeadline(time.Time{})
 	}
 }

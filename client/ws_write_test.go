@@ -164,3 +164,55 @@ func TestFailedAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestWebSocketAnswers: the pings of a protocol on top of WebSocket are answered, while the stream is being opened as well,
+// and are heartbeats.
+func TestWebSocketAnswers(t *testing.T) {
+	eachWay(t, "", func(t *testing.T, read way) {
+		heard := make(chan string, 8)
+		hear := func(p *peer) {
+			first, payload, err := p.readFrame()
+			heard <- strings.TrimSpace(describe(first, payload) + " " + fmt.Sprint(err))
+		}
+		addr := serveWS(t, func(p *peer) {
+			p.write(frame(wholeText, "2"))
+			hear(p)
+			p.write(frame(wholeText, "0{}") + frame(opText, `{"type":`) + frame(fin|opCont, `"ping"}`))
+			hear(p)
+			p.write(frame(wholeText, "22") + frame(wholeText, "2"))
+			hear(p)
+			p.write(closing(1000, ""))
+			hear(p)
+		})
+		var answers []Answer
+		for _, s := range []string{"2=3", `{"type":"ping"}={"type":"pong","a":"b=c"}`} {
+			answer, err := ParseAnswer(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answers = append(answers, answer)
+		}
+		s := dial(t, &WebSocket{Net: &Net{}, Request: Request{URL: "ws://" + addr}, Await: []byte("0{"), Answers: answers}, "")
+		var got []string
+		for ev, err := range read(s) {
+			if err != nil {
+				got = append(got, Classify(err).Key())
+				break
+			}
+			got = append(got, show(ev))
+		}
+		if want := []string{`comment ""`, `comment "{\"type\":\"ping\"}"`, `text "22"`, `comment "2"`, "close_code 1000"}; !slices.Equal(got, want) {
+			t.Errorf("got%s\nwant%s", lines(got), lines(want))
+		}
+		for _, want := range []string{"text 3 <nil>", `text {"type":"pong","a":"b=c"} <nil>`, "text 3 <nil>", "close 1000 <nil>"} {
+			if got := <-heard; got != want {
+				t.Errorf("the server heard %s, want %s", got, want)
+			}
+		}
+	})
+	for _, s := range []string{"", "2", "=3", "2="} {
+		if _, err := ParseAnswer(s); err == nil {
+			t.Errorf("%q is taken", s)
+		}
+	}
+}

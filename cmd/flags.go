@@ -105,6 +105,7 @@ type loadFlags struct {
 	chat         countValue
 	subscribe    []string
 	await        string
+	answers      []string
 	binary       bool
 	subprotocols []string
 	compression  bool

@@ -166,6 +166,7 @@ func registerWS(f *loadFlags) {
 	f.set.StringVar(&f.rateScope, "rate-scope", "total", "`SCOPE` of --rate: total for all connections together, conn for each that sends")
 	f.set.StringArrayVar(&f.subscribe, "subscribe", nil, "send this `TEMPLATE` after every connect: {{.LastID}}, {{.Conn}}, {{.Vars.column}} (repeatable)")
 	f.set.StringVar(&f.await, "await", "", "wait for a message that contains `TEXT`: a greeting, or the answer to the first of these")
+	f.set.StringArrayVar(&f.answers, "answer", nil, "`MESSAGE=ANSWER`: answer a message that is exactly this, as a protocol's own pings want, and take it for a heartbeat (repeatable)")
 	f.set.DurationVar(&f.ping, "ping", 0, "send a ping so often on each connection, and drop it when nothing comes for twice that")
 	byDefault(f.set, "ping", "never")
 	f.set.BoolVar(&f.binary, "binary", false, "send binary messages")
@@ -190,6 +191,17 @@ func wsDialers(f *loadFlags, t *target) (dialerMaker, error) {
 		}
 		subscribe = append(subscribe, parsed)
 	}
+	var answers []client.Answer
+	for _, s := range f.answers {
+		answer, err := client.ParseAnswer(s)
+		if err != nil {
+			return nil, usage(fmt.Errorf("--answer: %w", err), "such as 2=3, for the pings of Engine.IO")
+		}
+		if err := checkUTF8("--answer", s); err != nil {
+			return nil, err
+		}
+		answers = append(answers, answer)
+	}
 	for _, s := range f.subprotocols {
 		if !isToken(s) {
 			return nil, usage(fmt.Errorf("--subprotocol %q is not a name", redactSubprotocol(s)), "such as graphql-transport-ws")
@@ -200,7 +212,7 @@ func wsDialers(f *loadFlags, t *target) (dialerMaker, error) {
 		request, err := t.request(conn)
 		d := &client.WebSocket{
 			Net: t.netOf(conn), Request: request, Subprotocols: f.subprotocols, Compression: f.compression, Binary: f.binary,
-			Await: []byte(f.await), Resume: f.resume.value(), ID: f.id.value(),
+			Await: []byte(f.await), Answers: answers, Resume: f.resume.value(), ID: f.id.value(),
 		}
 		if len(subscribe) > 0 {
 			d.Resubscribes = slices.ContainsFunc(f.subscribe, func(s string) bool { return strings.Contains(s, ".LastID") })
