@@ -117,6 +117,12 @@ var realServers = []realServer{
 		want: []string{"delivery", "lag_behind_first"},
 	},
 	{
+		name: "socket.io, whose pings are to be answered", server: "socketio", lost: true, env: []string{"PING=400"},
+		args: []string{"ws", "ws://SERVER/socket.io/?EIO=4&transport=websocket", "--subscribe", "40", "--await", "40{", "--answer", "2=3",
+			"--stamp", "json:1.sent", "--seq", "json:1.seq"},
+		want: []string{"delivery", "lag_behind_first"},
+	},
+	{
 		name: "graphql-sse", server: "graphql", lost: true,
 		args: []string{"sse", "http://SERVER/graphql/stream", "--data", `{"query":"subscription { tick { seq sent } }"}`,
 			"--stamp", "json:data.tick.sent", "--seq", "json:data.tick.seq"},
