@@ -484,6 +484,8 @@ func (r *run) unpublished() string {
 		return ""
 	case count(Due) > 0 && count(Due) <= count(Unsent)+count(PublishErrors) && r.own.distinct.Load() == 0:
 		return "nothing was published"
+	case !r.everOpened.Load():
+		return "nothing has connected"
 	case count(Received) > 0 && count(Sent) > 0 && r.own.distinct.Load() == 0:
 		return "nothing of what was published was recognised in what was received" + r.tokenHint()
 	case r.unsure*10 > count(Lost):

@@ -86,8 +86,8 @@ func disjoint(views []Tracker) bool {
 // settled is how many events a connection must have been there for to be compared.
 const settled = 32
 
-// enoughStrays is how many events a connection must have brought at least, and then most of all its events, since it was level
-// with others, to have numbers of its own: it isn't catching up, nor was it ever level for long.
+// enoughStrays is how many events a connection must have brought at least, and then most of all its events, for more than the
+// race, since it was level with others, to have numbers of its own: it isn't catching up, nor was it ever level for long.
 const enoughStrays = 8
 
 // noteApart finds the feeds whose connections see different events.
@@ -98,8 +98,7 @@ func (r *run) noteApart() {
 		case f.own != nil:
 		case f.declared: // by numbers, of which each user may have its own
 			f.apart.Store(slices.ContainsFunc(all, func(s *subscriber) bool {
-				strays, unique := s.straysIn(f)
-				return strays >= enoughStrays && strays*2 > unique
+				return s.straysFrom(f)
 			}))
 		default:
 			var views []Tracker
@@ -113,16 +112,16 @@ func (r *run) noteApart() {
 	}
 }
 
-// straysIn is how many events of a feed the connection has seen since it was level with others, and how many in all.
-func (s *subscriber) straysIn(f *feed) (strays, unique uint64) {
+// straysFrom reports whether the connection has numbers of its own in a feed.
+func (s *subscriber) straysFrom(f *feed) bool {
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
 	for i := range s.tracked {
-		if t := &s.tracked[i]; t.feed == f {
-			strays, unique = t.strays, t.tracker.unique
+		if t := &s.tracked[i]; t.feed == f && t.strays >= enoughStrays && t.strays*2 > t.tracker.unique && t.strayedTo-t.strayed > int64(race) {
+			return true
 		}
 	}
-	return strays, unique
+	return false
 }
 
 // view is what the connection has seen of a feed; not ok where that is too little.

@@ -66,21 +66,23 @@ type subscriber struct {
 
 // tracked is a subscriber's place in one feed.
 type tracked struct {
-	key      feedKey
-	feed     *feed
-	tracker  Tracker
-	last     uint64    // ordinal of the event dispatched last
-	newest   int64     // latest due time of its events, ns after the start
-	resuming *resuming // what the stream in use brings, where it is one that was opened again; nil once that is judged
-	owed     uint64    // what was due before the window, and missing when it began, and has not come since
-	level    bool      // it has received an event when others did
-	watches  bool      // the stream in use brings what is published as it is
-	past     bool      // it has received what comes after the end of the window
-	skipped  uint64    // what was left out before the first event that it expects
-	behind   int64     // events that others had seen long before, while it never was level
-	strays   uint64    // events since the last one that wasn't far behind what others had seen
-	ancient  uint64    // those of its account that came too late to be told from others
-	teller   *teller   // of the order of events; nil where their numbers say it
+	key       feedKey
+	feed      *feed
+	tracker   Tracker
+	last      uint64    // ordinal of the event dispatched last
+	newest    int64     // latest due time of its events, ns after the start
+	resuming  *resuming // what the stream in use brings, where it is one that was opened again; nil once that is judged
+	owed      uint64    // what was due before the window, and missing when it began, and has not come since
+	level     bool      // it has received an event when others did
+	watches   bool      // the stream in use brings what is published as it is
+	past      bool      // it has received what comes after the end of the window
+	skipped   uint64    // what was left out before the first event that it expects
+	behind    int64     // events that others had seen long before, while it never was level
+	strays    uint64    // events since the last one that wasn't far behind what others had seen
+	strayed   int64     // when the first of those came, ns after the start
+	strayedTo int64     // and the last one
+	ancient   uint64    // those of its account that came too late to be told from others
+	teller    *teller   // of the order of events; nil where their numbers say it
 }
 
 // again takes an event whose number is no news. It is another one all the same if it was due later than all before, or has
@@ -407,9 +409,15 @@ func (s *subscriber) observe(c *cell, t *tracked, seen *sighted) (fresh bool) {
 		open = min(open, subscribed-1)
 	}
 	t.compare(t.feed.see(seen, open, subscribed, c))
-	if t.strays++; ordinal >= t.feed.front.past.Load() {
+	if ordinal >= t.feed.front.past.Load() {
 		t.strays = 0
+		return true
 	}
+	if t.strays == 0 {
+		t.strayed = seen.at
+	}
+	t.strays++
+	t.strayedTo = seen.at
 	return true
 }
 
