@@ -536,8 +536,8 @@ func (r *resumeTally) counts() (judged, faulty uint64) {
 func (r *resumeTally) resumption(distrust string, renumbered bool) *Resumption {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := &r.sum; (renumbered || distrust != "") && s.Judged > 0 { // nothing that numbers say of them is so
-		return &Resumption{Verdict: Undecidable, Why: cmp.Or(distrust, renumberedText), Idle: s.Idle, Cut: s.Cut, Unasked: s.Unasked, Unknown: s.Unknown + s.Judged}
+	if s := &r.sum; (renumbered || distrust != "") && s.Judged+s.Idle > 0 { // nothing that numbers say of them is so, nor that there was nothing
+		return &Resumption{Verdict: Undecidable, Why: cmp.Or(distrust, renumberedText), Cut: s.Cut, Unasked: s.Unasked, Unknown: s.Unknown + s.Judged + s.Idle}
 	}
 	sum := r.sum
 	switch heads := r.heads; {
@@ -557,7 +557,7 @@ func (r *resumeTally) resumption(distrust string, renumbered bool) *Resumption {
 	case sum.Judged+others == 0:
 		return nil
 	case sum.Judged == 0:
-		sum.Verdict, sum.Why = Undecidable, sum.idle(distrust)
+		sum.Verdict, sum.Why = Undecidable, sum.idle()
 	case gap:
 		sum.Verdict = Lossy
 	case sum.Faults[ForeignID] > 0:
@@ -579,13 +579,13 @@ func (r *Resumption) any() (gap, twice bool) {
 	return gap, twice
 }
 
-// idle says why none of the resumes could be judged. distrust is why nobody knows what was published, "" where somebody does.
-func (r *Resumption) idle(distrust string) string {
+// idle says why none of the resumes could be judged.
+func (r *Resumption) idle() string {
 	switch most := max(r.Idle, r.Cut, r.Unasked, r.Unknown); most {
 	case r.Unasked:
 		return "no position was sent: the events carry no id, or nothing says how to send it (--id, --resume)"
 	case r.Idle:
-		return cmp.Or(distrust, "nothing was published while a connection was down")
+		return "nothing was published while a connection was down"
 	case r.Cut:
 		return "no stream that was opened again got as far as a live event"
 	}

@@ -364,6 +364,20 @@ func TestResumptionOfAllAtOnce(t *testing.T) {
 	}
 }
 
+// TestResumptionUnseen: where nobody knows what was published while all were down, it isn't said that there was nothing to replay.
+func TestResumptionUnseen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		by := identified[2]
+		f := resumingServer(by.event, func(int, []int) ([]int, int) { return nil, 0 }, 0, false, 300*millisecond)
+		result := f.run(t, Plan{Stages: []Stage{{0, 6}}, Duration: 4 * second, Drain: second, Warmup: -1, Backoff: fixed, Sequence: by.seq,
+			Breakages: []Breakage{{How: client.BreakRST, Share: 1, At: second}}})
+		r := result.Resumption
+		if r == nil || r.Verdict != Undecidable || r.Idle != 0 || r.Unknown != 6 || result.Unmeasured[Lost] == "" {
+			t.Errorf("%+v, %s", r, result.Unmeasured[Lost])
+		}
+	})
+}
+
 func resumeAllAtOnce(t *testing.T, how client.Break, seed uint64, want ResumeFault, replay func(int, []int) ([]int, int)) {
 	const connections, times = 6, 2
 	by := identified[1]

@@ -416,7 +416,7 @@ func TestRequestStreams(t *testing.T) {
 			}
 			return nil
 		}, map[Metric]uint64{Due: 10, Sent: 10, StreamsStarted: 10, StreamsDone: 9, Received: 20},
-			samples{300 * millisecond: 9}, []string{"1 streams had not ended when the run did; they count neither as done nor as failed"}},
+			samples{300 * millisecond: 9}, []string{"1 stream had not ended when the run did, and counts neither as done nor as failed"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -448,6 +448,19 @@ func TestRequestStreams(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStreamsFailInTheDrain: how a stream failed is told, also where that was after the window.
+func TestStreamsFailInTheDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(func(a attempt) (*fakeStream, error) {
+			return &fakeStream{lines: []line{{a.at + 100*millisecond, event("token")}}, end: a.at + 3*second}, nil
+		})
+		result := f.run(t, Plan{Stages: []Stage{{0, 10}}, Duration: 2 * second, Warmup: -1, Streams: true, Send: Sending{Rate: 3}})
+		if failed := result.Count(StreamsFailed); failed != 6 || len(result.Errors) != 1 || result.Errors[0].Count != 6 {
+			t.Errorf("%d failed, by %+v", failed, result.Errors)
+		}
+	})
 }
 
 // TestStreamsAreOpenLoop: a stream that is slow to open counts from when it was due, and doesn't hold up the next.

@@ -541,7 +541,7 @@ func (s *subscriber) Closed(closed client.Closed) {
 	}
 	s.failedAt = at
 	s.retry(c, &closed, e)
-	if closed.Opened && at >= c.window.end.Load() && s.level() {
+	if closed.Opened && !s.run.plan.Streams && at >= c.window.end.Load() && s.level() {
 		s.session.Finish() // it has what it should have: whether it ends a little before the run is nobody's concern
 		return
 	}

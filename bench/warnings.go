@@ -77,7 +77,7 @@ func (r *run) warnings(result *Result) (list []Warning) {
 			"%d timings were negative or over an hour and are left out", n)
 	}
 	if n := count(StreamsStarted) - count(StreamsDone) - count(StreamsFailed); n > 0 {
-		warn("a longer --drain waits for more of them", "%d streams had not ended when the run did; they count neither as done nor as failed", n)
+		warn("a longer --drain waits for more of them", "%s not ended when the run did, and %s", quantity(n, "stream had", "streams had"), map[bool]string{true: "counts neither as done nor as failed", false: "count neither as done nor as failed"}[n == 1])
 	}
 	if d := result.Drift; d != nil {
 		warn("measure for longer after a longer --warmup, or find what changes: the figures depend on how long the run was",
