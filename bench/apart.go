@@ -101,13 +101,7 @@ func (r *run) noteApart() {
 				return s.straysFrom(f)
 			}))
 		default:
-			var views []Tracker
-			for i := 0; i < len(all) && len(views) < apartViews; i += max(1, len(all)/apartViews) {
-				if t, ok := all[i].view(f); ok {
-					views = append(views, t)
-				}
-			}
-			f.apart.Store(disjoint(views))
+			f.apart.Store(disjoint(r.views(f)))
 		}
 	}
 }
@@ -122,6 +116,17 @@ func (s *subscriber) straysFrom(f *feed) bool {
 		}
 	}
 	return false
+}
+
+// views are what some of the connections have seen of a feed.
+func (r *run) views(f *feed) (views []Tracker) {
+	all := r.everybody()
+	for i := 0; i < len(all) && len(views) < apartViews; i += max(1, len(all)/apartViews) {
+		if t, ok := all[i].view(f); ok {
+			views = append(views, t)
+		}
+	}
+	return views
 }
 
 // view is what the connection has seen of a feed; not ok where that is too little.

@@ -218,3 +218,41 @@ func TestSparseNumbers(t *testing.T) {
 		})
 	}
 }
+
+// TestChatRooms: messages that are for a room are told of where all are taken to be for everybody, but not losses.
+func TestChatRooms(t *testing.T) {
+	for _, rooms := range []int{1, 2, 4} {
+		synctest.Test(t, func(t *testing.T) {
+			var members []*fakeStream
+			f := newFakeServer(func(a attempt) (*fakeStream, error) {
+				s := &fakeStream{}
+				mine, n := len(members), 0
+				s.answer = func(p []byte, at time.Duration) (back []line, err error) {
+					n++
+					for i, m := range members {
+						switch {
+						case i%rooms != mine%rooms, n%5 == i%5:
+						case m == s:
+							back = []line{{at + 10*millisecond, event(string(p))}}
+						default:
+							m.inbox <- []line{{at + 10*millisecond, event(string(p))}}
+						}
+					}
+					return back, nil
+				}
+				members = append(members, s)
+				return s, nil
+			})
+			result := f.run(t, Plan{Stages: []Stage{{0, 8}}, Duration: 4 * second, Warmup: -1, Send: Sending{Rate: 80, Every: 1}})
+			lost := 1 - .8/float64(rooms)
+			if got := float64(result.Count(Lost)) / float64(result.Count(Expected)); got < lost-.01 || got > lost+.01 {
+				t.Errorf("%d rooms: %.3f are lost, want %.3f", rooms, got, lost)
+			}
+			if rooms == 1 {
+				checkTexts(t, "warnings", result.Warnings)
+			} else {
+				checkTexts(t, "warnings", result.Warnings, fmt.Sprintf("lost takes each message that was published for one to every connection, and %s of them never came: where it is for a room, or a user, that isn't loss", percentText(lost)))
+			}
+		})
+	}
+}
