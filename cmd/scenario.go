@@ -239,6 +239,16 @@ func (f *scenarioFile) readScenario(n ast.Node) (s scenario, err error) {
 		}
 	}
 	if s.kind == nil {
+		known := append(flagNames(kinds...), keyName)
+		for _, p := range pairs {
+			if !slices.Contains(known, p.key) {
+				names := make([]string, len(kinds))
+				for i, k := range kinds {
+					names[i] = k.name
+				}
+				return s, f.fault(p.at, near(append(names, known...), p.key), "a scenario has no %q, and this one doesn't say what it measures", p.key)
+			}
+		}
 		return s, f.fault(s.at, "`sse: URL`, `ws: URL` or `compare: [SSE_URL, WS_URL]`; without a URL it is the reference server", "the scenario doesn't say what it measures")
 	}
 	for _, p := range pairs {

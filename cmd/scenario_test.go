@@ -46,6 +46,7 @@ func TestBadScenarios(t *testing.T) {
 		{"scenarios:\n", "f.yaml:1: `scenarios:`: `scenarios:` is no list"},
 		{"name: x\nscenario:\n  - sse:\n", "f.yaml:2: `scenario:`: a scenario file has no \"scenario\""},
 		{"scenarios:\n  - sse\n", "f.yaml:2: `- sse`: it is no mapping"},
+		{"scenarios:\n  - name: a\n    see: http://h/\n", "f.yaml:3: `see: REDACTED`: a scenario has no \"see\", and this one doesn't say what it measures"},
 		{"scenarios:\n  - name: a\n    connections: 3\n", "f.yaml:2: `- name: a`: the scenario doesn't say what it measures"},
 		{"scenarios:\n  - sse:\n    ws:\n", "f.yaml:3: `ws:`: a scenario is either sse or ws"},
 		{"scenarios:\n  - sse: [a, b]\n", "f.yaml:2: `- sse: REDACTED`: it is a list, and there may be but one"},
