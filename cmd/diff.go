@@ -88,6 +88,8 @@ func (f *diffFlags) run(std streams, args []string) error {
 		worse = append(worse, "the run itself: "+broken)
 	}
 	switch {
+	case f.strict && len(c.Doubts) > 0 && len(worse) > 0:
+		return &failure{exitUntrusted, fmt.Errorf("worse by more than %.4g %%, if that is to be trusted: %s; %s", 100*c.Margin, strings.Join(worse, ", "), c.Doubts[0].Text), c.Doubts[0].Advice}
 	case f.strict && len(c.Doubts) > 0:
 		return &failure{exitUntrusted, errors.New(c.Doubts[0].Text), c.Doubts[0].Advice}
 	case f.strict && len(worse) == 0 && len(unsure) > 0:

@@ -246,7 +246,7 @@ func (f *scenarioFile) readScenario(n ast.Node) (s scenario, err error) {
 				for i, k := range kinds {
 					names[i] = k.name
 				}
-				return s, f.fault(p.at, near(append(names, known...), p.key), "a scenario has no %q, and this one doesn't say what it measures", p.key)
+				return s, f.fault(p.at, near(names, p.key), "a scenario has no %q, and this one doesn't say what it measures", p.key)
 			}
 		}
 		return s, f.fault(s.at, "`sse: URL`, `ws: URL` or `compare: [SSE_URL, WS_URL]`; without a URL it is the reference server", "the scenario doesn't say what it measures")

@@ -90,7 +90,7 @@ func (s *sheet) comparison(c *Comparison) {
 	if c.Workload != "" {
 		s.paragraph(span{}, Plain(c.Workload), dim)
 	}
-	s.remarks("Why there is no verdict", c.Doubts, red)
+	s.remarks("What makes the figures doubtful", c.Doubts, red)
 	s.contrasts(c)
 	if len(c.Claims) > 0 {
 		s.title("What people say, and what was measured here")
@@ -283,7 +283,7 @@ func markdownComparison(c *Comparison) string {
 	line("## %s against %s\n", titled(mark(scenario(c.Entries)), sideA), sideB)
 	line("%s. %s\n", c.made("; "), mark(c.Workload))
 	for _, d := range c.Doubts {
-		line("> **No verdict:** %s → %s\n", mark(d.Text), mark(d.Advice))
+		line("> **Doubtful:** %s → %s\n", mark(d.Text), mark(d.Advice))
 	}
 	gate, rule := "", ""
 	if c.gated() {
