@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -147,11 +148,27 @@ func (f *diffFlags) compare(args []string, sides [2][]report.Run) *report.Compar
 			Advice: "store more of each, made in turns, or use `rtbench compare`",
 		})
 	}
+	if why := untimed(slices.Concat(results[0], results[1])); why != "" {
+		c.Warnings = append(c.Warnings, bench.Warning{Text: "nothing here says how soon events came: " + why, Advice: "time them with --stamp, or --publish"})
+	}
 	c.Environment = results[1][0].Environment.Host()
 	if a, b := results[0][0].Environment, results[1][0].Environment; a.OS != b.OS || a.Arch != b.Arch || a.CPUs != b.CPUs || a.Kernel != b.Kernel {
 		c.Warnings = append(c.Warnings, bench.Warning{Text: "the sides were measured on different machines", Advice: "measure both on one, in turns"})
 	}
 	return c
+}
+
+// untimed says why no result has a time from when something was due to its arrival; "" where one has.
+func untimed(results []*bench.Result) (why string) {
+	for _, r := range results {
+		for _, m := range []bench.Metric{bench.Delivery, bench.RoundTrip, bench.StreamTotal} {
+			if r.Histogram(m) != nil {
+				return ""
+			}
+		}
+		why = cmp.Or(why, r.Unmeasured[bench.Delivery])
+	}
+	return why
 }
 
 const (
