@@ -87,8 +87,9 @@ func disjoint(views []Tracker) bool {
 const settled = 32
 
 // enoughStrays is how many events a connection must have brought at least, and then most of all its events, for more than the
-// race, since it was level with others, to have numbers of its own: it isn't catching up, nor was it ever level for long.
-const enoughStrays = 8
+// race, that nobody had seen before others had later ones: it has numbers of its own. Who lags, or catches up, brings what others
+// have seen.
+const enoughStrays = 3
 
 // noteApart finds the feeds whose connections see different events.
 func (r *run) noteApart() {

@@ -175,7 +175,7 @@ func TestSubsetsBeside(t *testing.T) {
 // TestNumbersOfTheirOwn: where each user has numbers of its own, declared or stamped on, only what a connection misses of
 // those is lost; however far the numbers are from each other.
 func TestNumbersOfTheirOwn(t *testing.T) {
-	for _, apart := range []int{100, 300, 4096, 1_000_000_000} {
+	for _, apart := range []int{100, 300, 5000, 1_000_000_000} {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFakeServer(func(a attempt) (*fakeStream, error) {
 				s := &fakeStream{}
@@ -254,5 +254,37 @@ func TestChatRooms(t *testing.T) {
 				checkTexts(t, "warnings", result.Warnings, fmt.Sprintf("lost takes each message that was published for one to every connection, and %s of them never came: where it is for a room, or a user, that isn't loss", percentText(lost)))
 			}
 		})
+	}
+}
+
+// TestLaggardsShare: a connection that is seconds behind the others has no numbers of its own, and what it or another one
+// loses in the end is lost.
+func TestLaggardsShare(t *testing.T) {
+	for _, by := range identified[:2] { // those that declare numbers
+		for _, loser := range []int{2, 5} {
+			t.Run(fmt.Sprint(by.name, ", ", loser), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var f *fakeServer
+					f = newFakeServer(func(a attempt) (*fakeStream, error) {
+						s := &fakeStream{}
+						for n := 1; n <= 400; n++ {
+							due := time.Duration(n) * 10 * millisecond
+							at := due + millisecond
+							if a.conn == 5 && n > 20 {
+								at += 3 * second
+							}
+							if a.conn != loser || n <= 370 {
+								s.lines = append(s.lines, line{at, by.event(f, n, due)})
+							}
+						}
+						return s, nil
+					})
+					result := f.run(t, Plan{Stages: []Stage{{0, 6}}, Duration: 5 * second, Warmup: -1, Drain: 5 * second, Sequence: by.seq})
+					if lost := result.Count(Lost); lost != 30 || result.Count(Late) == 0 {
+						t.Errorf("%d lost of 30, %d late", lost, result.Count(Late))
+					}
+				})
+			})
+		}
 	}
 }

@@ -65,6 +65,7 @@ type slot struct {
 	arrivals int     // how many there are or were
 	audience int     // how many connections had been opened when it was due
 	wanted   int     // how many subscribers should have it, the one that published it included
+	stray    bool    // others had seen later ones for long when somebody saw it first
 	seen     bool    // somebody has received it
 	void     bool    // it failed to be published, as far as is known
 	first    int64   // the earliest arrival, relative to origin; where held
@@ -105,13 +106,28 @@ type sighted struct {
 // see takes an event that a connection saw for the first time, and says how far that was behind the first connection
 // that saw it, in ns. open is how many connections could have received it by now, and subscribed how many should at
 // some time: those that are down now may catch up.
-func (f *feed) see(ev *sighted, open, subscribed int, c *cell) (behind int64) {
+func (f *feed) see(ev *sighted, open, subscribed int, c *cell) (behind int64, from origin) {
 	s := f.slot(ev.ordinal)
 	s.mu.Lock()
 	behind = f.seeIn(s, ev, open, subscribed, c)
+	switch {
+	case s.ordinal != ev.ordinal:
+		from = forgotten
+	case s.stray:
+		from = strayed
+	}
 	s.mu.Unlock()
-	return behind
+	return behind, from
 }
+
+// An origin says when somebody first saw an event.
+type origin uint8
+
+const (
+	inTurn    origin = iota
+	strayed          // when others had seen later ones for long
+	forgotten        // too long ago to be known
+)
 
 // seeIn is see, with the event's slot, whose mutex must be held.
 func (f *feed) seeIn(s *slot, ev *sighted, open, subscribed int, c *cell) (behind int64) {
@@ -128,7 +144,7 @@ func (f *feed) seeIn(s *slot, ev *sighted, open, subscribed int, c *cell) (behin
 		s.audience = f.openings.before(s.when)
 		f.distinct.Add(1)
 		f.raise(ev.ordinal)
-		f.front.add(ev.ordinal, ev.at)
+		s.stray = f.front.passed(ev.ordinal, ev.at)
 	case s.ordinal > ev.ordinal: // too old to have a slot
 		f.repeats.Add(1)
 		f.unheld.Add(1)
@@ -247,7 +263,7 @@ func (f *feed) withdraw(ordinal uint64) {
 // renew gives the slot to another event.
 func (s *slot) renew(ordinal uint64, at int64) {
 	s.ordinal, s.when, s.after, s.due, s.origin, s.lags, s.arrivals, s.wanted = ordinal, at, at, false, at, s.lags[:0], 0, 0
-	s.seen, s.void, s.first, s.held, s.settled = false, false, 0, false, false
+	s.stray, s.seen, s.void, s.first, s.held, s.settled = false, false, false, 0, false, false
 }
 
 // arrived notes one arrival.

@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -54,23 +53,22 @@ func (w *waves) add(at int64) (after int64) {
 	return w.before
 }
 
-// A front is how far anybody had come in a feed a while ago. Safe for concurrent use.
+// A front is how far anybody has come in a feed. Safe for concurrent use.
 type front struct {
-	past    atomic.Uint64 // the highest ordinal that anybody had seen, one to two seconds before the last new one
-	mu      sync.Mutex
-	since   int64  // when past was that, ns after the start
-	highest uint64 // now
+	mu            sync.Mutex
+	since         int64  // ns after the start
+	highest, past uint64 // now, and then
 }
 
-// add takes an event that nobody had seen before.
-func (x *front) add(ordinal uint64, at int64) {
+// passed takes an event that nobody had seen before, and reports whether somebody had seen a later one more than the race before.
+func (x *front) passed(ordinal uint64, at int64) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if at-x.since > int64(race) {
-		x.since = at
-		x.past.Store(x.highest)
+		x.since, x.past = at, x.highest
 	}
 	x.highest = max(x.highest, ordinal)
+	return ordinal < x.past
 }
 
 // waited takes how long a connection has waited for its first event, where it isn't known when that was due. That is less than

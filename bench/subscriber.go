@@ -78,7 +78,7 @@ type tracked struct {
 	past      bool      // it has received what comes after the end of the window
 	skipped   uint64    // what was left out before the first event that it expects
 	behind    int64     // events that others had seen long before, while it never was level
-	strays    uint64    // events since the last one that wasn't far behind what others had seen
+	strays    uint64    // events that nobody had seen before others had later ones, since the last one that somebody had
 	strayed   int64     // when the first of those came, ns after the start
 	strayedTo int64     // and the last one
 	ancient   uint64    // those of its account that came too late to be told from others
@@ -408,16 +408,18 @@ func (s *subscriber) observe(c *cell, t *tracked, seen *sighted) (fresh bool) {
 	if t.feed.others.Load() {
 		open = min(open, subscribed-1)
 	}
-	t.compare(t.feed.see(seen, open, subscribed, c))
-	if ordinal >= t.feed.front.past.Load() {
+	behind, from := t.feed.see(seen, open, subscribed, c)
+	t.compare(behind)
+	switch {
+	case from == inTurn:
 		t.strays = 0
-		return true
-	}
-	if t.strays == 0 {
+	case from == strayed && t.strays == 0:
 		t.strayed = seen.at
+		fallthrough
+	case from == strayed:
+		t.strays++
+		t.strayedTo = seen.at
 	}
-	t.strays++
-	t.strayedTo = seen.at
 	return true
 }
 

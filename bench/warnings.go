@@ -183,11 +183,12 @@ func (r *run) lossWarnings(result *Result) (list []Warning) {
 		list = append(list, Warning{fmt.Sprintf("lost is what only other connections received, %s of all: where not every event is for every connection, that isn't loss", percentText(share)),
 			"is every connection to receive every event? --seq id says so of ids that are consecutive; measure one room, or user, at a time"})
 	}
-	if lost := float64(r.lostPairs) / max(1, float64(result.Count(Expected))); r.own != nil && !unmeasured && (lost > .5 || lost > apartLoss && disjoint(r.views(r.own))) {
+	undisturbed := result.Count(Drops)+result.Count(Broken) == 0
+	if lost := float64(r.lostPairs) / max(1, float64(result.Count(Expected))); r.own != nil && !unmeasured && (lost > .5 && undisturbed || lost > apartLoss && disjoint(r.views(r.own))) {
 		list = append(list, Warning{fmt.Sprintf("lost takes each message that was published for one to every connection, and %s of them never came: where it is for a room, or a user, that isn't loss", percentText(lost)),
 			"does each message go to all? Measure one room, or user, at a time"})
 	}
-	if span, nobody := r.unused(); !unmeasured && nobody*2 > span {
+	if span, nobody := r.unused(); !unmeasured && undisturbed && nobody*2 > span {
 		list = append(list, Warning{fmt.Sprintf("%d of %d numbers from the first to the last came to nobody", nobody, span), "are they consecutive for each connection, as --seq says? Of those that aren't, loss can't be told"})
 	}
 	if headline, ok := result.Headline(); ok && unmeasured && result.Count(Drops) > 0 && slices.Contains(lossy[:], headline) {

@@ -34,9 +34,9 @@ type Net struct {
 	// Redact hides secrets in the words of an error that may quote the server; nil where there are none.
 	Redact func(string) string
 
-	// Private reports whether a header holds a secret: it isn't sent to where a redirect leads, at another origin, as
-	// Authorization and Cookie never are. nil for none.
-	Private func(name string) bool
+	// Private reports whether a header with that value holds a secret: it isn't sent to where a redirect leads, at another
+	// origin, as Authorization and Cookie never are. nil for none.
+	Private func(name, value string) bool
 
 	// UserStamps leaves Arrival.Kernel 0: the kernel isn't asked when bytes arrived.
 	UserStamps bool

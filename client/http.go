@@ -288,7 +288,7 @@ func retryAfter(value string, now time.Time) time.Duration {
 
 // redirect makes the request that the response asks for, as the Fetch standard does it: 303, and 301 and 302 after a
 // POST, turn it into a GET; credentials don't go to another origin, nor what is private besides.
-func redirect(req *http.Request, body []byte, resp *http.Response, private func(string) bool) (*http.Request, []byte, error) {
+func redirect(req *http.Request, body []byte, resp *http.Response, private func(name, value string) bool) (*http.Request, []byte, error) {
 	location, err := resp.Location()
 	if err != nil {
 		return nil, nil, &Error{Class: ClassRedirect, Code: resp.StatusCode, Detail: "without a usable Location"}
@@ -311,10 +311,15 @@ func redirect(req *http.Request, body []byte, resp *http.Response, private func(
 		}
 	}
 	if location.Scheme != req.URL.Scheme || location.Host != req.URL.Host {
-		for name := range next.Header {
-			switch ours := strings.HasPrefix(name, "Sec-"); { // those of a handshake
-			case name == "Authorization", name == "Cookie", name == "Proxy-Authorization", private != nil && !ours && private(name):
+		for name, values := range next.Header {
+			switch name {
+			case "Authorization", "Cookie", "Proxy-Authorization":
 				next.Header.Del(name)
+			case "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Extensions": // of the handshake
+			default:
+				if private != nil && private(name, strings.Join(values, ", ")) {
+					next.Header.Del(name)
+				}
 			}
 		}
 		next.Host = ""

@@ -84,7 +84,7 @@ func TestRedirect(t *testing.T) {
 			}
 			req.Host = "virtual.test"
 			resp := &http.Response{StatusCode: test.status, Request: req, Header: http.Header{"Location": {test.location}}}
-			next, body, err := redirect(req, body, resp, func(name string) bool { return name == "X-Api-Key" })
+			next, body, err := redirect(req, body, resp, func(name, value string) bool { return name == "X-Api-Key" && value == "k" })
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -140,7 +140,7 @@ func (s *wsStream) linger() bool {
 	}
 	go func() {
 		defer n.Add(-1)
-		_, _ = io.Copy(io.Discard, s.conn)
+		_, _ = io.Copy(io.Discard, s.conn.tcp) // which leaves alone what Info tells
 		s.conn.Close()
 	}()
 	return true

@@ -140,6 +140,7 @@ func TestFailedAtOnce(t *testing.T) {
 		n := pipe(t, &Net{}, func(p *peer) {
 			if p.upgrade("") && p.write(frame(wholeText|rsv1, "a")) {
 				first, payload, _ := p.readFrame()
+				p.write(frame(wholeText, "late"))
 				p.wait()
 				heard <- []string{describe(first, payload)}
 			}
@@ -152,6 +153,7 @@ func TestFailedAtOnce(t *testing.T) {
 			}
 		}
 		s.Close()
+		before := s.Info() // which nothing that comes now changes
 		if took := time.Since(began); took != 0 {
 			t.Errorf("it took %v", took)
 		}
@@ -161,6 +163,9 @@ func TestFailedAtOnce(t *testing.T) {
 		synctest.Wait()
 		if n.lingering.Load() != 0 {
 			t.Error("a connection lingers on")
+		}
+		if after := s.Info(); after.WireIn != before.WireIn || after.LastByte != before.LastByte {
+			t.Errorf("%+v became %+v", before, after)
 		}
 	})
 }

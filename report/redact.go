@@ -115,8 +115,13 @@ func secretParameter(name string) bool {
 	return hasWord(name, secretWords)
 }
 
-// SecretHeader reports whether the value of a header is a secret, by its name.
-func SecretHeader(name string) bool {
+// SecretHeader reports whether a header with that value is a secret, or holds one.
+func SecretHeader(name, value string) bool {
+	return secretHeader(name) || strings.EqualFold(name, "Sec-WebSocket-Protocol") && bearerProtocol.MatchString(value)
+}
+
+// secretHeader reports whether the value of a header is a secret, by its name.
+func secretHeader(name string) bool {
 	return containsAny(strings.ToLower(name), secretHeaders) || hasWord(name, secretHeaderWords)
 }
 
@@ -170,7 +175,7 @@ func RedactHeader(name, value string) string {
 			return scheme + " " + Redacted
 		}
 		return Redacted
-	case SecretHeader(name):
+	case secretHeader(name):
 		return Redacted
 	case strings.Contains(value, "://"):
 		return RedactURL(value)

@@ -144,3 +144,15 @@ func FuzzRedactURL(f *testing.F) {
 		}
 	})
 }
+
+func TestSecretHeader(t *testing.T) {
+	for header, want := range map[string]bool{
+		"Authorization: x": true, "X-Api-Key: x": true, "Accept: text/event-stream": false,
+		"Sec-Websocket-Protocol: graphql-transport-ws": false, "Sec-Websocket-Protocol: v1, bearer.abcdef": true,
+	} {
+		name, value, _ := strings.Cut(header, ": ")
+		if got := SecretHeader(name, value); got != want {
+			t.Errorf("%s: %v", header, got)
+		}
+	}
+}

@@ -126,7 +126,7 @@ func (s *Secrets) AddHeader(name, value string) {
 			_, secret, _ := strings.Cut(cookie, "=")
 			s.Add(strings.Trim(secret, ` "`))
 		}
-	case SecretHeader(name):
+	case secretHeader(name):
 		s.addCredentials(value)
 	case strings.Contains(value, "://"):
 		s.AddURL(value)
