@@ -5,6 +5,7 @@
 
 const http = require('node:http');
 const { Server } = require('socket.io');
+const { WebSocket } = require('ws');
 const { Feed } = require('../lib/feed.js');
 const { Ledger } = require('../lib/ledger.js');
 const { serve } = require('../lib/serve.js');
@@ -23,9 +24,13 @@ const io = new Server(server, { transports: ['websocket'], pingInterval: ping, p
 
 io.on('connection', (socket) => {
   const subscriber = ledger.open(socket.request, 'ws');
-  const stop = feed.follow(null, (event) => {
-    socket.emit('tick', event);
-    subscriber.handed(event.seq);
+  const stop = feed.follow(null, (event) => socket.emit('tick', event));
+  // Counted where they are written: what is emitted waits until then, and is dropped once the client has closed.
+  socket.conn.on('flush', (packets) => {
+    if (socket.conn.transport.socket.readyState !== WebSocket.OPEN) return;
+    for (const { data } of packets) {
+      if (/^2\["tick",/.test(data)) subscriber.handed(JSON.parse(data.slice(1))[1].seq);
+    }
   });
   socket.on('disconnect', () => {
     stop();
