@@ -91,7 +91,7 @@ func (d *WebSocket) Dial(ctx context.Context, from Cursor) (Stream, error) {
 		x.conn.Close()
 		return nil, x.failed(err)
 	}
-	s := &wsStream{exchange: *x, id: d.ID, lastID: from.Clone(), sends: opcodeText, max: d.Net.maxEvent(), answers: &d.Answers}
+	s := &wsStream{exchange: *x, id: d.ID, lastID: from.Clone(), sends: opcodeText, max: d.Net.maxEvent(), answers: d.Answers}
 	if d.Binary {
 		s.sends = opcodeBinary
 	}
@@ -228,7 +228,7 @@ type wsStream struct {
 	lastID      Cursor
 	max         int // bytes of one message
 	inflater    *inflater
-	answers     *[]Answer
+	answers     []Answer
 
 	subprotocol string
 

@@ -300,7 +300,7 @@ func (s *wsStream) frames(p []byte, ev *Event, emit func(*Event) bool) (rest []b
 		ev.fill(Message, data)
 		ev.Binary = typ == opcodeBinary
 		s.arrived(ev, len(p) > 0)
-		if len(*s.answers) > 0 {
+		if len(s.answers) > 0 {
 			s.reply(ev)
 		}
 		more := emit(ev)
@@ -371,7 +371,7 @@ func (s *wsStream) heard(more bool, ev *Event, emit func(*Event) bool) error {
 
 // reply answers what is to be answered, which is a heartbeat then.
 func (s *wsStream) reply(ev *Event) {
-	for _, answer := range *s.answers {
+	for _, answer := range s.answers {
 		if bytes.Equal(ev.Data, answer.To) {
 			ev.Type, ev.Binary = Comment, false
 			s.conn.beat()
