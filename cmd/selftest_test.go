@@ -585,3 +585,15 @@ func TestContest(t *testing.T) {
 		}
 	}
 }
+
+// TestUnsure: a server that doesn't know what it has sent judges nothing.
+func TestUnsure(t *testing.T) {
+	for _, row := range []struct {
+		subscriber server.TruthSubscriber
+		unsure     bool
+	}{{server.TruthSubscriber{N: 2}, false}, {server.TruthSubscriber{N: 2, Truncated: true}, true}, {server.TruthSubscriber{N: 2, Unconfirmed: []uint64{7}}, true}} {
+		if why := unsure([]server.TruthSubscriber{{N: 1}, row.subscriber}); (why != nil) != row.unsure || why != nil && !strings.Contains(why.Text, "subscriber 2") {
+			t.Errorf("%+v: %+v", row.subscriber, why)
+		}
+	}
+}
