@@ -98,25 +98,34 @@ func (r *run) noteApart() {
 		switch {
 		case f.own != nil:
 		case f.declared: // by numbers, of which each user may have its own
-			f.apart.Store(slices.ContainsFunc(all, func(s *subscriber) bool {
-				return s.straysFrom(f)
-			}))
+			f.apart.Store(slices.ContainsFunc(all, func(s *subscriber) bool { return s.straysFrom(f) }))
 		default:
 			f.apart.Store(disjoint(r.views(f)))
 		}
 	}
 }
 
+// strayed takes when somebody first saw an event that the connection has received.
+func (t *tracked) strayed(from origin, at int64) {
+	switch {
+	case from == inTurn:
+		t.strays = 0
+		return
+	case from == forgotten:
+		return
+	case t.strays == 0:
+		t.strayedAt = at
+	}
+	t.strays++
+	t.strayedTo = at
+}
+
 // straysFrom reports whether the connection has numbers of its own in a feed.
 func (s *subscriber) straysFrom(f *feed) bool {
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
-	for i := range s.tracked {
-		if t := &s.tracked[i]; t.feed == f && t.strays >= enoughStrays && t.strays*2 > t.tracker.unique && t.strayedTo-t.strayed > int64(race) {
-			return true
-		}
-	}
-	return false
+	t := s.placeIn(f)
+	return t != nil && t.strays >= enoughStrays && t.strays*2 > t.tracker.unique && t.strayedTo-t.strayedAt > int64(race)
 }
 
 // views are what some of the connections have seen of a feed.
@@ -134,12 +143,20 @@ func (r *run) views(f *feed) (views []Tracker) {
 func (s *subscriber) view(f *feed) (view Tracker, ok bool) {
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
-	for i := range s.tracked {
-		if t := &s.tracked[i]; t.feed == f && t.tracker.next-t.tracker.base >= settled {
-			return t.tracker, true
-		}
+	if t := s.placeIn(f); t != nil && t.tracker.next-t.tracker.base >= settled {
+		return t.tracker, true
 	}
 	return view, false
+}
+
+// placeIn is the subscriber's place in a feed; nil where it has none. The shard's mutex must be held.
+func (s *subscriber) placeIn(f *feed) *tracked {
+	for i := range s.tracked {
+		if s.tracked[i].feed == f {
+			return &s.tracked[i]
+		}
+	}
+	return nil
 }
 
 // apart reports whether connections of some feed see different events.

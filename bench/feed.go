@@ -34,8 +34,8 @@ type feed struct {
 	dawn     uint64                      // the ordinal from which there was one again
 	line     atomic.Uint64               // the first ordinal that doesn't count any more; 0 while the run goes on
 	before   atomic.Uint64               // the last ordinal that was due before the window; 0 while it has not begun
-	waves    waves                       // where it isn't known when events were due
 	front    front                       // how far anybody had come a while ago
+	waves    waves                       // where it isn't known when events were due
 	soonest  atomic.Int64                // likewise: the shortest time that a connection has waited for its first event, in ns
 	distinct atomic.Uint64               // different events
 	repeats  atomic.Uint64               // times an event was seen by a further connection
@@ -114,7 +114,7 @@ func (f *feed) see(ev *sighted, open, subscribed int, c *cell) (behind int64, fr
 	case s.ordinal != ev.ordinal:
 		from = forgotten
 	case s.stray:
-		from = strayed
+		from = afterOthers
 	}
 	s.mu.Unlock()
 	return behind, from
@@ -124,9 +124,9 @@ func (f *feed) see(ev *sighted, open, subscribed int, c *cell) (behind int64, fr
 type origin uint8
 
 const (
-	inTurn    origin = iota
-	strayed          // when others had seen later ones for long
-	forgotten        // too long ago to be known
+	inTurn      origin = iota
+	afterOthers        // when they had seen later ones for long
+	forgotten          // too long ago to be known
 )
 
 // seeIn is see, with the event's slot, whose mutex must be held.
@@ -143,8 +143,8 @@ func (f *feed) seeIn(s *slot, ev *sighted, open, subscribed int, c *cell) (behin
 		}
 		s.audience = f.openings.before(s.when)
 		f.distinct.Add(1)
+		s.stray = f.front.passed(ev.ordinal, f.highest.Load(), ev.at)
 		f.raise(ev.ordinal)
-		s.stray = f.front.passed(ev.ordinal, ev.at)
 	case s.ordinal > ev.ordinal: // too old to have a slot
 		f.repeats.Add(1)
 		f.unheld.Add(1)

@@ -27,6 +27,11 @@ func (x *identity) hash(id []byte) uint64 { return maphash.Bytes(x.seed, id) }
 func (x *identity) find(h uint64, by *teller) (ordinal uint64, known bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	return x.met(h, by)
+}
+
+// met is find. The mutex must be held.
+func (x *identity) met(h uint64, by *teller) (ordinal uint64, known bool) {
 	if ordinal, known = x.known[h]; known && ordinal <= x.end {
 		x.again(ordinal, by)
 	}
@@ -37,10 +42,7 @@ func (x *identity) find(h uint64, by *teller) (ordinal uint64, known bool) {
 func (x *identity) ordinal(h uint64, by *teller) uint64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if n, ok := x.known[h]; ok {
-		if n <= x.end {
-			x.again(n, by)
-		}
+	if n, known := x.met(h, by); known {
 		return n
 	}
 	if x.known == nil {

@@ -53,21 +53,21 @@ func (w *waves) add(at int64) (after int64) {
 	return w.before
 }
 
-// A front is how far anybody has come in a feed. Safe for concurrent use.
+// A front is how far anybody had come in a feed a while ago. Safe for concurrent use.
 type front struct {
-	mu            sync.Mutex
-	since         int64  // ns after the start
-	highest, past uint64 // now, and then
+	mu    sync.Mutex
+	since int64  // ns after the start
+	past  uint64 // the highest ordinal then
 }
 
-// passed takes an event that nobody had seen before, and reports whether somebody had seen a later one more than the race before.
-func (x *front) passed(ordinal uint64, at int64) bool {
+// passed takes an event that nobody had seen before, with the highest that somebody had, and reports whether that was a later
+// one more than the race before.
+func (x *front) passed(ordinal, highest uint64, at int64) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if at-x.since > int64(race) {
-		x.since, x.past = at, x.highest
+		x.since, x.past = at, highest
 	}
-	x.highest = max(x.highest, ordinal)
 	return ordinal < x.past
 }
 

@@ -79,7 +79,7 @@ type tracked struct {
 	skipped   uint64    // what was left out before the first event that it expects
 	behind    int64     // events that others had seen long before, while it never was level
 	strays    uint64    // events that nobody had seen before others had later ones, since the last one that somebody had
-	strayed   int64     // when the first of those came, ns after the start
+	strayedAt int64     // when the first of those came, ns after the start
 	strayedTo int64     // and the last one
 	ancient   uint64    // those of its account that came too late to be told from others
 	teller    *teller   // of the order of events; nil where their numbers say it
@@ -410,16 +410,7 @@ func (s *subscriber) observe(c *cell, t *tracked, seen *sighted) (fresh bool) {
 	}
 	behind, from := t.feed.see(seen, open, subscribed, c)
 	t.compare(behind)
-	switch {
-	case from == inTurn:
-		t.strays = 0
-	case from == strayed && t.strays == 0:
-		t.strayed = seen.at
-		fallthrough
-	case from == strayed:
-		t.strays++
-		t.strayedTo = seen.at
-	}
+	t.strayed(from, seen.at)
 	return true
 }
 

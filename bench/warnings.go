@@ -177,13 +177,12 @@ func (r *run) lossWarnings(result *Result) (list []Warning) {
 	if dark > 0 && dark < feeds && !unmeasured {
 		list = append(list, Warning{fmt.Sprintf("loss is not measurable in %d of %d sequences of events: what is counted is that of the others", dark, feeds), advice})
 	}
-	x := r.inferred
-	share := float64(x.lost) / max(1, float64(x.lost+x.delivered))
-	if !unmeasured && result.Count(Drops)+result.Count(Broken) == 0 && share > apartLoss {
+	undisturbed := result.Count(Drops)+result.Count(Broken) == 0
+	share := float64(r.inferred.lost) / max(1, float64(r.inferred.lost+r.inferred.delivered))
+	if !unmeasured && undisturbed && share > apartLoss {
 		list = append(list, Warning{fmt.Sprintf("lost is what only other connections received, %s of all: where not every event is for every connection, that isn't loss", percentText(share)),
 			"is every connection to receive every event? --seq id says so of ids that are consecutive; measure one room, or user, at a time"})
 	}
-	undisturbed := result.Count(Drops)+result.Count(Broken) == 0
 	if lost := float64(r.lostPairs) / max(1, float64(result.Count(Expected))); r.own != nil && !unmeasured && (lost > .5 && undisturbed || lost > apartLoss && disjoint(r.views(r.own))) {
 		list = append(list, Warning{fmt.Sprintf("lost takes each message that was published for one to every connection, and %s of them never came: where it is for a room, or a user, that isn't loss", percentText(lost)),
 			"does each message go to all? Measure one room, or user, at a time"})

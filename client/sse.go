@@ -107,7 +107,7 @@ func (x *exchange) checkStream() error {
 		return x.statusError()
 	}
 	header := x.resp.Header
-	if value := strings.Join(header.Values("Content-Type"), ", "); essence(value) != "text/event-stream" {
+	if value := listed(header, "Content-Type"); essence(value) != "text/event-stream" {
 		e := &Error{Class: ClassContentType, Detail: fmt.Sprintf("got %.*q", maxExcerpt, value)}
 		if value == "" {
 			e.Detail = "it has no Content-Type"
@@ -140,7 +140,7 @@ func essence(contentType string) (last string) {
 		}
 		one, _, _ := strings.Cut(rest[:end], ";")
 		one = strings.ToLower(strings.Trim(one, " \t\r\n"))
-		if major, minor, ok := strings.Cut(one, "/"); ok && isToken(major) && isToken(minor) && one != "*/*" {
+		if major, minor, ok := strings.Cut(one, "/"); ok && IsToken(major) && IsToken(minor) && one != "*/*" {
 			last = one
 		}
 		rest = rest[min(end+1, len(rest)):]
@@ -148,8 +148,8 @@ func essence(contentType string) (last string) {
 	return last
 }
 
-// isToken reports whether a text is a token of HTTP (RFC 9110, 5.6.2).
-func isToken(s string) bool {
+// IsToken reports whether a text is a token of HTTP, such as a method or the name of a header (RFC 9110, 5.6.2).
+func IsToken(s string) bool {
 	for _, c := range []byte(s) {
 		alphanumeric := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 		if !alphanumeric && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {

@@ -136,16 +136,15 @@ func newKey(h http.Header) (key string) {
 func (d *WebSocket) accept(s *wsStream, h http.Header, key string) error {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	want := base64.StdEncoding.EncodeToString(sum[:])
-	all := func(name string) string { return strings.Join(h.Values(name), ", ") }
-	switch {
-	case !strings.EqualFold(all("Upgrade"), "websocket"):
-		return fmt.Errorf("the Upgrade header is %.100q and not websocket", all("Upgrade"))
+	switch upgrade, got := listed(h, "Upgrade"), listed(h, "Sec-WebSocket-Accept"); {
+	case !strings.EqualFold(upgrade, "websocket"):
+		return fmt.Errorf("the Upgrade header is %.100q and not websocket", upgrade)
 	case !hasToken(h, "Connection", "upgrade"):
-		return fmt.Errorf("the Connection header %.100q does not name Upgrade", all("Connection"))
-	case all("Sec-WebSocket-Accept") != want:
-		return fmt.Errorf("Sec-WebSocket-Accept is %.100q and not %q", all("Sec-WebSocket-Accept"), want)
+		return fmt.Errorf("the Connection header %.100q does not name Upgrade", listed(h, "Connection"))
+	case got != want:
+		return fmt.Errorf("Sec-WebSocket-Accept is %.100q and not %q", got, want)
 	}
-	if s.subprotocol = all("Sec-WebSocket-Protocol"); s.subprotocol != "" && !slices.Contains(d.Subprotocols, s.subprotocol) {
+	if s.subprotocol = listed(h, "Sec-WebSocket-Protocol"); s.subprotocol != "" && !slices.Contains(d.Subprotocols, s.subprotocol) {
 		return fmt.Errorf("the subprotocol %.100q was not offered", s.subprotocol)
 	}
 	for _, extension := range tokens(h, "Sec-WebSocket-Extensions") {
@@ -197,6 +196,9 @@ func acceptDeflate(extension string) (*inflater, error) {
 	}
 	return i, nil
 }
+
+// listed is a header's value, all its lines together (RFC 9110, 5.3).
+func listed(h http.Header, name string) string { return strings.Join(h.Values(name), ", ") }
 
 // tokens gives the elements of a header that is a list.
 func tokens(h http.Header, name string) (list []string) {

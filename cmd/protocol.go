@@ -142,7 +142,7 @@ func sseDialers(f *loadFlags, t *target) (dialerMaker, error) {
 		t.method = cmp.Or(t.method, http.MethodPost)
 		t.defaultType(body)
 	}
-	if t.method != "" && !isToken(t.method) {
+	if t.method != "" && !client.IsToken(t.method) {
 		return nil, usage(fmt.Errorf("--method %q is not an HTTP method", t.method), "such as POST")
 	}
 	return func(conn int) (client.Dialer, error) {
@@ -203,7 +203,7 @@ func wsDialers(f *loadFlags, t *target) (dialerMaker, error) {
 		answers = append(answers, answer)
 	}
 	for _, s := range f.subprotocols {
-		if !isToken(s) {
+		if !client.IsToken(s) {
 			return nil, usage(fmt.Errorf("--subprotocol %q is not a name", redactSubprotocol(s)), "such as graphql-transport-ws")
 		}
 	}

@@ -141,7 +141,7 @@ func newPublishing(f *loadFlags, t *target) (*publishing, error) {
 	if err := p.checkURL(t); err != nil {
 		return nil, in("--publish", err)
 	}
-	if to.method != "" && !isToken(to.method) {
+	if to.method != "" && !client.IsToken(to.method) {
 		return nil, usage(fmt.Errorf("--publish-method %q is not an HTTP method", to.method), "such as PUT")
 	}
 	if err := to.readHeaders(f.publishHeaders); err != nil {

@@ -142,7 +142,7 @@ func urlProblem(err error) error {
 func (t *target) readHeaders(list []string) error {
 	for i, h := range list {
 		name, value, ok := strings.Cut(h, ":")
-		if name = strings.TrimSpace(name); !ok || !isToken(name) {
+		if name = strings.TrimSpace(name); !ok || !client.IsToken(name) {
 			return usage(fmt.Errorf("number %d is not a header", i+1), "write 'Name: value'")
 		}
 		v, err := parseText(strings.TrimSpace(value), t.of(0))
@@ -155,17 +155,6 @@ func (t *target) readHeaders(list []string) error {
 		t.headers = append(t.headers, headerText{http.CanonicalHeaderKey(name), v})
 	}
 	return nil
-}
-
-// isToken reports whether s can name a header (RFC 9110, 5.6.2).
-func isToken(s string) bool {
-	for _, c := range []byte(s) {
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9'
-		if !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // defaultType declares what the requests carry, unless a header does.

@@ -107,7 +107,7 @@ func FuzzHeader(f *testing.F) {
 		}
 		for _, h := range target.headers {
 			value, err := h.value.render(target.of(0))
-			if err != nil || !isToken(h.name) || strings.ContainsAny(value, "\r\n\x00") {
+			if err != nil || !client.IsToken(h.name) || strings.ContainsAny(value, "\r\n\x00") {
 				t.Errorf("%q with %q: %q: %q, %v", header, variable, h.name, value, err)
 			}
 		}

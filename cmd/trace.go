@@ -105,7 +105,7 @@ func (t *traceWriter) show(s check.Step) {
 		took := scaled(s.Published.Took)
 		if err := s.Published.Err; err != nil {
 			t.refused = client.Classify(err)
-			line("%s  refused after %s: %s", t.publish, took, oneLine(client.Classify(err).Error()))
+			line("%s  refused after %s: %s", t.publish, took, oneLine(t.refused.Error()))
 		} else {
 			t.accepted = true
 			line("%s  accepted after %s", t.publish, took)
